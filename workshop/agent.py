@@ -1,0 +1,336 @@
+"""The agent: runs the learner's service and the probe, and says what became of them. It judges nothing.
+
+One agent serves one lab and one target. In Docker it is the container `app`; embedded it is a child of the
+tool. Checks reach it through a Unix socket, one JSON line a request and one a reply:
+
+    {"do": "start", "service": "wsgi"}   ready | exited | silent, with port, pid, command and output
+    {"do": "status", "service": "wsgi"}  exit code (null: running), output, and a mark for later output
+    {"do": "restart"}                    end everything; the next start is of the files as they are now
+    {"do": "signal", "service": ..., "number": 15}, {"do": "pids", "service": ...}
+    {"do": "probe", "module": ..., ...}  a transcript from workshop/probe.py
+
+`crew` is "learner" (the default) or "reference", which a load run drives beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import select
+import signal
+import socketserver
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from workshop import nginx, process, serve
+from workshop.errors import Refusal
+from workshop.labs import Lab, Service, find, target_folder
+
+Reply = dict[str, Any]
+PROBE = Path(__file__).with_name("probe.py")
+IMPORT_SECONDS = 4.0
+
+
+class Crew:
+    """The processes of one target: its services by name, and its probe."""
+
+    def __init__(self, lab: Lab, folder: Path, bind: str) -> None:
+        self.lab, self.folder, self.bind = lab, folder, bind
+        self.ports = {name: process.free_port(bind) for name in lab.services}
+        self.running: dict[str, process.Process] = {}
+        self.probe: Probe | None = None
+        self.locks = {name: threading.RLock() for name in lab.services}
+        self.probe_lock = threading.Lock()
+
+    def start(self, name: str) -> Reply:
+        """Start a service unless it runs; returns when it listens, has exited, or is out of time."""
+        with self.locks[name]:
+            current = self.running.get(name)
+            if current is None or current.exit_code() is not None:
+                self._clear(name)
+                current = self._spawn(self.lab.services[name])
+            return self._await_listening(name, current)
+
+    def _spawn(self, service: Service) -> process.Process:
+        words = serve.argv(service, self.bind, self.ports[service.name])
+        started = process.Process(words, cwd=self.folder, env=serve.environment(self.folder))
+        self.running[service.name] = started
+        return started
+
+    def _await_listening(self, name: str, one: process.Process) -> Reply:
+        port = self.ports[name]
+        deadline = one.started + self.lab.start_seconds
+        while True:
+            exited = one.exit_code() is not None
+            if not exited and process.is_listening(self.bind, port):
+                return self._reply("ready", name, one)
+            if exited:
+                return self._exited(name, one)
+            if time.monotonic() > deadline:
+                reply = self._reply("silent", name, one)
+                reply["listens_on"] = process.ports_of([one.pid, *process.descendants(one.pid)])
+                self._clear(name)
+                return reply
+            time.sleep(process.POLL)
+
+    def _exited(self, name: str, one: process.Process) -> Reply:
+        left = process.descendants(one.pid)
+        if not left:
+            one.drain(0.5)
+        reply = self._reply("exited", name, one)
+        reply["left_behind"] = len(left)
+        self._clear(name)
+        return reply
+
+    def _reply(self, state: str, name: str, one: process.Process) -> Reply:
+        return {
+            "state": state,
+            "service": name,
+            "port": self.ports[name],
+            "pid": one.pid,
+            "code": one.exit_code(),
+            "flooded": one.flooded,
+            "output": one.output(),
+            "mark": one.written,
+            "seconds": round(time.monotonic() - one.started, 2),
+            "command": serve.shown_command(one.argv),
+            "folder": str(self.folder),
+        }
+
+    def status(self, name: str, since: int = 0) -> Reply:
+        one = self.running.get(name)
+        if one is None:
+            return {"state": "absent", "service": name, "output": "", "mark": 0, "folder": str(self.folder)}
+        reply = self._reply("running" if one.exit_code() is None else "exited", name, one)
+        reply["output"] = one.output(since)
+        return reply
+
+    def pids(self, name: str) -> list[int]:
+        one = self.running.get(name)
+        return [one.pid, *process.descendants(one.pid)] if one else []
+
+    def send_signal(self, name: str, number: int, pid: int | None = None) -> Reply:
+        """Send a signal to a service's first process, or to one of its descendants."""
+        known = self.pids(name)
+        wanted = pid or (known[0] if known else 0)
+        if wanted not in known:
+            return {"error": f"{wanted} is no process of {name}"}
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(wanted, number)
+        return {"state": "sent"}
+
+    def _clear(self, name: str) -> None:
+        with self.locks[name]:
+            one = self.running.pop(name, None)
+            if one is not None:
+                one.end()
+
+    def end(self) -> None:
+        """End every service, side by side, and the probe."""
+        enders = [threading.Thread(target=self._clear, args=[name]) for name in list(self.running)]
+        for ender in enders:
+            ender.start()
+        with self.probe_lock:
+            self._end_probe()
+        for ender in enders:
+            ender.join()
+
+    def _end_probe(self) -> None:
+        if self.probe is not None:
+            self.probe.end()
+            self.probe = None
+
+    def call_probe(self, request: dict[str, Any]) -> Reply:
+        """Have the probe answer one request; a probe that died or was never there is started first."""
+        with self.probe_lock:
+            for module in request.get("modules", []):
+                problem = self._import(module)
+                if problem is not None:
+                    return problem
+            assert self.probe is not None
+            before = self.probe.process.written
+            reply = self.probe.ask(request, request["seconds"] + 3.0)
+            reply.setdefault("output", self.probe.process.output(before))
+            return {"folder": str(self.folder), **reply}
+
+    def _import(self, module: str) -> Reply | None:
+        if self.probe is None:
+            self.probe = Probe(self.folder)
+        if module in self.probe.imported:
+            return None
+        reply = self.probe.ask({"kind": "import", "module": module}, IMPORT_SECONDS)
+        if reply.get("import", "gone") is None:
+            self.probe.imported.add(module)
+            return None
+        trouble = {"folder": str(self.folder), "module": module, "output": self.probe.process.output()}
+        self._end_probe()
+        return {"not_imported": reply, **trouble}
+
+
+class Probe:
+    """The probe's process, which imports the learner's modules once and forks for every call."""
+
+    def __init__(self, folder: Path) -> None:
+        self.imported: set[str] = set()
+        self.answers, answers_out = os.pipe()
+        requests_in, self.requests = os.pipe()
+        self.process = process.Process(
+            [sys.executable, "-P", str(PROBE), str(answers_out)],
+            cwd=folder,
+            env=serve.environment(folder),
+            stdin=requests_in,
+            pass_fds=(answers_out,),
+        )
+        os.close(answers_out)
+        os.close(requests_in)
+        self._pending = b""
+
+    def ask(self, request: dict[str, Any], seconds: float) -> Reply:
+        """One request, one answer; what the process came to when there is none in time."""
+        with contextlib.suppress(BrokenPipeError):
+            data = memoryview(json.dumps(request).encode() + b"\n")
+            while data:
+                data = data[os.write(self.requests, data) :]
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._pending:
+            ready = select.select([self.answers], [], [], max(0.0, deadline - time.monotonic()))[0]
+            piece = os.read(self.answers, 1 << 16) if ready else b""
+            if not piece:
+                return self._no_answer(timed_out=not ready)
+            self._pending += piece
+        line, _, self._pending = self._pending.partition(b"\n")
+        reply: Reply = json.loads(line)
+        return reply
+
+    def _no_answer(self, timed_out: bool) -> Reply:
+        if not timed_out:
+            with contextlib.suppress(Exception):
+                self.process.popen.wait(timeout=1)
+        self.process.drain(0.2)
+        return {"events": [], "died": self.process.exit_code(), "hung": timed_out}
+
+    def end(self) -> None:
+        self.process.end(grace=0)
+        os.close(self.requests)
+        os.close(self.answers)
+
+
+class Agent:
+    """Answers requests for the crews of one lab."""
+
+    def __init__(self, lab: Lab, crews: dict[str, Crew]) -> None:
+        self.lab, self.crews = lab, crews
+
+    def answer(self, request: dict[str, Any]) -> Reply:
+        crew = self.crews[request.get("crew", "learner")]
+        name = request.get("service") or next(iter(self.lab.services))
+        match request["do"]:
+            case "start":
+                return crew.start(name)
+            case "status":
+                return crew.status(name, request.get("since", 0))
+            case "pids":
+                return {"pids": crew.pids(name)}
+            case "signal":
+                return crew.send_signal(name, request["number"], request.get("pid"))
+            case "probe":
+                return crew.call_probe(request)
+            case "restart":
+                crew.end()
+                return {"state": "ended"}
+        return {"error": f"the agent does not know {request['do']!r}"}
+
+    def start_shown(self) -> None:
+        """Start what nginx shows, side by side."""
+        for crew in self.crews.values():
+            for service in nginx.shown(self.lab):
+                threading.Thread(target=crew.start, args=[service.name], daemon=True).start()
+
+    def end(self) -> None:
+        for crew in self.crews.values():
+            crew.end()
+        for pid in process.children_of_this_process():
+            process.end_tree(pid, grace=0)
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        for line in self.rfile:
+            try:
+                reply = self.server.agent.answer(json.loads(line))
+            except Exception as error:  # ours: reported as such, never as the learner's
+                reply = {"error": f"{type(error).__name__}: {error}"}
+            self.wfile.write(json.dumps(reply).encode() + b"\n")
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    agent: Agent
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that nobody sees half of it."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as draft:
+        draft.write(text)
+    Path(draft.name).chmod(0o644)
+    Path(draft.name).rename(path)
+
+
+def run(lab: Lab, targets: dict[str, str], run_folder: Path, listens: dict[str, str]) -> None:
+    """Serve until SIGTERM, or until the tool that started us is gone (its end of standard input closes)."""
+    bind = os.environ.get("WORKSHOP_BIND", "127.0.0.1")
+    name = os.environ.get("WORKSHOP_NAME", "127.0.0.1")
+    tmp = Path(os.environ.get("WORKSHOP_NGINX_TMP", run_folder))
+    process.adopt_orphans()
+    crews = {crew: Crew(lab, target_folder(lab, target), bind) for crew, target in targets.items()}
+    fronts = [nginx.Front(crew, listens[crew], crews[crew].ports) for crew in crews]
+    agent = Agent(lab, crews)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    with _Server(str(run_folder / "agent.sock"), _Handler) as server:
+        server.agent = agent
+        write_whole(run_folder / "nginx.conf", nginx.render(lab, fronts, name, tmp))
+        threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+        agent.start_shown()
+        if os.environ.get("WORKSHOP_TETHERED"):
+            threading.Thread(target=_wait_for_end_of_input, args=[ended], daemon=True).start()
+        ended.wait()
+        agent.end()
+        server.shutdown()
+
+
+def _wait_for_end_of_input(ended: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    ended.set()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="workshop.agent")
+    parser.add_argument("--lab", default=os.environ.get("LAB", "1"))
+    parser.add_argument("--target", default=os.environ.get("TARGET", "starter"))
+    parser.add_argument("--run", type=Path, default=os.environ.get("WORKSHOP_RUN", "/run/workshop"))
+    parser.add_argument("--listen", default="8080")
+    parser.add_argument("--listen-reference", default="8081" if os.environ.get("WORKSHOP_LOAD") else "")
+    options = parser.parse_args()
+    targets, listens = {"learner": options.target}, {"learner": options.listen}
+    if options.listen_reference:
+        targets["reference"], listens["reference"] = "solution", options.listen_reference
+    try:
+        run(find(options.lab), targets, options.run, listens)
+    except Refusal as refusal:
+        print(refusal, file=sys.stderr)
+        return refusal.code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""The command line behind the Makefile: `python -m workshop COMMAND`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, closing
+
+from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, Refusal
+from workshop.labs import Lab, find, target_folder
+from workshop.stack import DEFAULT_PORT, Stack, attached, embedded, is_attached
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code: 0 passed, 1 failed, 2 wrong usage, 3 the workshop's own failure."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        return code
+    except Refusal as refusal:
+        print(refusal, file=sys.stderr)
+        return refusal.code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return EXIT_FAILED
+    except OSError as error:
+        named = f" ({error.filename})" if error.filename else ""
+        print(f"{error.strerror or error}{named}.", file=sys.stderr)
+        return EXIT_INFRA
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="workshop", description="Build the Python web stack yourself.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, text, run in COMMANDS:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        if name in ("progress", "doctor", "labs"):
+            continue
+        command.add_argument("lab", help="a lab's number")
+        if name in ("lab", "check"):
+            _check_options(command)
+        if name in ("lab", "check", "serve"):
+            _target_options(command)
+        if name == "serve":
+            command.add_argument("--direct", action="store_true", help="without nginx, at --port")
+            command.add_argument("--service", help="which of the lab's services (the first)")
+        if name == "hint":
+            command.add_argument("--task", type=int, help="which task (the first that fails)")
+    return parser
+
+
+def _check_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-k", dest="chosen", metavar="WORDS", help="only the checks whose names match")
+    command.add_argument("--all", action="store_true", dest="everything", help="don't stop at a failing task")
+    command.add_argument("--json", action="store_true", dest="as_json", help="print the result as JSON")
+    command.add_argument("--seed", type=int, help="the seed that varies the inputs")
+
+
+def _target_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--target", default="starter", help="starter, solution, oracle, or a folder")
+    command.add_argument("--port", type=int, help=f"the port on 127.0.0.1 ({DEFAULT_PORT})")
+
+
+def _wanted_port(options: argparse.Namespace) -> int:
+    if options.port is not None:
+        return int(options.port)
+    text = os.environ.get("PORT") or str(DEFAULT_PORT)
+    if not text.isdigit() or not 1024 <= int(text) <= 65535:
+        raise Refusal(f"PORT={text} can't be used: give a number from 1024 to 65535.")
+    return int(text)
+
+
+# --- lab and check ----------------------------------------------------------------------------------
+
+
+def check(options: argparse.Namespace) -> int:
+    """Judge a lab once; the exit code says how it went."""
+    lab = find(options.lab)
+    target_folder(lab, options.target)
+    if is_attached():
+        return run_checks(lab, options)
+    with embedded(lab, options.target, options.port or 0) as stack:
+        _say(stack.notes)
+        os.environ.update(stack.attachment())
+        return run_checks(lab, options)
+
+
+def lab(options: argparse.Namespace) -> int:
+    """Judge a lab; on a terminal keep watching. A verdict, whichever, is no error."""
+    chosen = find(options.lab)
+    target_folder(chosen, options.target)
+    with _stack_for(chosen, options) as stack:
+        _say(stack.notes)
+        if sys.stdin.isatty() and sys.stdout.isatty() and not options.as_json:
+            from workshop.watch import watch
+
+            return watch(stack, options)
+        os.environ.update(stack.attachment())
+        code = run_checks(chosen, options)
+    return EXIT_PASSED if code == EXIT_FAILED else code
+
+
+def _stack_for(chosen: Lab, options: argparse.Namespace) -> AbstractContextManager[Stack]:
+    if is_attached():
+        return closing(attached(chosen, options.target))
+    return embedded(chosen, options.target, _wanted_port(options))
+
+
+def run_checks(lab: Lab, options: argparse.Namespace) -> int:
+    """Run a lab's checks in this process, against the stack that the environment names."""
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    import pytest
+
+    words = [str(lab.folder), "--target", options.target, "-p", "no:cacheprovider"]
+    words += ["-k", options.chosen] if options.chosen else []
+    words += ["--all"] if options.everything else []
+    words += ["--json"] if options.as_json else []
+    words += ["--seed", str(options.seed)] if options.seed is not None else []
+    code = int(pytest.main(words))
+    if code == pytest.ExitCode.NO_TESTS_COLLECTED:
+        raise Refusal(f"Lab {lab.number} has no check that matches {options.chosen!r}.")
+    return code
+
+
+def _say(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(note, file=sys.stderr, flush=True)
+
+
+# --- serve ------------------------------------------------------------------------------------------
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Serve a lab in the foreground until SIGTERM or Ctrl-C."""
+    chosen = find(options.lab)
+    if options.direct:
+        from workshop import serve as serving
+
+        serving.serve(chosen, options.target, "127.0.0.1", _wanted_port(options), options.service)
+    return _serve_behind_nginx(chosen, options)
+
+
+def _serve_behind_nginx(chosen: Lab, options: argparse.Namespace) -> int:
+    import signal
+    import threading
+
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    with embedded(chosen, options.target, _wanted_port(options)) as stack:
+        _say(stack.notes)
+        stack.await_front()
+        for name, service in chosen.services.items():
+            if service.at is not None:
+                reply = stack.ask("start", service=name)
+                print(f"{stack.public}{service.at}  →  {reply['command']}", flush=True)
+        ended.wait()
+    return EXIT_PASSED
+
+
+COMMANDS = [
+    ("lab", "put nginx in front of a lab's service, judge it, and keep watching", lab),
+    ("check", "judge a lab once: exit code 0 all passed, 1 some failed, 2 usage, 3 our fault", check),
+    ("serve", "serve a lab in the foreground", serve),
+]

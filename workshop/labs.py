@@ -1,0 +1,160 @@
+"""A lab as its `lab.toml` describes it. No other file knows a lab's number."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from workshop.errors import Refusal
+from workshop.paths import LABS, ORACLES, ROOT, SOLUTIONS
+
+
+@dataclass(frozen=True)
+class Service:
+    """One process that runs around, or is, the learner's code.
+
+    `command` is a shell-like string with the holes {host} and {port}; `at` is the prefix under which
+    nginx shows it (None: only reached directly, started when a check first asks); `learner` says which
+    hop of it the learner wrote: "application" or "server".
+    """
+
+    name: str
+    command: str
+    at: str | None
+    learner: str
+
+
+@dataclass(frozen=True)
+class Task:
+    number: int
+    title: str
+    checks: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Load:
+    """How a lab is driven and judged under load; seconds and ratios, never milliseconds."""
+
+    users: int = 10
+    seconds: int = 6
+    at_least: int = 100
+    ratio: float = 2.0
+
+
+@dataclass(frozen=True)
+class Lab:
+    number: int
+    slug: str
+    folder: Path
+    title: str
+    minutes: int
+    part: str
+    summary: str
+    edit: tuple[str, ...]
+    services: dict[str, Service]
+    tasks: tuple[Task, ...]
+    load: Load
+    nginx: dict[str, str] = field(default_factory=dict)
+    start_seconds: float = 5.0
+    check_seconds: float = 10.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.number:02d}-{self.slug}"
+
+    @property
+    def points(self) -> int:
+        return sum(sum(task.checks.values()) for task in self.tasks)
+
+    @property
+    def checks(self) -> list[str]:
+        """Every check's name, in order."""
+        return [check for task in self.tasks for check in task.checks]
+
+    def task_of(self, check: str) -> Task | None:
+        return next((task for task in self.tasks if check in task.checks), None)
+
+    def points_of(self, check: str) -> int:
+        task = self.task_of(check)
+        return task.checks[check] if task else 0
+
+
+@cache
+def all_labs() -> tuple[Lab, ...]:
+    """Every lab in the checkout, by number."""
+    return tuple(load(path.parent) for path in sorted(LABS.glob("[0-9][0-9]-*/lab.toml")))
+
+
+def find(text: str) -> Lab:
+    """The lab that `text` names: a number ("3", "03"), a folder name or a slug.
+
+    Raises Refusal when there is none, naming those that exist.
+    """
+    wanted = text.strip().lower()
+    for lab in all_labs():
+        if wanted in (str(lab.number), f"{lab.number:02d}", lab.name, lab.slug):
+            return lab
+    numbers = ", ".join(str(lab.number) for lab in all_labs())
+    raise Refusal(f"There is no lab {text!r}. The labs are {numbers}: try `make lab-{all_labs()[0].number}`.")
+
+
+def of_folder(folder: Path) -> Lab:
+    """The lab whose folder this is."""
+    return next(lab for lab in all_labs() if lab.folder == folder.resolve())
+
+
+def load(folder: Path) -> Lab:
+    """Read a lab's folder. Raises Refusal that names the file when `lab.toml` can't be used."""
+    path = folder / "lab.toml"
+    match = re.fullmatch(r"(\d\d)-([a-z0-9-]+)", folder.name)
+    if match is None:
+        raise Refusal(f"{folder} is not a lab: its name is not NN-slug.")
+    try:
+        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        tasks = tuple(
+            Task(number, task["title"], dict(task["checks"])) for number, task in enumerate(data["tasks"], 1)
+        )
+        services = {
+            name: Service(name, one["command"], one.get("at"), one.get("learner", "application"))
+            for name, one in data["services"].items()
+        }
+        return Lab(
+            number=int(match[1]),
+            slug=match[2],
+            folder=folder.resolve(),
+            title=data["title"],
+            minutes=data["minutes"],
+            part=data["part"],
+            summary=data["summary"],
+            edit=tuple(data["edit"]),
+            services=services,
+            tasks=tasks,
+            load=Load(**data.get("load", {})),
+            nginx=data.get("nginx", {}),
+            **data.get("budget", {}),
+        )
+    except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as error:
+        raise Refusal(f"{path.relative_to(ROOT)} can't be used: {error!r}.") from error
+
+
+def target_folder(lab: Lab, target: str) -> Path:
+    """The folder whose files are judged: the learner's, the solution's, an oracle's, or any other.
+
+    Raises Refusal when it, or a file that the lab edits, is not there.
+    """
+    named = {"starter": lab.folder, "solution": SOLUTIONS / lab.name, "oracle": ORACLES / lab.name}
+    folder = named.get(target) or Path(target).resolve()
+    if not folder.is_dir():
+        raise Refusal(f"There is no folder {folder} to judge (--target {target}).")
+    missing = [name for name in lab.edit if not (folder / name).is_file()]
+    if missing and target == "starter":
+        raise Refusal(
+            f"labs/{lab.name}/{missing[0]} is gone. `make reset-{lab.number}` brings the starter back."
+        )
+    if missing and target != "oracle":
+        raise Refusal(f"{folder} has no {missing[0]}, which lab {lab.number} asks for.")
+    return folder

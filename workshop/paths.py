@@ -1,0 +1,11 @@
+"""Where things are in the checkout."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LABS = ROOT / "labs"
+SOLUTIONS = ROOT / "solutions"
+SERVICES = ROOT / "services"
+APPS = SERVICES / "apps"
+ORACLES = ROOT / "tests" / "oracles"
+STATE = ROOT / ".workshop"

@@ -1,0 +1,229 @@
+"""Processes that may misbehave: started, watched, heard to a limit, and ended with everything they left.
+
+A learner's program may fork and return, ignore signals, start a session of its own or print without end.
+The agent adopts what such programs leave behind (a subreaper, on Linux) and ends it by ancestry.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+OUTPUT_KEPT = 64 * 1024
+OUTPUT_LIMIT = 16 * 1024 * 1024
+POLL = 0.01
+PROC = Path("/proc")
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG = 1
+
+
+class Process:
+    """A child with its output collected: the last 64 KiB are kept, and 16 MiB end it."""
+
+    def __init__(
+        self,
+        argv: list[str],
+        *,
+        cwd: Path,
+        env: dict[str, str],
+        stdin: int = subprocess.DEVNULL,
+        pass_fds: tuple[int, ...] = (),
+    ) -> None:
+        self.argv = argv
+        self.started = time.monotonic()
+        self.flooded = False
+        self._kept = bytearray()
+        self._total = 0
+        self._lock = threading.Lock()
+        self.popen = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=env,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=pass_fds,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def drain(self, seconds: float) -> None:
+        """Wait for the last of its output."""
+        self._reader.join(timeout=seconds)
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    @property
+    def written(self) -> int:
+        """How many bytes it has written so far: a mark for `output`."""
+        return self._total
+
+    def exit_code(self) -> int | None:
+        """None while it runs; negative for a signal."""
+        return self.popen.poll()
+
+    def output(self, since: int = 0) -> str:
+        """What it wrote after the mark `since`, as far as it is kept."""
+        with self._lock:
+            skipped = max(0, since - (self._total - len(self._kept)))
+            return bytes(self._kept[skipped:]).decode("utf-8", "replace")
+
+    def _read(self) -> None:
+        assert self.popen.stdout is not None
+        with contextlib.suppress(ValueError, OSError):
+            while data := os.read(self.popen.stdout.fileno(), 1 << 16):
+                with self._lock:
+                    self._kept += data
+                    self._total += len(data)
+                    del self._kept[:-OUTPUT_KEPT]
+                if self._total > OUTPUT_LIMIT and not self.flooded:
+                    self.flooded = True
+                    end_tree(self.pid, grace=0)
+
+    def end(self, grace: float = 3.0) -> None:
+        """End it and everything that it started: SIGTERM, then SIGKILL after `grace` seconds."""
+        end_tree(self.pid, grace=grace)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.popen.wait(timeout=5)
+        self._reader.join(timeout=0.5)
+        if self.popen.stdout is not None and not self._reader.is_alive():
+            self.popen.stdout.close()
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below `pid`, and every one of its session (forked and orphaned ones included)."""
+    parents, sessions = _process_table()
+    found = [one for one, session in sessions.items() if session == pid and one != pid]
+    queue = [pid, *found]
+    while queue:
+        parent = queue.pop()
+        for child, its_parent in parents.items():
+            if its_parent == parent and child not in found:
+                found.append(child)
+                queue.append(child)
+    return found
+
+
+def _process_table() -> tuple[dict[int, int], dict[int, int]]:
+    """Parents and sessions of every process; from /proc, or from ps where there is none."""
+    parents, sessions = {}, {}
+    for stat in PROC.glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            parents[int(stat.parent.name)], sessions[int(stat.parent.name)] = int(fields[1]), int(fields[3])
+    if not parents:
+        table = subprocess.run(
+            ["ps", "-axo", "pid=,ppid=,sess="], capture_output=True, text=True, check=False
+        )
+        for row in table.stdout.splitlines():
+            pid, ppid, *_ = row.split()
+            parents[int(pid)] = int(ppid)
+    return parents, sessions
+
+
+def children_of_this_process() -> list[int]:
+    return [pid for pid, parent in _process_table()[0].items() if parent == os.getpid()]
+
+
+def end_tree(pid: int, grace: float) -> None:
+    """End `pid` and its descendants: SIGTERM to the top, SIGKILL to what is left after `grace` seconds."""
+    below = descendants(pid)
+    _send([pid], signal.SIGTERM if grace else signal.SIGKILL)
+    deadline = time.monotonic() + grace
+    while time.monotonic() < deadline and _running(pid):
+        time.sleep(POLL)
+    _send({pid, *below, *descendants(pid)}, signal.SIGKILL)
+
+
+def _running(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:
+        return False
+
+
+def _send(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of what its children leave behind (Linux; elsewhere nothing)."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process when its parent dies (Linux; elsewhere nothing)."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+# --- ports ------------------------------------------------------------------------------------------
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A TCP port that nothing listens on, below the range that the kernel hands to clients."""
+    for _ in range(200):
+        port = random.randint(15000, 32000)
+        if can_bind(host, port):
+            return port
+    raise OSError(f"no free port on {host} between 15000 and 32000")
+
+
+def can_bind(host: str, port: int) -> bool:
+    with socket.socket() as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def listening_ports() -> dict[int, str]:
+    """The TCP ports that something listens on in this network namespace, with the socket's inode."""
+    found = {}
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for row in (PROC / "net" / table).read_text().splitlines()[1:]:
+                fields = row.split()
+                if fields[3] == "0A":
+                    found[int(fields[1].rpartition(":")[2], 16)] = fields[9]
+    return found
+
+
+def is_listening(host: str, port: int) -> bool:
+    """Whether something listens there: read from the kernel, so that no connection disturbs a server."""
+    if PROC.joinpath("net/tcp").exists():
+        return port in listening_ports()
+    with socket.socket() as attempt:
+        attempt.settimeout(0.2)
+        return attempt.connect_ex((host, port)) == 0
+
+
+def ports_of(pids: Iterable[int]) -> list[int]:
+    """The ports that these processes listen on (Linux; elsewhere none)."""
+    inodes = set()
+    for pid in pids:
+        for link in PROC.glob(f"{pid}/fd/*"):
+            with contextlib.suppress(OSError):
+                inodes.add(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
+    return [port for port, inode in listening_ports().items() if inode in inodes]

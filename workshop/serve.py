@@ -1,0 +1,47 @@
+"""The command line that runs a lab's service, and `workshop serve`, which prints it and becomes it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from workshop.errors import Refusal
+from workshop.labs import Lab, Service, target_folder
+from workshop.paths import APPS
+
+
+def argv(service: Service, host: str, port: int) -> list[str]:
+    """The service's command with its holes filled; programs come from this Python's environment."""
+    words = shlex.split(service.command.format(host=host, port=port))
+    program = Path(sys.prefix) / "bin" / words[0]
+    return [str(program) if program.exists() else words[0], *words[1:]]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What the learner's process sees: its own folder and the given applications on the path."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("WORKSHOP_", "PYTEST_"))}
+    return {
+        **kept,
+        "PYTHONPATH": f"{folder}{os.pathsep}{APPS}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def shown_command(words: list[str]) -> str:
+    """The command as somebody would type it."""
+    return shlex.join([Path(words[0]).name, *words[1:]])
+
+
+def serve(lab: Lab, target: str, host: str, port: int, name: str | None = None) -> None:
+    """Become the lab's service: print the exact command, then exec it. Returns only by raising Refusal."""
+    chosen = name or next(iter(lab.services))
+    if chosen not in lab.services:
+        raise Refusal(f"Lab {lab.number} has no service {chosen!r}: it has {', '.join(lab.services)}.")
+    folder = target_folder(lab, target)
+    words = argv(lab.services[chosen], host, port)
+    print(f"{shown_command(words)}    (in {folder})", flush=True)
+    os.chdir(folder)
+    os.execvpe(words[0], words, environment(folder))

