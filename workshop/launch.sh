@@ -1,0 +1,228 @@
+#!/bin/sh
+# What `make` calls:   sh workshop/launch.sh lab 3 --all
+# Decides between Docker and embedded, says which and why, runs `python -m workshop …` there, hands on its exit code.
+# MODE=docker or MODE=embedded forces one, and then nothing falls back. Exit codes: 2 wrong usage, 3 our own trouble.
+
+here=$PWD
+cd "$(dirname "$0")/.." || exit 2
+checkout=$(pwd -P)
+project=workshop-$(printf %s "$checkout" | cksum | cut -d ' ' -f 1)
+state=.workshop
+log=$state/docker.log
+
+say() { printf '%s\n' "$*"; }
+stop() { code=$1; shift; printf '%s\n' "$*" >&2; exit "$code"; }
+
+# --- What was asked for -------------------------------------------------------------------------------------------
+
+target_is() {
+    TARGET=$1 TARGET_DIR=$checkout/labs
+    case $1 in starter | solution | oracle) return ;; esac
+    TARGET_DIR=$(cd "$here" && cd -- "$1" 2>/dev/null && pwd -P) || stop 2 "--target: there is no folder $1"
+    TARGET=$TARGET_DIR
+}
+
+lab_exists() {
+    case ${1#0} in "" | *[!0-9]*) return 1 ;; esac
+    set -- labs/"$(printf %02d "${1#0}")"-*/
+    [ -d "$1" ]
+}
+
+is_writable() { mkdir -p $state 2>/dev/null && : 2>/dev/null >$state/.writable; }
+
+# One run of each command in a checkout. The lock outlives an `exec`, and is stale once its process is gone.
+take_lock() {
+    lock=$state/$command.lock
+    until mkdir "$lock" 2>/dev/null; do
+        [ -s "$lock/pid" ] || sleep 1
+        owner=$(cat "$lock/pid" 2>/dev/null)
+        is_ours "$owner" && stop 2 "make $command is running here already (process $owner). End it there with Ctrl-C, or with: make down"
+        rm -rf "$lock"
+        was_stale=yes
+    done
+    echo $$ >"$lock/pid"
+}
+
+is_ours() { [ -n "$1" ] && [ "$1" != $$ ] && kill -0 "$1" 2>/dev/null && ps -o args= -p "$1" | grep -q workshop; }
+
+# --- Is there an engine? ------------------------------------------------------------------------------------------
+
+limited() {    # limited SECONDS COMMAND…: an engine that hangs must not hang us
+    seconds=$1; shift
+    "$@" & running=$!
+    { sleep "$seconds"; kill $running; } >/dev/null 2>&1 & watch=$!
+    wait $running; ended=$?
+    kill $watch 2>/dev/null
+    return $ended
+}
+
+engine_answers() {    # else `why` says why not
+    command -v docker >/dev/null || { why="docker is not installed"; return 1; }
+    answer=$(limited 5 docker info -f '{{.ServerVersion}} {{.SecurityOptions}}' 2>&1)
+    engine=${answer%% *}
+    case $answer in
+    [0-9]*) ;;
+    *"permission denied"*) why="the Docker engine does not let this user in"; return 1 ;;
+    *) why="no Docker engine answers"; return 1 ;;
+    esac
+    compose=$(limited 5 docker compose version --short 2>/dev/null) || compose=""
+    [ -n "$compose" ] || { why="docker has no compose plugin"; return 1; }
+    compose=${compose#v} major=${compose%%.*} minor=${compose#*.}
+    [ "$major" -gt 2 ] || { [ "$major" -eq 2 ] && [ "${minor%%.*}" -ge 24 ]; } ||
+        { why="Compose $compose is older than 2.24"; return 1; }
+}
+
+dc() { docker compose --ansi never --progress quiet -f compose.yaml -p "$project-$command" "$@"; }
+
+settings() {    # everything compose.yaml takes from the environment
+    export LAB="${number:-1}" TARGET TARGET_DIR PORT="${PORT:-8000}" WORKSHOP_LOAD="$load" TERM NO_COLOR
+    export LAB_CA_BUNDLE="${LAB_CA_BUNDLE:-${SSL_CERT_FILE:-/dev/null}}" DOCKER_CLI_HINTS=false COMPOSE_IGNORE_ORPHANS=true
+    # Images carry the fingerprint of what they are made from: nothing is built twice, nothing goes stale.
+    WORKSHOP_TAG=$(cat services/runtime/Dockerfile services/runtime/uv.lock services/load/requirements.lock requirements.lock |
+        cksum | cut -d ' ' -f 1)
+    # No container runs as root, unless root inside is only this user outside (a rootless engine) or labs/ is root's.
+    WORKSHOP_UID=$(id -u) WORKSHOP_GID=$(id -g)
+    case $answer in
+    *rootless*) WORKSHOP_UID=0 WORKSHOP_GID=0 ;;
+    *)  if [ "$WORKSHOP_UID" -eq 0 ]; then
+            [ "$service" = edit ] || WORKSHOP_UID=1000 WORKSHOP_GID=1000
+            chown -R "$WORKSHOP_UID:$WORKSHOP_GID" $state
+        fi ;;
+    esac
+    export WORKSHOP_TAG WORKSHOP_UID WORKSHOP_GID
+}
+
+images_are_there() {    # here, or to be had; else `why`
+    image=runtime; [ "$service" = load ] && image=load
+    needed=app; [ "$service" = load ] && needed="app load"
+    if ! docker image inspect "web-stack-workshop/runtime:$WORKSHOP_TAG" "web-stack-workshop/$image:$WORKSHOP_TAG" >/dev/null 2>&1; then
+        say "docker: building the $image image: a minute or two, once"
+        docker compose --ansi never --progress plain -f compose.yaml --profile load build $needed >$log 2>&1 ||
+            { why="the $image image can't be built: $(grep -iE 'error|failed|no such host' $log | tail -n 1 | cut -c 1-160) ($log)"; return 1; }
+    fi
+    dc pull --policy missing nginx >$log 2>&1 || { why="nginx's image can't be had: $(tail -n 1 $log | cut -c 1-160)"; return 1; }
+}
+
+# --- Docker -------------------------------------------------------------------------------------------------------
+
+cleanup() {
+    code=$?
+    trap '' INT TERM HUP
+    dc down -v --remove-orphans >/dev/null 2>&1
+    [ -z "$lock" ] || rm -rf "$lock"
+    exit "$code"
+}
+
+stack_up() {
+    wanted=$PORT tried=0
+    until dc up -d --wait app nginx >$log 2>&1; do
+        tried=$((tried + 1))
+        if ! grep -qiE 'port is already allocated|address already in use|ports are not available' $log || [ $tried -ge 20 ]; then
+            tail -n 3 $log >&2
+            dc logs --no-log-prefix --tail 25 app >&2
+            stop 3 "docker: the stack of lab $number did not start; the lines above say why."
+        fi
+        PORT=$((PORT + 1))
+    done
+    [ "$PORT" = "$wanted" ] || say "Port $wanted is taken; using $PORT."
+}
+
+docker_run() {    # docker_run ARGUMENTS…: in $service, on the stack that is up, if the command needs one
+    options="--rm --no-deps"
+    { [ -t 0 ] && [ -t 1 ]; } || options="$options -T"
+    [ "$service" = load ] && [ -n "$UI" ] && options="$options -p 127.0.0.1:8089:8089"
+    # shellcheck disable=SC2086
+    dc run $options "$service" "$@"
+    result=$?
+    [ $result -eq 0 ] || limited 5 docker version >/dev/null 2>&1 ||
+        stop 3 "docker: the engine stopped in the middle. Your files are as they were: start it, then run this again."
+    return $result
+}
+
+in_docker() {
+    [ "$TARGET" != "$TARGET_DIR" ] || export TARGET=/target
+    trap cleanup EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    if [ -n "$stack" ]; then
+        [ -z "$was_stale" ] || dc down -v --remove-orphans >/dev/null 2>&1
+        stack_up
+        [ "$command" = serve ] && { say "http://127.0.0.1:$PORT   (Ctrl-C ends it)"; dc logs -f --no-log-prefix app nginx; exit; }
+    fi
+    [ -z "$given_target" ] || set -- "$@" --target "$TARGET"
+    docker_run "$@"
+    exit
+}
+
+# --- Embedded -----------------------------------------------------------------------------------------------------
+
+embedded() {
+    for python in "$PYTHON" python3.14 python3.13 python3.12 python3.11 python3 ""; do
+        [ -n "$python" ] && "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break
+    done
+    [ -n "$python" ] || stop 2 "Python 3.11 or newer is needed (or Docker), and there is none on PATH."
+    "$python" workshop/bootstrap.py || exit
+    [ -z "$given_target" ] || set -- "$@" --target "$TARGET"
+    exec .venv/bin/python -m workshop "$@"
+}
+
+everything_down() {
+    for pid in $(cat $state/*.lock/pid 2>/dev/null); do
+        is_ours "$pid" && ps -o args= -p "$pid" | grep -q -- '-m workshop' && kill "$pid"
+    done
+    if engine_answers; then
+        settings
+        for network in $(docker network ls --filter "name=$project-" --filter "label=com.docker.compose.network=back" --format '{{.Name}}'); do
+            command=${network#"$project-"} command=${command%_back}
+            dc down -v --remove-orphans >/dev/null 2>&1
+        done
+    fi
+    exit 0
+}
+
+# --- Choose -------------------------------------------------------------------------------------------------------
+
+command=${1:-help} MODE=${MODE:-auto} service=grade left=$#
+number="" stack="" load="" plain="" given_target="" lock="" was_stale=""
+target_is "${TARGET:-starter}"
+[ "$command" = load ] && service=load load=1
+while [ "$left" -gt 0 ]; do    # takes out --mode, and --target, which goes back in with the name it has there
+    word=$1 value=${2:-}; shift; left=$((left - 1))
+    case $word in
+    --mode | --target) [ "$left" -eq 0 ] || { shift; left=$((left - 1)); } ;;
+    --mode=* | --target=*) value=${word#*=} word=${word%%=*} ;;
+    esac
+    case $word in
+    --mode) MODE=$value; continue ;;
+    --target) target_is "$value"; given_target=yes; continue ;;
+    --from | --from=*) service=edit ;;
+    --direct | -h | --help) plain=yes ;;
+    *[!0-9]* | "") ;;
+    *) number=${number:-$word} ;;
+    esac
+    set -- "$@" "$word"
+done
+case $MODE in auto | docker | embedded) ;; *) stop 2 "MODE is docker or embedded, not '$MODE'." ;; esac
+case $command in
+lab | check | load | serve) [ -n "$plain" ] || ! lab_exists "$number" || stack=yes ;;
+reset | solution) service=edit ;;
+down) everything_down ;;
+esac
+is_writable || stop 2 "This folder can't be written to: $checkout. Copy the workshop to a folder of your own."
+case $command in bundle | grade | bench | test) embedded "$@" ;; esac
+
+if [ -n "$stack" ]; then
+    take_lock
+else
+    [ "$MODE" = docker ] || [ ! -x .venv/bin/python ] || embedded "$@"
+    command=tool$$
+fi
+why="MODE=embedded"
+if [ "$MODE" != embedded ] && engine_answers; then
+    [ -z "$stack" ] || say "docker: engine ${engine%%+*}, compose ${compose%%-*}"
+    settings
+    images_are_there && in_docker "$@"
+fi
+[ "$MODE" != docker ] || stop 2 "docker: $why"
+[ -z "$stack" ] || say "embedded: $why"
+embedded "$@"
