@@ -1,0 +1,111 @@
+"""Run `workshop check` the way a person does, and read its verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workshop.labs import Lab, all_labs
+from workshop.paths import ROOT, SOLUTIONS
+
+MISTAKES = ROOT / "tests" / "mistakes"
+ALTERNATIVES = ROOT / "tests" / "alternatives"
+SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A find-and-replace on the solution, the check that must catch it, and what its report must contain."""
+
+    task: int
+    name: str
+    file: str
+    find: str
+    replace: str
+    check: str
+    phrase: str
+
+
+def mistakes(lab: Lab) -> list[Mistake]:
+    path = MISTAKES / f"{lab.name}.toml"
+    if not path.exists():
+        return []
+    known = set(Mistake.__dataclass_fields__)
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))["mistake"]
+    return [Mistake(**{key: value for key, value in table.items() if key in known}) for table in tables]
+
+
+def alternatives(lab: Lab) -> list[Path]:
+    return sorted(ALTERNATIVES.glob(f"{lab.name}-*"))
+
+
+def starter(lab: Lab) -> Path:
+    """The untouched starter, whatever a learner made of the lab's own folder."""
+    return lab.folder / ".starter"
+
+
+def environment() -> dict[str, str]:
+    """This process's environment without what pytest or a workshop stack put there."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "WORKSHOP_"))}
+
+
+def run(*words: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
+    """`python -m workshop WORDS`, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "workshop", *words],
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+def judge(lab: Lab, target: str | Path, *words: str) -> dict[str, Any]:
+    """A target's whole result, by check name under "by_name"."""
+    done = run("check", str(lab.number), "--target", str(target), "--all", "--json", *words)
+    try:
+        result: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        raise AssertionError(f"no result (exit {done.returncode}):\n{done.stdout}\n{done.stderr}") from None
+    result["by_name"] = {check["name"]: check for check in result["checks"]}
+    result["exit"] = done.returncode
+    return result
+
+
+def report(check: dict[str, Any]) -> str:
+    """Everything that a check's report says, as one text."""
+    finding = check["finding"]
+    parts = [str(finding[key]) for key in ("sent", "got", "expected", "rule", "where")]
+    return "\n".join([check["verdict"], *parts, *finding["trace"]])
+
+
+def failures(result: dict[str, Any]) -> str:
+    """The reports of what did not pass, for an assertion's message."""
+    return "\n\n".join(
+        f"{check['name']}: {report(check)}" for check in result["checks"] if check["verdict"] != "PASS"
+    )
+
+
+def with_mistake(lab: Lab, mistake: Mistake, folder: Path) -> Path:
+    """A copy of the solution with the mistake in it."""
+    target = folder / "target"
+    shutil.copytree(SOLUTIONS / lab.name, target)
+    path = target / mistake.file
+    text = path.read_text(encoding="utf-8")
+    count = text.count(mistake.find)
+    assert count == 1, f"{mistake.name!r}: its `find` is in the solution {count} times, not once"
+    path.write_text(text.replace(mistake.find, mistake.replace), encoding="utf-8")
+    return target
+
+
+__all__ = ["Lab", "Mistake", "all_labs", "alternatives", "failures", "judge", "mistakes", "report", "run"]

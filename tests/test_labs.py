@@ -1,0 +1,107 @@
+"""The proof of every lab: its starter red for the stated reason, right code green, every mistake caught."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests import judging
+from tests.kills import note_kills
+from workshop.labs import Lab, all_labs, target_folder
+from workshop.paths import ORACLES, ROOT
+
+LABS = all_labs()
+each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.name)
+each_mistake = pytest.mark.parametrize(
+    ("lab", "mistake"),
+    [
+        pytest.param(lab, mistake, id=f"{lab.name}-{mistake.task}-{mistake.name.replace(' ', '-')}")
+        for lab in LABS
+        for mistake in judging.mistakes(lab)
+    ],
+)
+each_alternative = pytest.mark.parametrize(
+    ("lab", "folder"),
+    [pytest.param(lab, folder, id=folder.name) for lab in LABS for folder in judging.alternatives(lab)],
+)
+
+
+@each_lab
+def test_starter_is_red_for_its_stated_reason(lab: Lab) -> None:
+    """Every check fails, and says which hole of this lab it fell into: its own task's or an earlier one's."""
+    result = judging.judge(lab, judging.starter(lab))
+    assert result["points"] == 0
+    for check in result["checks"]:
+        said = judging.report(check)
+        hole = re.search(rf"NotImplementedError: lab {lab.number} task (\d+)", said)
+        assert check["verdict"] == "FAIL", f"{check['name']} is {said}"
+        assert hole, f"{check['name']} does not say which hole:\n{said}"
+        assert int(hole[1]) <= check["task"], f"{check['name']} of task {check['task']} fell into {hole[0]}"
+
+
+@each_lab
+def test_starter_is_what_the_learner_begins_with(lab: Lab) -> None:
+    """The copy that `reset` brings back is the file in the lab, as long as nobody has edited that one."""
+    result = judging.subprocess.run(
+        ["git", "diff", "--quiet", "HEAD", "--", *lab.edit], cwd=lab.folder, check=False
+    )
+    for name in lab.edit:
+        kept = (judging.starter(lab) / name).read_text(encoding="utf-8")
+        edited = result.returncode != 0
+        assert edited or kept == (lab.folder / name).read_text(encoding="utf-8"), f"{lab.name}/{name}"
+
+
+@each_lab
+def test_solution_is_green(lab: Lab) -> None:
+    result = judging.judge(lab, "solution")
+    assert result["verdict"] == "PASS", judging.failures(result)
+    assert result["points"] == lab.points == result["of"]
+    assert result["exit"] == 0
+
+
+@each_lab
+def test_oracle_is_green(lab: Lab) -> None:
+    """A real implementation passes; where it doesn't, the check is wrong."""
+    assert (ORACLES / lab.name).is_dir(), f"lab {lab.number} has no oracle"
+    result = judging.judge(lab, "oracle")
+    assert result["verdict"] == "PASS", judging.failures(result)
+
+
+@each_alternative
+def test_legal_alternative_is_green(lab: Lab, folder: Path) -> None:
+    result = judging.judge(lab, folder)
+    assert result["verdict"] == "PASS", judging.failures(result)
+
+
+@each_mistake
+def test_mistake_is_caught(lab: Lab, mistake: judging.Mistake, tmp_path: Path) -> None:
+    target = judging.with_mistake(lab, mistake, tmp_path)
+    result = judging.judge(lab, target)
+    note_kills(lab.name, mistake, result)
+    caught = result["by_name"][mistake.check]
+    assert caught["verdict"] not in ("PASS", "SKIPPED", "INFRA_ERROR"), f"{mistake.check} let it pass"
+    assert mistake.phrase in judging.report(caught), judging.report(caught)
+
+
+@each_lab
+def test_manifest_lists_every_check(lab: Lab) -> None:
+    """lab.toml and the test file name the same checks, and each one's name begins with its task."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in lab.folder.glob("test_*.py"))
+    written = re.findall(r"^def (test_\w+)", text, re.MULTILINE)
+    assert sorted(written) == sorted(lab.checks)
+    for task in lab.tasks:
+        assert all(name.startswith(f"test_task{task.number}_") for name in task.checks)
+        assert len([one for one in judging.mistakes(lab) if one.task == task.number]) >= 3, task.title
+
+
+@each_lab
+def test_lab_has_everything(lab: Lab) -> None:
+    """What a lab must have: lesson, hints on three levels a task, wire cases, load script, notes."""
+    for name in ("README.md", "hints.md", "locustfile.py", "requests"):
+        assert (lab.folder / name).exists(), f"{lab.name}/{name}"
+    assert list((lab.folder / "requests").glob("*.http"))
+    assert (target_folder(lab, "solution") / "NOTES.md").exists()
+    assert judging.alternatives(lab), f"{lab.name} has no legal alternative"
+    assert (ROOT / "tests" / "mistakes" / f"{lab.name}.toml").exists()
