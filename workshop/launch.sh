@@ -74,6 +74,12 @@ engine_answers() {    # else `why` says why not
 
 dc() { docker compose --ansi never --progress quiet -f compose.yaml -p "$project-$command" "$@"; }
 
+# Compose's own `down` leaves a `run` container that still runs, and with it the network and the volume.
+dc_down() {
+    docker ps -aq --filter "label=com.docker.compose.project=$project-$command" | xargs docker rm -f
+    dc down -v --remove-orphans
+} >/dev/null 2>&1
+
 settings() {    # everything compose.yaml takes from the environment
     export LAB="${number:-1}" TARGET TARGET_DIR PORT="${PORT:-8000}" WORKSHOP_LOAD="$load" TERM NO_COLOR
     export LAB_CA_BUNDLE="${LAB_CA_BUNDLE:-${SSL_CERT_FILE:-/dev/null}}" DOCKER_CLI_HINTS=false COMPOSE_IGNORE_ORPHANS=true
@@ -92,15 +98,19 @@ settings() {    # everything compose.yaml takes from the environment
     export WORKSHOP_TAG WORKSHOP_UID WORKSHOP_GID
 }
 
+reason() {
+    { grep -oE '(dial tcp|lookup|x509|pull access|manifest|[Nn]o space|timed out)[^"]*$' $log || cat $log; } | tail -n 1 | cut -c 1-120
+}
+
 images_are_there() {    # here, or to be had; else `why`
     image=runtime; [ "$service" = load ] && image=load
     needed=app; [ "$service" = load ] && needed="app load"
     if ! docker image inspect "web-stack-workshop/runtime:$WORKSHOP_TAG" "web-stack-workshop/$image:$WORKSHOP_TAG" >/dev/null 2>&1; then
         say "docker: building the $image image: a minute or two, once"
         docker compose --ansi never --progress plain -f compose.yaml --profile load build $needed >$log 2>&1 ||
-            { why="the $image image can't be built: $(grep -iE 'error|failed|no such host' $log | tail -n 1 | cut -c 1-160) ($log)"; return 1; }
+            { why="the $image image can't be built: $(reason); all of it is in $log"; return 1; }
     fi
-    dc pull --policy missing nginx >$log 2>&1 || { why="nginx's image can't be had: $(tail -n 1 $log | cut -c 1-160)"; return 1; }
+    dc pull --policy missing nginx >$log 2>&1 || { why="nginx's image can't be had: $(reason)"; return 1; }
 }
 
 # --- Docker -------------------------------------------------------------------------------------------------------
@@ -108,7 +118,7 @@ images_are_there() {    # here, or to be had; else `why`
 cleanup() {
     code=$?
     trap '' INT TERM HUP
-    dc down -v --remove-orphans >/dev/null 2>&1
+    dc_down
     [ -z "$lock" ] || rm -rf "$lock"
     exit "$code"
 }
@@ -118,8 +128,8 @@ stack_up() {
     until dc up -d --wait app nginx >$log 2>&1; do
         tried=$((tried + 1))
         if ! grep -qiE 'port is already allocated|address already in use|ports are not available' $log || [ $tried -ge 20 ]; then
-            tail -n 3 $log >&2
-            dc logs --no-log-prefix --tail 25 app >&2
+            grep -v 'exited (' $log | tail -n 3 >&2
+            docker logs --tail 25 "$project-$command-app-1" 2>&1 | cat >&2
             stop 3 "docker: the stack of lab $number did not start; the lines above say why."
         fi
         PORT=$((PORT + 1))
@@ -145,7 +155,7 @@ in_docker() {
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     if [ -n "$stack" ]; then
-        [ -z "$was_stale" ] || dc down -v --remove-orphans >/dev/null 2>&1
+        [ -z "$was_stale" ] || dc_down
         stack_up
         [ "$command" = serve ] && { say "http://127.0.0.1:$PORT   (Ctrl-C ends it)"; dc logs -f --no-log-prefix app nginx; exit; }
     fi
@@ -174,7 +184,7 @@ everything_down() {
         settings
         for network in $(docker network ls --filter "name=$project-" --filter "label=com.docker.compose.network=back" --format '{{.Name}}'); do
             command=${network#"$project-"} command=${command%_back}
-            dc down -v --remove-orphans >/dev/null 2>&1
+            dc_down
         done
     fi
     exit 0
