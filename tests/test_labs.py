@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,7 @@ def test_starter_is_red_for_its_stated_reason(lab: Lab) -> None:
 @each_lab
 def test_starter_is_what_the_learner_begins_with(lab: Lab) -> None:
     """The copy that `reset` brings back is the file in the lab, as long as nobody has edited that one."""
-    result = judging.subprocess.run(
-        ["git", "diff", "--quiet", "HEAD", "--", *lab.edit], cwd=lab.folder, check=False
-    )
+    result = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", *lab.edit], cwd=lab.folder, check=False)
     for name in lab.edit:
         kept = (judging.starter(lab) / name).read_text(encoding="utf-8")
         edited = result.returncode != 0

@@ -48,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == "serve":
             command.add_argument("--direct", action="store_true", help="without nginx, at --port")
             command.add_argument("--service", help="which of the lab's services (the first)")
+        if name == "solution":
+            command.add_argument("--apply", action="store_true", help="put it in place; your work is kept")
         if name == "hint":
             command.add_argument("--task", type=int, help="which task (the first that fails)")
     return parser
@@ -161,8 +163,67 @@ def _serve_behind_nginx(chosen: Lab, options: argparse.Namespace) -> int:
     return EXIT_PASSED
 
 
+# --- help on the way --------------------------------------------------------------------------------
+
+
+def hint(options: argparse.Namespace) -> int:
+    """The next hint for the task that fails."""
+    from workshop.hints import next_hint
+
+    print(next_hint(find(options.lab), options.task))
+    return EXIT_PASSED
+
+
+def solution(options: argparse.Namespace) -> int:
+    """Show the solution's notes and where it is; with --apply, put it in place."""
+    from workshop import attic
+
+    chosen = find(options.lab)
+    if options.apply:
+        print(attic.apply_solution(chosen))
+        return EXIT_PASSED
+    folder = target_folder(chosen, "solution")
+    print((folder / "NOTES.md").read_text(encoding="utf-8"))
+    for name in chosen.edit:
+        print(f"The solution: solutions/{chosen.name}/{name}")
+    print(
+        f"Beside yours:  diff -u labs/{chosen.name}/{chosen.edit[0]} solutions/{chosen.name}/{chosen.edit[0]}"
+    )
+    return EXIT_PASSED
+
+
+def reset(options: argparse.Namespace) -> int:
+    """Put the starter back; the learner's work goes to .workshop/attic."""
+    from workshop import attic
+
+    print(attic.reset(find(options.lab)))
+    return EXIT_PASSED
+
+
+def progress(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from workshop.progress import show_progress
+
+    show_progress(Console())
+    return EXIT_PASSED
+
+
+def doctor(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from workshop.doctor import show_health
+
+    return EXIT_PASSED if show_health(Console()) else EXIT_FAILED
+
+
 COMMANDS = [
     ("lab", "put nginx in front of a lab's service, judge it, and keep watching", lab),
     ("check", "judge a lab once: exit code 0 all passed, 1 some failed, 2 usage, 3 our fault", check),
     ("serve", "serve a lab in the foreground", serve),
+    ("hint", "the next hint for the task that fails", hint),
+    ("solution", "the solution's notes and where it is; --apply puts it in place", solution),
+    ("reset", "the starter again; your work is kept in .workshop/attic", reset),
+    ("progress", "how far you are", progress),
+    ("doctor", "what this machine has, and what is missing", doctor),
 ]

@@ -35,6 +35,7 @@ from workshop.checks import Failed
 from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, InfraError
 from workshop.labs import Lab, of_folder
 from workshop.paths import LABS, STATE
+from workshop.progress import remember
 from workshop.stack import Address, Stack, attached, embedded, is_attached
 from workshop.verdict import CheckResult, Finding, LabResult, Verdict, last_traceback, show
 
@@ -387,18 +388,3 @@ class Judge:
         if trail.via == "direct":
             return "your server: the bytes went straight to it, without nginx"
         return "your server: nginx passed the bytes on unchanged"
-
-
-def remember(result: LabResult) -> bool:
-    """Keep the result of a learner's own run for `progress`; True when it is the lab's first."""
-    if result.target != "starter":
-        return False
-    folder = STATE / "results"
-    path = folder / f"{result.name}.json"
-    first = not path.exists()
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".new")
-        draft.write_text(json.dumps(result.as_dict(), indent=2), encoding="utf-8")
-        draft.replace(path)
-    return first

@@ -1,0 +1,64 @@
+# The workshop. `make lab-1` is the first command; `make` alone lists the others.
+# Works with GNU Make 3.81. MODE=docker|embedded, PORT=, ARGS=, FROM= and TARGET= are handed on.
+
+PYTHON ?= python3
+RUN = sh workshop/launch.sh
+export MODE PORT PYTHON UI WORKERS SUBMISSIONS
+
+help:            ## this list
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile | sed 's/%/N/'
+
+lab-%: FORCE     ## put nginx in front of your service, judge it, keep watching (FROM=solution fast-forwards)
+	@$(if $(FROM),$(RUN) solution $* --apply &&) $(RUN) lab $* $(if $(TARGET),--target "$(TARGET)") $(ARGS)
+
+check-%: FORCE   ## judge once; exit code 0 all passed, 1 some failed, 2 usage, 3 our fault
+	@$(RUN) check $* $(if $(TARGET),--target "$(TARGET)") $(ARGS)
+
+load-%: FORCE    ## put your service under load, beside the reference (UI=1, WORKERS=n)
+	@$(RUN) load $* $(ARGS)
+
+serve-%: FORCE   ## serve a lab at http://127.0.0.1:8000, without checks
+	@$(RUN) serve $* $(if $(TARGET),--target "$(TARGET)") $(ARGS)
+
+hint-%: FORCE    ## the next hint for the task that fails
+	@$(RUN) hint $* $(ARGS)
+
+solution-%: FORCE ## the solution's notes and where it is
+	@$(RUN) solution $* $(ARGS)
+
+reset-%: FORCE   ## the starter again; your work is kept in .workshop/attic
+	@$(RUN) reset $* $(ARGS)
+
+debug-%: FORCE   ## the checks' calls in one process, so that breakpoint() works; no points
+	@$(RUN) debug $* $(ARGS)
+
+progress: FORCE  ## how far you are
+	@$(RUN) progress $(ARGS)
+
+doctor: FORCE    ## what this machine has, and what is missing
+	@$(RUN) doctor $(ARGS)
+
+bundle: FORCE    ## everything that a room without a network needs
+	@$(RUN) bundle $(ARGS)
+
+down: FORCE      ## end what a run left behind
+	@$(RUN) down
+
+test: .venv-test ## the repository's own proof
+	@.venv/bin/python -m pytest -q -n 2 $(ARGS)
+
+bench: .venv-test ## the measurements that the documents quote
+	@for file in bench/*.py; do .venv/bin/python "$$file" || exit 1; done
+
+lint: .venv-test ## ruff, and types, strictly
+	@.venv/bin/ruff format --check . && .venv/bin/ruff check .
+	@.venv/bin/python tests/types.py
+
+lock: .venv-test ## write the lock files from pyproject.toml
+	@sh services/runtime/lock.sh
+
+.venv-test: FORCE
+	@$(PYTHON) workshop/bootstrap.py test
+
+FORCE:
+.PHONY: help test bench lint lock .venv-test FORCE

@@ -1,0 +1,10 @@
+#!/bin/sh
+# Write every lock file: hashes for each platform, no index addresses.
+set -eu
+cd "$(dirname "$0")/../.."
+compile() { .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-header "$@"; }
+compile pyproject.toml -o requirements.lock
+compile --group load -o services/load/requirements.lock
+compile --group nginx -o services/nginx/requirements.lock
+compile -c requirements.lock --group test pyproject.toml -o tests/requirements.lock

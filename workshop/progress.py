@@ -1,0 +1,70 @@
+"""How far a learner is: the last verdict of every lab, kept in .workshop/results."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from workshop.labs import Lab, all_labs
+from workshop.paths import STATE
+from workshop.verdict import LabResult
+
+RESULTS = STATE / "results"
+
+
+def last_result(lab: Lab) -> dict[str, Any] | None:
+    """The last whole verdict on the learner's own files, as `--json` prints it; None when there is none."""
+    try:
+        result: dict[str, Any] = json.loads((RESULTS / f"{lab.name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return result
+
+
+def remember(result: LabResult) -> bool:
+    """Keep the verdict of a learner's own run; True when it is the lab's first."""
+    if result.target != "starter":
+        return False
+    path = RESULTS / f"{result.name}.json"
+    first = not path.exists()
+    with suppress(OSError):
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".new")
+        draft.write_text(json.dumps(result.as_dict(), indent=2), encoding="utf-8")
+        draft.replace(path)
+    return first
+
+
+def show_progress(console: Console) -> None:
+    """A row a lab: its bar, its points, and the task that is next."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for head in ("lab", "", "", "points", "next"):
+        table.add_column(head, justify="right" if head in ("lab", "points") else "left")
+    part = ""
+    for lab in all_labs():
+        if lab.part != part:
+            part = lab.part
+            table.add_row("", f"[bold]{part}[/bold]")
+        table.add_row(*_row(lab))
+    console.print(table)
+
+
+def _row(lab: Lab) -> list[str]:
+    result = last_result(lab)
+    if result is None:
+        return [str(lab.number), lab.title, "[dim]" + "·" * 10 + "[/dim]", f"0/{lab.points}", "not begun"]
+    points = min(int(result["points"]), lab.points)
+    full = round(10 * points / lab.points)
+    bar = f"[green]{'█' * full}[/green][dim]{'·' * (10 - full)}[/dim]"
+    return [str(lab.number), lab.title, bar, f"{points}/{lab.points}", _next(lab, result)]
+
+
+def _next(lab: Lab, result: dict[str, Any]) -> str:
+    for check in result["checks"]:
+        if check["verdict"] != "PASS":
+            return f"task {check['task']}: {lab.tasks[check['task'] - 1].title}"
+    return "done"
