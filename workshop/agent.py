@@ -7,6 +7,7 @@ tool. Checks reach it through a Unix socket, one JSON line a request and one a r
     {"do": "status", "service": "wsgi"}  exit code (null: running), output, and a mark for later output
     {"do": "restart"}                    end everything; the next start is of the files as they are now
     {"do": "signal", "service": ..., "number": 15}, {"do": "pids", "service": ...}
+    {"do": "connections", "service": ...}  the peers of its connections so far (null: nobody can tell)
     {"do": "probe", "module": ..., ...}  a transcript from workshop/probe.py
 
 `crew` is "learner" (the default) or "reference", which a load run drives beside it.
@@ -44,13 +45,19 @@ class Crew:
         self.lab, self.folder, self.bind = lab, folder, bind
         self.ports = {name: process.free_port(bind) for name in lab.services}
         self.running: dict[str, process.Process] = {}
+        self.failed: dict[str, Reply] = {}
         self.probe: Probe | None = None
         self.locks = {name: threading.RLock() for name in lab.services}
         self.probe_lock = threading.Lock()
 
     def start(self, name: str) -> Reply:
-        """Start a service unless it runs; returns when it listens, has exited, or is out of time."""
+        """Start a service unless it runs; returns when it listens, has exited, or is out of time.
+
+        What did not start is not tried again: the same files would do the same. `restart` forgets that.
+        """
         with self.locks[name]:
+            if name in self.failed:
+                return self.failed[name]
             current = self.running.get(name)
             if current is None or current.exit_code() is not None:
                 self._clear(name)
@@ -75,8 +82,7 @@ class Crew:
             if time.monotonic() > deadline:
                 reply = self._reply("silent", name, one)
                 reply["listens_on"] = process.ports_of([one.pid, *process.descendants(one.pid)])
-                self._clear(name)
-                return reply
+                return self._give_up(name, reply)
             time.sleep(process.POLL)
 
     def _exited(self, name: str, one: process.Process) -> Reply:
@@ -85,7 +91,11 @@ class Crew:
             one.drain(0.5)
         reply = self._reply("exited", name, one)
         reply["left_behind"] = len(left)
+        return self._give_up(name, reply)
+
+    def _give_up(self, name: str, reply: Reply) -> Reply:
         self._clear(name)
+        self.failed[name] = reply
         return reply
 
     def _reply(self, state: str, name: str, one: process.Process) -> Reply:
@@ -140,6 +150,7 @@ class Crew:
             self._end_probe()
         for ender in enders:
             ender.join()
+        self.failed.clear()
 
     def _end_probe(self) -> None:
         if self.probe is not None:
@@ -239,6 +250,8 @@ class Agent:
                 return {"pids": crew.pids(name)}
             case "signal":
                 return crew.send_signal(name, request["number"], request.get("pid"))
+            case "connections":
+                return {"peers": process.peers(crew.ports[name])}
             case "probe":
                 return crew.call_probe(request)
             case "restart":

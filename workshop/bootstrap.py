@@ -103,7 +103,7 @@ def wheels():
 def install(group):
     uv = os.path.join(VENV, "bin", "uv")
     say("Installing what the lock names, by hash ...")
-    base = [uv, "pip", "install", "-q", "--python", python(), "--require-hashes"]
+    base = [uv, "pip", "install", "-q", "--python", python(), "--require-hashes", "--compile-bytecode"]
     run("Installing the packages", base + wheels() + ["-r", LOCKS[group]])
     if not shutil.which("nginx") and not os.environ.get("NGINX"):
         try:
@@ -111,7 +111,7 @@ def install(group):
         except Trouble:
             say(
                 "There is no nginx for this machine: install one (Debian: apt-get install nginx-light; "
-                "macOS: brew install nginx) or set NGINX=. Until then, checks that go through nginx do not run."
+                "macOS: brew install nginx) or set NGINX=. Until then checks through nginx do not run."
             )
 
 

@@ -41,9 +41,9 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("progress", "doctor", "labs"):
             continue
         command.add_argument("lab", help="a lab's number")
-        if name in ("lab", "check"):
+        if name in ("lab", "check", "debug"):
             _check_options(command)
-        if name in ("lab", "check", "serve"):
+        if name in ("lab", "check", "serve", "debug"):
             _target_options(command)
         if name == "serve":
             command.add_argument("--direct", action="store_true", help="without nginx, at --port")
@@ -112,12 +112,12 @@ def _stack_for(chosen: Lab, options: argparse.Namespace) -> AbstractContextManag
     return embedded(chosen, options.target, _wanted_port(options))
 
 
-def run_checks(lab: Lab, options: argparse.Namespace) -> int:
+def run_checks(lab: Lab, options: argparse.Namespace, *more: str) -> int:
     """Run a lab's checks in this process, against the stack that the environment names."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     import pytest
 
-    words = [str(lab.folder), "--target", options.target, "-p", "no:cacheprovider"]
+    words = [str(lab.folder), "--target", options.target, *more]
     words += ["-k", options.chosen] if options.chosen else []
     words += ["--all"] if options.everything else []
     words += ["--json"] if options.as_json else []
@@ -126,6 +126,15 @@ def run_checks(lab: Lab, options: argparse.Namespace) -> int:
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
         raise Refusal(f"Lab {lab.number} has no check that matches {options.chosen!r}.")
     return code
+
+
+def debug(options: argparse.Namespace) -> int:
+    """Run the checks with the learner's code in this process: breakpoint() works, nothing counts."""
+    chosen = find(options.lab)
+    target_folder(chosen, options.target)
+    run_checks(chosen, options, "--debug-calls", "-s")
+    print(f"This was for debugging: it gives no points. `make lab-{chosen.number}` judges.")
+    return EXIT_PASSED
 
 
 def _say(notes: Sequence[str]) -> None:
@@ -221,6 +230,7 @@ COMMANDS = [
     ("lab", "put nginx in front of a lab's service, judge it, and keep watching", lab),
     ("check", "judge a lab once: exit code 0 all passed, 1 some failed, 2 usage, 3 our fault", check),
     ("serve", "serve a lab in the foreground", serve),
+    ("debug", "the checks with your code in this process: breakpoint() works; no points", debug),
     ("hint", "the next hint for the task that fails", hint),
     ("solution", "the solution's notes and where it is; --apply puts it in place", solution),
     ("reset", "the starter again; your work is kept in .workshop/attic", reset),

@@ -60,7 +60,7 @@ class Lab:
     load: Load
     nginx: dict[str, str] = field(default_factory=dict)
     start_seconds: float = 5.0
-    check_seconds: float = 10.0
+    check_seconds: float = 6.0
 
     @property
     def name(self) -> str:

@@ -8,8 +8,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from workshop.labs import Lab, Service
 from workshop.paths import SERVICES
 
@@ -32,6 +30,8 @@ def command() -> str | None:
 
 def render(lab: Lab, fronts: list[Front], host: str, tmp: Path, access_log: str = "off") -> str:
     """The configuration for a lab's fronts; `host` is where nginx reaches the services."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # only the agent needs it
+
     template = Environment(
         loader=FileSystemLoader(SERVICES / "nginx"),
         undefined=StrictUndefined,

@@ -32,6 +32,7 @@ from workshop.ask import (
     start_text,
 )
 from workshop.checks import Failed
+from workshop.debug import DAY, debugging
 from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, InfraError
 from workshop.labs import Lab, of_folder
 from workshop.paths import LABS, STATE
@@ -49,6 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", type=int, default=None, help="the seed that varies the inputs")
     group.addoption("--all", action="store_true", dest="everything", help="don't stop at a failing task")
     group.addoption("--json", action="store_true", dest="as_json", help="print the whole result as JSON")
+    group.addoption("--debug-calls", action="store_true", help="call in this process, for breakpoint()")
     group.addoption("--front-port", type=int, default=0, help="nginx's port; 0 takes any")
 
 
@@ -70,6 +72,7 @@ class LabRun:
         self.target: str = option.target
         self.everything: bool = option.everything
         self.as_json: bool = option.as_json
+        self.debug: bool = option.debug_calls
         self.port: int = option.front_port
         self.seed: int = random.randrange(10**6) if option.seed is None else option.seed
         self.lab: Lab | None = None
@@ -106,7 +109,9 @@ class LabRun:
         """The stack of this run; started, or joined, when it is first asked for."""
         if self._stack is None:
             assert self.lab is not None
-            if is_attached():
+            if self.debug:
+                self._stack = self._exits.enter_context(debugging(self.lab, self.target))
+            elif is_attached():
                 self._stack = attached(self.lab, self.target)
                 self._exits.callback(self._stack.close)
             else:
@@ -150,6 +155,8 @@ class LabRun:
         finding.rule = finding.rule or (mark.kwargs["rule"] if mark else "")
         finding.again = self._again(item, trail)
         self._record(item, verdict, finding)
+        if verdict is Verdict.TIMEOUT:
+            self.stack.ask("restart")  # a service that hangs would fail every check after this one
 
     def _record(self, item: pytest.Item, verdict: Verdict, finding: Finding) -> None:
         self.results[item.name] = self._result(item, verdict, finding)
@@ -205,7 +212,8 @@ class LabRun:
         if self.lab is None or not self.results:
             return
         result = self.result()
-        first = remember(result) if len(self.chosen) == len(self.lab.checks) else False
+        whole = len(self.chosen) == len(self.lab.checks) and not self.debug
+        first = remember(result) if whole else False
         if self.as_json:
             print(json.dumps(result.as_dict(), indent=2))
         else:
@@ -224,7 +232,7 @@ class LabRun:
     def clock_fixture(self) -> Clock:
         """The check's total time, from lab.toml."""
         assert self.lab is not None
-        return Clock(self.lab.check_seconds)
+        return Clock(DAY if self.debug else self.lab.check_seconds)
 
     @pytest.fixture(name="rng")
     def rng_fixture(self, request: pytest.FixtureRequest) -> random.Random:

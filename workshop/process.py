@@ -210,6 +210,28 @@ def listening_ports() -> dict[int, str]:
     return found
 
 
+def peers(port: int) -> list[str] | None:
+    """The other ends of the connections that a port here has had in the last minute, open or in TIME_WAIT.
+
+    Some may be missing (a reset leaves nothing behind, and TIME_WAIT stays at the end that closed first), so
+    this is "at least". None where the kernel does not say (elsewhere than on Linux).
+    """
+    tables = [PROC / "net" / name for name in ("tcp", "tcp6")]
+    if not tables[0].exists():
+        return None
+    found = set()
+    for table in tables:
+        with contextlib.suppress(OSError):
+            for row in table.read_text().splitlines()[1:]:
+                _, mine, other, state, *_ = row.split()
+                ends = [end.rpartition(":") for end in (mine, other)]
+                if state == "0A" or port not in (numbers := [int(end[2], 16) for end in ends]):
+                    continue
+                host, _, number = ends[1 - numbers.index(port)]
+                found.add(f"{host[-8:]}:{number}")
+    return sorted(found)
+
+
 def is_listening(host: str, port: int) -> bool:
     """Whether something listens there: read from the kernel, so that no connection disturbs a server."""
     if PROC.joinpath("net/tcp").exists():

@@ -221,14 +221,16 @@ def _start_nginx(stack: Stack) -> None:
 
 
 def _end(stack: Stack) -> None:
+    """End both, side by side: closing its standard input tells the agent to go."""
     stack.close()
-    if stack.nginx_process is not None:
-        stack.nginx_process.end(grace=1)
     agent = stack.agent_process
     if agent is not None:
         assert agent.stdin is not None
         with contextlib.suppress(OSError):
             agent.stdin.close()
+    if stack.nginx_process is not None:
+        stack.nginx_process.end(grace=1)
+    if agent is not None:
         try:
             agent.wait(timeout=8)
         except subprocess.TimeoutExpired:
