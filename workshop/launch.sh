@@ -10,7 +10,7 @@ project=workshop-$(printf %s "$checkout" | cksum | cut -d ' ' -f 1)
 state=.workshop
 log=$state/docker.log
 
-say() { printf '%s\n' "$*"; }
+say() { if [ -n "$json" ]; then printf '%s\n' "$*" >&2; else printf '%s\n' "$*"; fi; }
 stop() { code=$1; shift; printf '%s\n' "$*" >&2; exit "$code"; }
 
 # --- What was asked for -------------------------------------------------------------------------------------------
@@ -160,8 +160,9 @@ in_docker() {
         [ "$command" = serve ] && { say "http://127.0.0.1:$PORT   (Ctrl-C ends it)"; dc logs -f --no-log-prefix app nginx; exit; }
     fi
     [ -z "$given_target" ] || set -- "$@" --target "$TARGET"
-    docker_run "$@"
-    exit
+    # 75: the watch asks for a load run, which is a stack of its own beside this one.
+    until docker_run "$@"; [ $result -ne 75 ]; do PORT=8000 sh workshop/launch.sh load "$number"; done
+    exit $result
 }
 
 # --- Embedded -----------------------------------------------------------------------------------------------------
@@ -193,25 +194,27 @@ everything_down() {
 # --- Choose -------------------------------------------------------------------------------------------------------
 
 command=${1:-help} MODE=${MODE:-auto} service=grade left=$#
-number="" stack="" load="" plain="" given_target="" lock="" was_stale=""
+number="" stack="" load="" plain="" given_target="" json="" lock="" was_stale=""
 target_is "${TARGET:-starter}"
 [ "$command" = load ] && service=load load=1
 while [ "$left" -gt 0 ]; do    # takes out --mode, and --target, which goes back in with the name it has there
     word=$1 value=${2:-}; shift; left=$((left - 1))
     case $word in
-    --mode | --target) [ "$left" -eq 0 ] || { shift; left=$((left - 1)); } ;;
-    --mode=* | --target=*) value=${word#*=} word=${word%%=*} ;;
+    --mode | --target | --port) [ "$left" -eq 0 ] || { shift; left=$((left - 1)); } ;;
+    --mode=* | --target=* | --port=*) value=${word#*=} word=${word%%=*} ;;
     esac
     case $word in
     --mode) MODE=$value; continue ;;
     --target) target_is "$value"; given_target=yes; continue ;;
-    --from | --from=*) service=edit ;;
+    --port) PORT=$value; set -- "$@" --port "$value"; continue ;;
+    --json) json=yes ;;
     --direct | -h | --help) plain=yes ;;
     *[!0-9]* | "") ;;
     *) number=${number:-$word} ;;
     esac
     set -- "$@" "$word"
 done
+case ${PORT:-8000} in *[!0-9]* | ?????? | ? | ?? | ???) stop 2 "PORT=$PORT can't be used: give a number from 1024 to 65535." ;; esac
 case $MODE in auto | docker | embedded) ;; *) stop 2 "MODE is docker or embedded, not '$MODE'." ;; esac
 case $command in
 lab | check | load | serve) [ -n "$plain" ] || ! lab_exists "$number" || stack=yes ;;
