@@ -118,8 +118,7 @@ images_are_there() {    # here, or to be had; else `why`
 cleanup() {
     code=$?
     trap '' INT TERM HUP
-    dc_down
-    [ -z "$lock" ] || rm -rf "$lock"
+    dc_down && [ -n "$lock" ] && rm -rf "$lock"    # a lock left behind has the next run clear up first
     exit "$code"
 }
 
