@@ -21,8 +21,8 @@ DOCUMENTS = [
 ]
 SOFT = re.compile(r"\b(simply|just|easy|easily|obviously|of course|trivial(?:ly)?)\b", re.IGNORECASE)
 NAMED = re.compile(r"`((?:[a-z_]\w*\.)*[a-z_]\w*:[A-Za-z_][\w.]*)`")
-PACKAGES = ("gunicorn", "uvicorn", "hypercorn", "werkzeug", "flask", "django", "starlette", "fastapi", "h11")
-PACKAGES += ("wsgiref", "asgiref", "websockets", "wsproto", "socketserver", "http", "httptools", "waitress")
+PACKAGES = {"gunicorn", "uvicorn", "hypercorn", "werkzeug", "flask", "django", "starlette", "fastapi", "h11"}
+PACKAGES |= {"wsgiref", "asgiref", "websockets", "wsproto", "socketserver", "http", "httptools", "waitress"}
 LESSON_WORDS = range(700, 1201)
 BLOCK_LINES = 25
 

@@ -168,6 +168,7 @@ class Crew:
             before = self.probe.process.written
             reply = self.probe.ask(request, request["seconds"] + 3.0)
             reply.setdefault("output", self.probe.process.output(before))
+            reply["shouted"] = self.probe.process.flooded
             return {"folder": str(self.folder), **reply}
 
     def _import(self, module: str) -> Reply | None:

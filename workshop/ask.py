@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,21 +65,36 @@ class StartTrouble(Exception):
 class Client:
     """Speaks HTTP to one address: nginx, or a service directly."""
 
-    def __init__(self, stack: Stack, trail: Trail, clock: Clock, address: Address, service: str) -> None:
-        self._stack, self._trail, self._clock = stack, trail, clock
+    def __init__(
+        self,
+        stack: Stack,
+        trail: Trail,
+        clock: Clock,
+        address: Address,
+        service: str,
+        start: Callable[[str], object],
+    ) -> None:
+        self._stack, self._trail, self._clock, self._start = stack, trail, clock, start
         self.address, self.service = address, service
         self.via = "direct" if service else "nginx"
 
-    def connect(self, receive_buffer: int | None = None, seconds: float | None = None) -> wire.Wire:
-        """A raw connection (use it with `with`); `receive_buffer` bytes make a slow reader."""
-        self._note()
+    def connect(
+        self, receive_buffer: int | None = None, seconds: float | None = None, target: str = "/"
+    ) -> wire.Wire:
+        """A raw connection (use it with `with`); `receive_buffer` bytes make a slow reader.
+
+        Through nginx, `target` says which of the lab's services has to be up for it.
+        """
+        self._note(target)
         made = wire.Wire(self.address.host, self.address.port, self._clock.left(seconds), receive_buffer)
         self._trail.connection = made
         return made
 
     def send(self, data: bytes, method: str = "GET", seconds: float | None = None) -> wire.Response:
         """Raw bytes on a connection of their own; the first response to them."""
-        with self.connect(seconds=seconds) as connection:
+        words = data.split(b" ", 2)
+        target = words[1].decode("latin-1") if len(words) == 3 else "/"
+        with self.connect(seconds=seconds, target=target) as connection:
             connection.send(data)
             response = connection.response(method)
         self._trail.response = response
@@ -104,9 +119,17 @@ class Client:
     def get(self, target: str = "/", fields: Iterable[tuple[str, str]] = ()) -> wire.Response:
         return self.request("GET", target, fields)
 
-    def _note(self) -> None:
-        self._trail.via, self._trail.service = self.via, self.service
+    def _note(self, target: str) -> None:
+        asked = self.service or self._behind(target)
+        self._trail.via, self._trail.service = self.via, asked
+        self._start(asked)
         self._trail.response, self._trail.sent = None, ""
+
+    def _behind(self, target: str) -> str:
+        """The service that nginx passes a target to: the longest prefix wins."""
+        shown = [service for service in self._stack.lab.services.values() if service.at is not None]
+        fitting = [one for one in shown if target.startswith(one.at or "/")] or shown
+        return max(fitting, key=lambda one: len(one.at or "/")).name
 
     def _curl(self, method: str, target: str, fields: Iterable[tuple[str, str]], body: bytes) -> str:
         if self.service:
@@ -469,6 +492,13 @@ def call_trouble(reply: dict[str, Any], folder: Path) -> ProbeTrouble | None:
     if "timeout" in reply:
         frames = own(reply["timeout"], folder)
         return ProbeTrouble(Verdict.TIMEOUT, "the call did not end; this is where it was then:", frames)
+    if reply.get("shouted"):
+        return ProbeTrouble(Verdict.CRASH, "the call printed more than 16 MiB and was ended", [])
+    if "flooded" in reply:
+        frames = own(reply["flooded"], folder)
+        return ProbeTrouble(
+            Verdict.FAIL, "output without end: more than 4 MiB from one call, then cut", frames
+        )
     if "too_much" in reply:
         return ProbeTrouble(Verdict.FAIL, f"a result of {reply['too_much'] >> 20} MiB", [])
     if reply.get("hung"):

@@ -95,16 +95,20 @@ def find(text: str) -> Lab:
     Raises Refusal when there is none, naming those that exist.
     """
     wanted = text.strip().lower()
-    for lab in all_labs():
-        if wanted in (str(lab.number), f"{lab.number:02d}", lab.name, lab.slug):
-            return lab
-    numbers = ", ".join(str(lab.number) for lab in all_labs())
-    raise Refusal(f"There is no lab {text!r}. The labs are {numbers}: try `make lab-{all_labs()[0].number}`.")
+    folders = sorted(path.parent for path in LABS.glob("[0-9][0-9]-*/lab.toml"))
+    for folder in folders:
+        number, _, slug = folder.name.partition("-")
+        if wanted in (str(int(number)), number, folder.name, slug):
+            return load(folder)
+    numbers = ", ".join(str(int(folder.name[:2])) for folder in folders)
+    raise Refusal(
+        f"There is no lab {text!r}. The labs are {numbers}: try `make lab-{int(folders[0].name[:2])}`."
+    )
 
 
 def of_folder(folder: Path) -> Lab:
     """The lab whose folder this is."""
-    return next(lab for lab in all_labs() if lab.folder == folder.resolve())
+    return load(folder.resolve())
 
 
 def load(folder: Path) -> Lab:

@@ -255,10 +255,7 @@ class LabRun:
         stack = self.stack
         if stack.front is None:
             pytest.skip("there is no nginx on this machine")
-        for name, service in stack.lab.services.items():
-            if service.at is not None:
-                self._start(trail, name)
-        return Client(stack, trail, clock, stack.front, "")
+        return Client(stack, trail, clock, stack.front, "", lambda name: self._start(trail, name))
 
     @pytest.fixture(name="service")
     def service_fixture(self, trail: Trail, clock: Clock) -> Callable[[str], Client]:
@@ -267,7 +264,7 @@ class LabRun:
         def direct(name: str) -> Client:
             reply = self._start(trail, name)
             address = Address(self.stack.service_host, reply["port"])
-            return Client(self.stack, trail, clock, address, name)
+            return Client(self.stack, trail, clock, address, name, lambda name: self._start(trail, name))
 
         return direct
 
@@ -276,7 +273,7 @@ class LabRun:
         reply = self.stack.ask("start", service=name)
         if reply["state"] != "ready":
             raise StartTrouble(reply)
-        trail.marks[name] = reply["mark"]
+        trail.marks.setdefault(name, reply["mark"])
         return reply
 
 

@@ -41,6 +41,7 @@ from types import FrameType
 from typing import Any
 
 RESULT_LIMIT = 16 * 1024 * 1024
+EVENTS_LIMIT = 4 * 1024 * 1024
 
 Json = Any
 Event = dict[str, Any]
@@ -155,13 +156,19 @@ DECODERS: dict[str, Callable[[Json, dict[str, Any], Any], Any]] = {
 
 
 class Log:
-    """The events of one call, in the order in which they happened."""
+    """The events of one call, in order; `flooded` is called when they grow past all use."""
 
-    def __init__(self) -> None:
+    def __init__(self, flooded: Callable[[], None] | None = None) -> None:
         self.events: list[Event] = []
+        self.size = 0
+        self._flooded = flooded
 
     def add(self, event: str, **fields: Any) -> None:
+        data = fields.get("data")
+        self.size += 100 + (len(data) if isinstance(data, bytes | str) else 0)
         self.events.append({"event": event, **{key: encode(value) for key, value in fields.items()}})
+        if self.size > EVENTS_LIMIT and self._flooded is not None:
+            self._flooded()
 
     def raised(self, error: BaseException, during: str) -> None:
         self.events.append({"event": "raised", "during": during, **describe_exception(error)})
@@ -526,11 +533,11 @@ def perform(request: Json, log: Log) -> None:
 
 def answer(request: Json, out: int) -> None:
     """In the fork: perform, and write the transcript to `out`; a watchdog writes it when time is over."""
-    log, main, once = Log(), threading.get_ident(), threading.Lock()
+    main, once = threading.get_ident(), threading.Lock()
 
     def finish(**extra: Any) -> None:
         if once.acquire(blocking=False):
-            data = json.dumps({"events": log.events, **extra}).encode()
+            data = json.dumps({"events": list(log.events), **extra}).encode()
             if len(data) > RESULT_LIMIT:
                 data = json.dumps({"events": [], "too_much": len(data)}).encode()
             view = memoryview(data)
@@ -543,6 +550,7 @@ def answer(request: Json, out: int) -> None:
         time.sleep(request["seconds"])
         finish(timeout=where_now(main))
 
+    log = Log(flooded=lambda: finish(flooded=where_now(main)))
     threading.Thread(target=watch, daemon=True).start()
     perform(request, log)
     finish()

@@ -142,10 +142,11 @@ def headline(check: CheckResult, width: int) -> Text:
     sign, style = SIGNS.get(check.verdict, ("✗", "bold red"))
     word = "" if check.verdict in (Verdict.PASS, Verdict.FAIL) else f"   {check.verdict.value}"
     points = f"{check.points}/{check.of}"
-    title = f"{sign} task {check.task} · {check.title}{word}"
     room = max(20, width - len(points) - 2)
-    if len(title) > room:
-        title = title[: room - 1] + "…"
+    title = f"{sign} task {check.task} · {check.title}"
+    if len(title) + len(word) > room:
+        title = title[: room - len(word) - 1] + "…"
+    title += word
     return Text(title.ljust(room) + "  ", style=style).append(points)
 
 
@@ -212,7 +213,7 @@ def show(result: LabResult, console: Console, everything: bool = False, first_ru
             console.print(headline(check, width))
     console.print()
     for line in closing(result, everything, first_run):
-        console.print(line, soft_wrap=True)
+        console.print(line)
 
 
 def closing(result: LabResult, everything: bool, first_run: bool) -> list[Text]:

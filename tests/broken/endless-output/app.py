@@ -1,0 +1,3 @@
+def application(environ, start_response):
+    while True:
+        print("output without end " * 1000)

@@ -1,0 +1,5 @@
+import jsn
+
+
+def application(environ, start_response):
+    return []
