@@ -43,8 +43,12 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("lab", help="a lab's number")
         if name in ("lab", "check", "debug"):
             _check_options(command)
-        if name in ("lab", "check", "serve", "debug"):
+        if name in ("lab", "check", "serve", "debug", "load"):
             _target_options(command)
+        if name == "load":
+            command.add_argument(
+                "--json", action="store_true", dest="as_json", help="print the result as JSON"
+            )
         if name == "serve":
             command.add_argument("--direct", action="store_true", help="without nginx, at --port")
             command.add_argument("--service", help="which of the lab's services (the first)")
@@ -145,6 +149,22 @@ def _say(notes: Sequence[str]) -> None:
 # --- serve ------------------------------------------------------------------------------------------
 
 
+def load(options: argparse.Namespace) -> int:
+    """Put a lab's service under load beside the reference: exit code 0 PASS, 1 FAIL, 4 INCONCLUSIVE."""
+    from workshop import load as loading
+
+    chosen = find(options.lab)
+    target_folder(chosen, options.target)
+    if is_attached():
+        with closing(attached(chosen, options.target)) as stack:
+            return loading.load(chosen, stack, options.as_json)
+    target_folder(chosen, "solution")
+    loading.raise_open_files()
+    with embedded(chosen, options.target, options.port or 0, load=True) as stack:
+        _say(stack.notes)
+        return loading.load(chosen, stack, options.as_json)
+
+
 def serve(options: argparse.Namespace) -> int:
     """Serve a lab in the foreground until SIGTERM or Ctrl-C."""
     chosen = find(options.lab)
@@ -230,6 +250,7 @@ COMMANDS = [
     ("lab", "put nginx in front of a lab's service, judge it, and keep watching", lab),
     ("check", "judge a lab once: exit code 0 all passed, 1 some failed, 2 usage, 3 our fault", check),
     ("serve", "serve a lab in the foreground", serve),
+    ("load", "drive a lab's service beside the reference: 0 PASS, 1 FAIL, 4 INCONCLUSIVE", load),
     ("debug", "the checks with your code in this process: breakpoint() works; no points", debug),
     ("hint", "the next hint for the task that fails", hint),
     ("solution", "the solution's notes and where it is; --apply puts it in place", solution),

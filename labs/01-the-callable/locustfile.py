@@ -1,0 +1,21 @@
+"""Load for lab 1: one sync worker against one event loop, nothing else changed.
+
+`make load-1` runs it; `UI=1 make load-1` shows locust's own page. Before you look: which of the two is faster
+for a greeting, and how many connections does nginx open to each?
+"""
+
+import random
+
+from fair import Site, Visitor
+
+NAMES = ["Ada", "Grace", "Edsger", "Zoë", "李"]
+
+
+class Reader(Visitor):
+    """Asks for a greeting, the same way of both, and looks whether it is its own."""
+
+    ways = {"sync worker": "/", "event loop": "/asgi/"}
+
+    def visit(self, site: Site) -> None:
+        name = random.choice(NAMES)
+        site.get("/", params={"name": name}, body=f"Hello, {name}!\n".encode())

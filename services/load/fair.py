@@ -1,0 +1,413 @@
+"""What the locustfiles import: two sides, visited in turn, in one run.
+
+Every visitor goes to `yours` and to the `reference` (this lab's solution), one after the other, in a random
+order, again and again. A slow moment of the machine then falls on both, and the ratio of their means says
+something about the code, which neither mean does alone.
+
+    from fair import Site, Visitor, fact
+
+    class Reader(Visitor):
+        def visit(self, site: Site) -> None:
+            site.get("/tasks", body=b"[]")
+
+`visit` is called for one side at a time. What it notes (`site.saw`) is there at the end, for facts:
+
+    @fact("no id was given twice")
+    def no_id_twice(side):
+        twice = [id for id, times in side.saw["id"].items() if times > 1]
+        return f"given twice: {twice[:5]}" if twice else ""
+
+Several ways to the same side can be driven against each other, too:
+
+    ways = {"one thread": "/one", "a pool": "/"}        # a name, and where nginx shows it
+    at_most("a pool", 2.0, "one thread")                # on your side, mean over mean
+
+With several locust processes (WORKERS=n) notes and times are sent to locust's master, which alone writes the
+result, as JSON, to the file that FAIR_RESULT names. `workshop/load.py` reads it and gives the verdict.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import random
+import socket
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import gevent
+from geventhttpclient.response import HTTPProtocolViolationError
+from locust import FastHttpUser, between, events, task
+from locust.exception import StopUser
+from locust.runners import MasterRunner, WorkerRunner
+
+YOURS, REFERENCE = "yours", "reference"
+FRONTS = {
+    YOURS: os.environ.get("FAIR_YOURS", "http://127.0.0.1:8000"),
+    REFERENCE: os.environ.get("FAIR_REFERENCE", "http://127.0.0.1:8001"),
+}
+CREWS = {YOURS: "learner", REFERENCE: "reference"}
+SECONDS = float(os.environ.get("FAIR_SECONDS", "6"))
+PATIENCE = min(10.0, max(2.0, SECONDS / 2))
+BLOCK_SECONDS = 0.5
+SHOWN = 120
+
+
+# --- what was measured --------------------------------------------------------------------------------
+
+
+class Series:
+    """The requests of one side and one way: how many, how long, and when (in blocks of half a second)."""
+
+    def __init__(self) -> None:
+        self.requests = self.failed = 0
+        self.milliseconds = 0.0
+        self.blocks: dict[int, list[float]] = {}
+
+    def add(self, milliseconds: float, failed: bool) -> None:
+        self.failed += failed
+        self.requests += 1
+        self.milliseconds += milliseconds
+        block = self.blocks.setdefault(int(time.time() / BLOCK_SECONDS), [0, 0.0])
+        block[0] += 1
+        block[1] += milliseconds
+
+    def plain(self) -> dict[str, Any]:
+        return {
+            "requests": self.requests,
+            "failed": self.failed,
+            "milliseconds": self.milliseconds,
+            "blocks": sorted([when, *block] for when, block in self.blocks.items()),
+        }
+
+    def merge(self, plain: dict[str, Any]) -> None:
+        self.requests += plain["requests"]
+        self.failed += plain["failed"]
+        self.milliseconds += plain["milliseconds"]
+        for when, requests, milliseconds in plain["blocks"]:
+            block = self.blocks.setdefault(int(when), [0, 0.0])
+            block[0] += requests
+            block[1] += milliseconds
+
+
+class Ledger:
+    """Everything that one locust process has noted: series, faults, and what `saw` was told."""
+
+    def __init__(self) -> None:
+        self.series: dict[tuple[str, str], Series] = defaultdict(Series)
+        self.faults: dict[str, Counter[str]] = {side: Counter() for side in FRONTS}
+        self.saw: dict[str, dict[str, Counter[str]]] = {side: defaultdict(Counter) for side in FRONTS}
+
+    def plain(self) -> dict[str, Any]:
+        return {
+            "series": [{"side": side, "way": way, **one.plain()} for (side, way), one in self.series.items()],
+            "faults": {side: dict(faults.most_common(50)) for side, faults in self.faults.items()},
+            "saw": {
+                side: {word: dict(seen) for word, seen in words.items()} for side, words in self.saw.items()
+            },
+        }
+
+    def merge(self, plain: dict[str, Any]) -> None:
+        for one in plain["series"]:
+            self.series[one["side"], one["way"]].merge(one)
+        for side in FRONTS:
+            self.faults[side].update(plain["faults"][side])
+            for word, seen in plain["saw"][side].items():
+                self.saw[side][word].update(seen)
+
+
+ledger = Ledger()
+
+
+# --- visiting -----------------------------------------------------------------------------------------
+
+
+class Site:
+    """One way to one side, as one visitor uses it."""
+
+    def __init__(self, visitor: Visitor, side: str, way: str, prefix: str) -> None:
+        self.visitor, self.side, self.way = visitor, side, way
+        self.url = FRONTS[side] + prefix.rstrip("/")
+        self.name = f"{side}, {way}" if way else side
+
+    def get(self, path: str = "/", **more: Any) -> Any:
+        """GET; see `request`."""
+        return self.request("GET", path, **more)
+
+    def post(self, path: str = "/", **more: Any) -> Any:
+        """POST; see `request`."""
+        return self.request("POST", path, **more)
+
+    def request(
+        self, method: str, path: str = "/", *, status: int = 200, body: bytes | None = None, **more: Any
+    ) -> Any:
+        """One request, timed. Returns locust's FastResponse: `.headers`, `.content`, `.json()` …
+
+        Another status, another body (when one is given) or no whole answer within PATIENCE is a fault.
+        `more` is for locust: `json=`, `data=`, `headers=`, `name=`, `allow_redirects=`.
+        """
+        more.setdefault("name", f"{self.name} {path.partition('?')[0]}")
+        with self.visitor.client.request(
+            method, self.url + path, catch_response=True, context=self.context, **more
+        ) as answer:
+            fault = _fault(answer, status, body)
+            if fault:
+                ledger.faults[self.side][fault] += 1
+                answer.failure(fault)
+            else:
+                answer.success()
+        return answer
+
+    def expect(self, holds: object, otherwise: str) -> bool:
+        """Note the fault `otherwise` unless something holds."""
+        if not holds:
+            ledger.faults[self.side][otherwise[:SHOWN]] += 1
+        return bool(holds)
+
+    def saw(self, word: str, value: object) -> None:
+        """Note a value (as text) under a word: an id, a pid. Facts find it in `side.saw[word]`, a Counter."""
+        ledger.saw[self.side][word][str(value)] += 1
+
+    @contextlib.contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Time something that is no single HTTP request (a burst, a WebSocket message) as one request."""
+        began, wrong = time.perf_counter(), None
+        try:
+            yield
+        except Exception as error:
+            wrong = error
+            ledger.faults[self.side][f"{what}: {type(error).__name__}: {error}"[:SHOWN]] += 1
+        events.request.fire(
+            request_type="DO",
+            name=f"{self.name} {what}",
+            response_time=(time.perf_counter() - began) * 1000,
+            response_length=0,
+            exception=wrong,
+            context=self.context,
+        )
+
+    @property
+    def context(self) -> dict[str, str]:
+        """What marks a request of locust's as this site's; for a user that fires `events.request` itself."""
+        return {"side": self.side, "way": self.way}
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """nginx's host and port, for a raw socket."""
+        parts = urlsplit(self.url)
+        return parts.hostname or "127.0.0.1", parts.port or 80
+
+
+def _fault(answer: Any, status: int, body: bytes | None) -> str:
+    """What is wrong with an answer; nothing when it is as expected."""
+    if answer.status_code == 0:
+        return _no_answer(answer.error)
+    if answer.status_code != status:
+        writer = ": nginx wrote it, not your service" if answer.headers.get("x-written-by") else ""
+        return f"status {answer.status_code} instead of {status}{writer}"
+    if body is not None and answer.content != body:
+        return f"the body {_short(answer.content)} instead of {_short(body)}"
+    return ""
+
+
+def _no_answer(error: BaseException | None) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {PATIENCE:g} s"
+    if isinstance(error, HTTPProtocolViolationError):
+        return "an answer that is not HTTP"
+    return f"no whole answer: {type(error).__name__}: {error}"[:SHOWN]
+
+
+def _short(data: bytes | None) -> str:
+    text = repr(bytes(data or b""))
+    return text if len(text) <= 50 else f"{text[:40]}… ({len(data or b'')} bytes)"
+
+
+class Visitor(FastHttpUser):
+    """A user that visits every way of both sides in each turn, in an order drawn anew each time."""
+
+    abstract = True
+    host = FRONTS[YOURS]
+    connection_timeout = 5.0
+    network_timeout = PATIENCE
+    max_redirects = 0
+    wait_time = between(0.01, 0.03)
+
+    ways: ClassVar[dict[str, str]] = {"": "/"}
+
+    def visit(self, site: Site) -> None:
+        """What is done to one side. The same for both."""
+        raise NotImplementedError("a locustfile's Visitor has a method `visit`")
+
+    def on_start(self) -> None:
+        self.sites = [Site(self, side, way, prefix) for way, prefix in self.ways.items() for side in FRONTS]
+
+    @task
+    def turn(self) -> None:
+        """One visit to each site."""
+        for site in random.sample(self.sites, len(self.sites)):
+            try:
+                self.visit(site)
+            except StopUser:
+                raise
+            except Exception as error:
+                site.expect(False, f"the visit could not go on: {type(error).__name__}: {error}")
+
+
+# --- what a lab adds ----------------------------------------------------------------------------------
+
+
+class Side:
+    """One side at the end of a run, or in the middle of it: what was seen there, and its services."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.crew = CREWS[name]
+        self.saw = ledger.saw[name]
+
+    def requests(self, way: str | None = None) -> int:
+        """How many requests were completed here."""
+        return sum(
+            one.requests - one.failed
+            for (side, its_way), one in ledger.series.items()
+            if side == self.name and way in (None, its_way)
+        )
+
+    def fetch(self, path: str, way: str = "/") -> tuple[int, bytes]:
+        """GET outside the measurement: status and body. Status 0 when there was no whole answer."""
+        parts = urlsplit(FRONTS[self.name] + way.rstrip("/") + path)
+        link = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
+        try:
+            link.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
+            answer = link.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException):
+            return 0, b""
+        finally:
+            link.close()
+
+    def ask(self, do: str, **fields: Any) -> dict[str, Any]:
+        """One request to the agent, about this side's services: `signal`, `pids`, `status`, `start`."""
+        with socket.socket(socket.AF_UNIX) as link:
+            link.connect(str(Path(os.environ["FAIR_RUN"]) / "agent.sock"))
+            link.sendall(json.dumps({"do": do, "crew": self.crew, **fields}).encode() + b"\n")
+            with link.makefile("rb") as answers:
+                reply: dict[str, Any] = json.loads(answers.readline())
+        return reply
+
+    def signal(self, service: str, number: int, pid: int | None = None) -> None:
+        """Send a signal to a service's first process, or to one of its children."""
+        self.ask("signal", service=service, number=int(number), pid=pid)
+
+    def pids(self, service: str) -> list[int]:
+        """A service's first process, then those below it."""
+        return list(self.ask("pids", service=service).get("pids", []))
+
+    def connections(self, service: str) -> int | None:
+        """How many connections were opened to a service so far, at least; None where nobody can tell."""
+        found = self.ask("connections", service=service).get("peers")
+        return None if found is None else len(found)
+
+
+Fact = Callable[[Side], str]
+_facts: dict[str, Fact] = {}
+_moments: list[tuple[float, str, Callable[[Side], None]]] = []
+_limits: list[dict[str, Any]] = []
+
+
+def fact(title: str) -> Callable[[Fact], Fact]:
+    """Something that must hold at the end. The function returns "" then, and else what was seen instead."""
+
+    def keep(function: Fact) -> Fact:
+        _facts[title] = function
+        return function
+
+    return keep
+
+
+def moment(when: float, title: str) -> Callable[[Callable[[Side], None]], Callable[[Side], None]]:
+    """Something done to each side in the middle of the run, `when` (0 to 1) of it is over."""
+
+    def keep(function: Callable[[Side], None]) -> Callable[[Side], None]:
+        _moments.append((when, title, function))
+        return function
+
+    return keep
+
+
+def at_most(way: str, ratio: float, other: str) -> None:
+    """On your side, the mean of one way is at most `ratio` times the mean of another."""
+    _limits.append({"way": way, "ratio": ratio, "other": other})
+
+
+# --- the run ------------------------------------------------------------------------------------------
+
+
+def _on_request(
+    response_time: float, exception: BaseException | None, context: dict[str, str] | None, **_: Any
+) -> None:
+    if context and "side" in context:
+        ledger.series[context["side"], context["way"]].add(response_time, exception is not None)
+
+
+def _on_test_start(environment: Any, **_: Any) -> None:
+    if not isinstance(environment.runner, WorkerRunner):
+        for when, title, function in _moments:
+            gevent.spawn_later(when * SECONDS, _do, title, function)
+
+
+def _do(title: str, function: Callable[[Side], None]) -> None:
+    for name in FRONTS:
+        try:
+            function(Side(name))
+        except Exception as error:
+            ledger.faults[name][f"{title}: {type(error).__name__}: {error}"[:SHOWN]] += 1
+
+
+def _on_report_to_master(client_id: str, data: dict[str, Any]) -> None:
+    global ledger
+    data["fair"] = json.dumps(ledger.plain())
+    ledger = Ledger()
+
+
+def _on_worker_report(client_id: str, data: dict[str, Any]) -> None:
+    ledger.merge(json.loads(data["fair"]))
+
+
+def _on_quitting(environment: Any, **_: Any) -> None:
+    if isinstance(environment.runner, WorkerRunner) or "FAIR_RESULT" not in os.environ:
+        return
+    facts = [
+        {"title": title, "side": name, "instead": _checked(function, Side(name))}
+        for title, function in _facts.items()
+        for name in FRONTS
+    ]
+    result = {**ledger.plain(), "facts": facts, "limits": _limits, "finished": True}
+    del result["saw"]
+    Path(os.environ["FAIR_RESULT"]).write_text(json.dumps(result), encoding="utf-8")
+
+
+def _checked(function: Fact, side: Side) -> str:
+    try:
+        return str(function(side) or "")
+    except Exception as error:
+        return f"this could not be told: {type(error).__name__}: {error}"
+
+
+def _on_init(environment: Any, **_: Any) -> None:
+    environment.events.request.add_listener(_on_request)
+    environment.events.test_start.add_listener(_on_test_start)
+    environment.events.quitting.add_listener(_on_quitting)
+    if isinstance(environment.runner, WorkerRunner):
+        environment.events.report_to_master.add_listener(_on_report_to_master)
+    if isinstance(environment.runner, MasterRunner):
+        environment.events.worker_report.add_listener(_on_worker_report)
+
+
+events.init.add_listener(_on_init)
