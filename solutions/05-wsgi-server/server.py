@@ -1,0 +1,687 @@
+"""A WSGI server: python server.py module:attribute --host 127.0.0.1 --port 8000
+
+How it works. One thread, the porter, owns every connection that waits: it accepts, collects the bytes of
+each request's head, and closes who is silent for too long. A whole head goes into a queue. A pool of threads
+takes connections from there: build the environ, call the application, send what it gives, and hand the
+connection back. So a client that is idle or slow to ask costs a few bytes; only a running application, or a
+client that is slow to take its answer, costs a thread.
+
+    accept ─▶ porter ── a whole head ──▶ queue ──▶ thread: environ ─▶ application ─▶ Response
+                 ▲                                                                      │
+                 └──────────────────── kept alive, or lingering ◀───────────────────────┘
+
+A connection belongs to the porter or to one thread, never to both: nothing in it needs a lock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import io
+import queue
+import re
+import select
+import selectors
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable
+from email.utils import formatdate
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from http1 import HEAD_LIMIT, TOKEN, Head, Refused, chunk_size, read_head
+
+Environ = dict[str, Any]
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+PIECE = 64 * 1024  # bytes asked of a socket at once
+LINE_LIMIT = 4096  # bytes of a chunk's first line, or of a trailer
+DRAIN_LIMIT = 64 * 1024  # bytes of an unread body that are read away to keep a connection
+LINGER = 2.0  # seconds in which a client may still be sending after the last answer
+TICK = 0.5  # seconds between two looks at who is overdue
+STOP = 2.0  # seconds for the requests in flight after SIGTERM
+BACKLOG = 1024
+
+# PEP 3333, "The start_response() Callable": a status is "999 Message here", without control characters.
+# 1xx are interim (RFC 9110 §15.2): they can't be an application's answer.
+STATUS = re.compile(r"[2-9]\d\d(?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
+NAME = re.compile(TOKEN)
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# RFC 9110 §7.6.1: these speak of one connection, and the connection is the server's.
+HOP_BY_HOP = frozenset(
+    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization")
+    + ("te", "trailer", "transfer-encoding", "upgrade")
+)
+
+
+class ClientGone(ConnectionError):
+    """The client left, or took or sent nothing for too long."""
+
+
+# --- a connection -------------------------------------------------------------------------------------
+
+
+class Connection:
+    """A client's socket, and the bytes from it that nobody has used yet.
+
+    The socket never blocks; where a thread has to wait it does so for at most `time_out` seconds.
+    `facts` is the part of the environ that is the same for each of its requests.
+    """
+
+    __slots__ = ("buffer", "continue_due", "deadline", "facts", "lingering", "socket", "time_out")
+
+    def __init__(self, client: socket.socket, facts: Environ, time_out: float) -> None:
+        self.socket, self.facts, self.time_out = client, facts, time_out
+        self.buffer = bytearray()
+        self.deadline = time.monotonic() + time_out
+        self.continue_due = False
+        self.lingering = False
+
+    def hear(self) -> bool:
+        """Take in what has arrived, without waiting; False at the end of the stream."""
+        try:
+            data = self.socket.recv(PIECE)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self.buffer += data
+        return bool(data)
+
+    def take(self, most: int) -> bytes:
+        """Between 1 and `most` bytes, waiting for the first of them. Raises ClientGone."""
+        while not self.buffer:
+            self._receive()
+        data = bytes(self.buffer[:most])
+        del self.buffer[:most]
+        return data
+
+    def take_line(self) -> bytes:
+        """The bytes before the next CRLF. Raises ClientGone, or Refused for more than LINE_LIMIT bytes."""
+        while (end := self.buffer.find(b"\r\n", 0, LINE_LIMIT)) < 0:
+            if len(self.buffer) >= LINE_LIMIT:
+                raise Refused("400 Bad Request", "an endless line in a chunked body")
+            self._receive()
+        line = bytes(self.buffer[:end])
+        del self.buffer[: end + 2]
+        return line
+
+    def _receive(self) -> None:
+        if self.continue_due:
+            # RFC 9110 §10.1.1: the client waits for this before it sends the body.
+            self.continue_due = False
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._wait(select.POLLIN)
+        if not self.hear():
+            raise ClientGone("the client left in the middle of its request")
+
+    def send(self, data: bytes) -> None:
+        """Send all of it, as fast as the client takes it. Raises ClientGone."""
+        rest = memoryview(data)
+        while True:
+            try:
+                sent = self.socket.send(rest)
+            except BlockingIOError:
+                self._wait(select.POLLOUT)
+                continue
+            except OSError as error:
+                raise ClientGone("the client left before its answer was sent") from error
+            if sent == len(rest):
+                return
+            rest = rest[sent:]
+
+    def _wait(self, event: int) -> None:
+        poller = select.poll()
+        poller.register(self.socket, event)
+        if not poller.poll(self.time_out * 1000):
+            raise ClientGone(f"the client was silent for {self.time_out:g} s")
+
+    def half_close(self) -> None:
+        """Say that nothing follows. RFC 9112 §9.6: closing at once could reset the answer away."""
+        self.lingering = True
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def abort(self) -> None:
+        """Close with a reset, so that a body without any other end does not look complete."""
+        with contextlib.suppress(OSError):
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+
+# --- task 1: the environ ------------------------------------------------------------------------------
+
+
+class Body(io.RawIOBase):
+    """The body of one request, and then the end of file, whatever else the connection carries.
+
+    `length` is in bytes; None is a chunked body (RFC 9112 §7.1). Reading raises ClientGone when the client
+    leaves in the middle (a body cut short is no shorter body), Refused when a chunk is no chunk.
+    """
+
+    def __init__(self, connection: Connection, length: int | None) -> None:
+        self._connection = connection
+        self._chunked = length is None
+        self.left = 0 if length is None else length  # of the body, or of the current chunk
+        self.ended = length == 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        """The one method that io.BufferedReader needs for read, readline, readlines and iteration."""
+        if self._chunked and self.left == 0 and not self.ended:
+            self._next_chunk()
+        if self.ended:
+            # PEP 3333, "Input and Error Streams": simulate the end of file where the body ends.
+            return 0
+        data = self._connection.take(min(len(into), self.left))
+        into[: len(data)] = data
+        self._count(len(data))
+        return len(data)
+
+    def _count(self, taken: int) -> None:
+        self.left -= taken
+        if self.left == 0 and not self._chunked:
+            self.ended = True
+        elif self.left == 0 and self._connection.take_line():
+            raise Refused("400 Bad Request", "a chunk that is longer than it says")
+
+    def _next_chunk(self) -> None:
+        self.left = chunk_size(self._connection.take_line())
+        if self.left == 0:
+            # Trailer fields are read and left out: WSGI has no place for them.
+            while self._connection.take_line():
+                pass
+            self.ended = True
+
+    def drain(self) -> bool:
+        """Read away what the application left; False when that is more than DRAIN_LIMIT bytes."""
+        budget = DRAIN_LIMIT
+        piece = memoryview(bytearray(PIECE))
+        while not self.ended and budget > 0:
+            budget -= self.readinto(piece)
+        return self.ended
+
+
+def build_environ(head: Head, facts: Environ, stream: Any) -> Environ:
+    """The environ of one request: a fresh, plain dict (PEP 3333, "environ Variables")."""
+    path, _, query = head.target.partition("?")
+    environ = {
+        **facts,
+        "REQUEST_METHOD": head.method,
+        "SCRIPT_NAME": "",
+        # "Unicode Issues": the bytes of the decoded path as latin-1. The query stays as it came.
+        "PATH_INFO": unquote_latin1(path) if path != "*" else "",
+        "QUERY_STRING": query,
+        "SERVER_PROTOCOL": f"HTTP/1.{head.version[1]}",
+        "wsgi.input": stream,
+    }
+    for name, value in head.fields:
+        # RFC 3875 §4.1.18 turns "-" into "_": a field that is spelled with "_" could pass for another one.
+        if "_" in name:
+            continue
+        key = name.upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
+        if key == "CONTENT_LENGTH":
+            environ[key] = str(head.length)
+        elif key in environ:
+            # RFC 9110 §5.3: repeated fields are one list, in order; RFC 6265 §4.2.1: cookies have their own.
+            environ[key] += ("; " if key == "HTTP_COOKIE" else ",") + value
+        else:
+            environ[key] = value
+    return environ
+
+
+def unquote_latin1(path: str) -> str:
+    """A path's bytes after percent-decoding, as latin-1: "/caf%C3%A9" is "/caf\\xc3\\xa9"."""
+    if "%" not in path:
+        return path
+    return re.sub("%([0-9A-Fa-f]{2})", lambda escape: chr(int(escape[1], 16)), path)
+
+
+def facts_of(client: socket.socket, address: Any, threads: int) -> Environ:
+    """What the environ of every request on one connection has in common."""
+    name, port = client.getsockname()[:2]
+    return {
+        "SERVER_NAME": name,
+        "SERVER_PORT": str(port),
+        "SERVER_SOFTWARE": "lab5",
+        "REMOTE_ADDR": address[0],
+        "REMOTE_PORT": str(address[1]),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": threads > 1,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        # Not in PEP 3333, but known to Werkzeug: reading to the end of file is safe without a length.
+        "wsgi.input_terminated": True,
+    }
+
+
+# --- tasks 2 and 3: the response ----------------------------------------------------------------------
+
+
+class Response:
+    """One answer on its way: what start_response was told, and how much of it is sent."""
+
+    __slots__ = (
+        "_chunked",
+        "_connection",
+        "_dated",
+        "_head",
+        "_left",
+        "_lines",
+        "headers_sent",
+        "keep_alive",
+        "status",
+        "whole",
+    )
+
+    def __init__(self, connection: Connection, head: Head, keep_alive: bool) -> None:
+        self._connection, self._head, self.keep_alive = connection, head, keep_alive
+        self.status = ""
+        self.headers_sent = False
+        self.whole = False  # the first chunk is the whole body
+        self._lines = b""
+        self._dated = False
+        self._left: int | None = None  # bytes of Content-Length that are not sent yet
+        self._chunked = False
+
+    # task 2
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], None]:
+        """Keep status and headers until there is a body to send them with; returns `write`.
+
+        Raises what `exc_info` holds when it is too late to change anything, AssertionError for a second
+        call without it, ValueError or TypeError for headers that must not be sent.
+        """
+        if exc_info:
+            try:
+                if self.headers_sent:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                # PEP 3333, "Error Handling": the traceback holds this frame, and this frame the traceback.
+                exc_info = None
+        elif self.status:
+            raise AssertionError("start_response was called a second time without exc_info")
+        self._lines = self._checked(status, headers)
+        self.status = status
+        return self.write
+
+    def _checked(self, status: str, headers: list[tuple[str, str]]) -> bytes:
+        """Status line and header lines as bytes, or an exception."""
+        if not STATUS.fullmatch(status):
+            raise ValueError(f"a status is '200 OK', not {status!r}")
+        lines = [f"HTTP/1.1 {status}"]
+        self._left, self._dated = None, False
+        for name, value in headers:
+            # RFC 9110 §5.5: a line break in a value would begin a header, or a response, of its own.
+            if not NAME.fullmatch(name) or CONTROL.search(value):
+                raise ValueError(f"a header that can't be sent: {name!r}")
+            lower = name.lower()
+            if lower in HOP_BY_HOP:
+                # PEP 3333, "Other HTTP Features".
+                raise ValueError(f"{name} is hop-by-hop: it belongs to the server, not to the application")
+            if lower == "content-length":
+                self._left = int(value)
+                if self._forbids_length(status):
+                    continue
+            elif lower == "date":
+                self._dated = True
+            lines.append(f"{name}: {value}")
+        lines.append("")
+        return "\r\n".join(lines).encode("latin-1")
+
+    # task 3
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of the body at once; the headers leave with the first one that is not empty.
+
+        Raises AssertionError before start_response, TypeError for text, ValueError for more bytes than
+        Content-Length allows, ClientGone.
+        """
+        if not isinstance(data, bytes):
+            raise TypeError(f"a body is made of bytes, not {type(data).__name__}")
+        if not self.status:
+            raise AssertionError("the first chunk came before start_response")
+        if not data:
+            # An empty chunk would end a chunked body (RFC 9112 §7.1), and must not send the headers.
+            return
+        out = b"" if self.headers_sent else self._begin(len(data) if self.whole else None)
+        extra = 0
+        if not self._has_body:
+            data = b""
+        elif self._left is not None:
+            # PEP 3333, "Handling the Content-Length Header": never more than was promised.
+            extra = len(data) - self._left
+            data = data[: self._left]
+            self._left -= len(data)
+        elif self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        self._connection.send(out + data if out else data)
+        if extra > 0:
+            raise ValueError(f"the body is {extra} bytes longer than its Content-Length")
+
+    def finish(self) -> None:
+        """Send what is left to send when the application is through."""
+        if not self.status:
+            raise AssertionError("the application never called start_response")
+        out = b"" if self.headers_sent else self._begin(0)
+        if self._chunked:
+            out += b"0\r\n\r\n"
+        if out:
+            self._connection.send(out)
+        if self._left and self._has_body:
+            raise ValueError(f"the body is {self._left} bytes shorter than its Content-Length")
+
+    @property
+    def _has_body(self) -> bool:
+        """RFC 9110 §9.3.2, §15.3.5, §15.4.5: nothing follows the head of these."""
+        return self._head.method != "HEAD" and self.status[:3] not in ("204", "304")
+
+    def _forbids_length(self, status: str) -> bool:
+        return status.startswith("204")
+
+    def _begin(self, length: int | None) -> bytes:
+        """The head of the response; `length` is the body's where it is known from the body itself."""
+        self.headers_sent = True
+        lines = [self._lines]
+        bodiless = self.status[:3] in ("204", "304")
+        if self._left is None and not bodiless:
+            if length is not None:
+                self._left = length
+                lines.append(b"Content-Length: %d\r\n" % length)
+            elif self._head.version == (1, 1):
+                lines.append(b"Transfer-Encoding: chunked\r\n")
+                self._chunked = self._has_body
+            else:
+                # RFC 9112 §6.3: HTTP/1.0 knows no chunks: the end of the connection ends the body.
+                self.keep_alive = False
+        if self._connection.continue_due:
+            # The client still waits for a 100 that won't come: whether the body follows can't be known.
+            self._connection.continue_due = self.keep_alive = False
+        if not self.keep_alive:
+            lines.append(b"Connection: close\r\n")
+        elif self._head.version == (1, 0):
+            lines.append(b"Connection: keep-alive\r\n")
+        if not self._dated:
+            lines.append(date_line())
+        lines.append(b"\r\n")
+        return b"".join(lines)
+
+    def abort(self) -> None:
+        """End the connection so that the client can tell that the body is not whole."""
+        self.keep_alive = False
+        if self._left is None and not self._chunked:
+            self._connection.abort()
+
+
+_date = (0, b"")
+
+
+def date_line() -> bytes:
+    """The Date field (RFC 9110 §6.6.1), made once a second."""
+    global _date
+    now = int(time.time())
+    if _date[0] != now:
+        _date = (now, f"Date: {formatdate(now, usegmt=True)}\r\n".encode("ascii"))
+    return _date[1]
+
+
+def run(application: Application, environ: Environ, response: Response) -> None:
+    """Call the application and send what it gives, each chunk before the next one is asked for."""
+    result = application(environ, response.start_response)
+    try:
+        # PEP 3333, "Handling the Content-Length Header": of one chunk, the length is known.
+        response.whole = isinstance(result, list | tuple) and len(result) == 1
+        # "Buffering and Streaming": the chunk is with the system before the next one is asked for.
+        for chunk in result:
+            response.write(chunk)
+        response.finish()
+    finally:
+        # "The Application/Framework Side": close() is called in every ending.
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()
+
+
+# --- task 4: one connection ---------------------------------------------------------------------------
+
+
+def serve_request(connection: Connection, application: Application, stopping: bool) -> bool | None:
+    """Answer the request at the start of the connection's buffer.
+
+    True: the next one may follow; False: this was the last one; None: the request is not whole yet.
+    """
+    try:
+        found = read_head(connection.buffer)
+        if found is None:
+            return None
+        head, used = found
+        del connection.buffer[:used]
+        connection.continue_due = head.expects_continue
+        return _answer(connection, head, application, head.keep_alive and not stopping)
+    except Refused as refused:
+        refuse(connection, refused.status, refused.why)
+    except ClientGone:
+        pass
+    return False
+
+
+def _answer(connection: Connection, head: Head, application: Application, keep_alive: bool) -> bool:
+    body = Body(connection, head.length)
+    stream = io.BytesIO() if head.length == 0 else io.BufferedReader(body)
+    environ = build_environ(head, connection.facts, stream)
+    response = Response(connection, head, keep_alive)
+    try:
+        run(application, environ, response)
+    except ClientGone:
+        return False
+    except BaseException:
+        # PEP 3333, "Error Handling": before the headers a 500 can be sent; after them only an end.
+        traceback.print_exc()
+        if not response.headers_sent:
+            refuse(connection, "500 Internal Server Error", "the application raised an exception")
+        else:
+            response.abort()
+        return False
+    # RFC 9112 §9.3: what is left of the body would be read as the next request.
+    return response.keep_alive and body.drain()
+
+
+def refuse(connection: Connection, status: str, why: str) -> None:
+    """Answer in the server's own name; the connection ends with it."""
+    text = f"{status}\n{why}\n".encode("latin-1", "replace")
+    head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n"
+    with contextlib.suppress(ClientGone):
+        connection.send(head.encode() + date_line() + b"Connection: close\r\n\r\n" + text)
+
+
+# --- task 5: many connections -------------------------------------------------------------------------
+
+
+class Server:
+    """The porter and its pool of threads. `keep_alive` and `time_out` are seconds."""
+
+    def __init__(
+        self,
+        application: Application,
+        listener: socket.socket,
+        threads: int = 8,
+        keep_alive: float = 5.0,
+        time_out: float = 10.0,
+    ) -> None:
+        self.application, self.listener = application, listener
+        self.threads, self.keep_alive, self.time_out = threads, keep_alive, time_out
+        self._selector = selectors.DefaultSelector()
+        self._ready: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
+        self._returned: deque[Connection] = deque()
+        self._wake_reader, self._waker = socket.socketpair()
+        self._asleep = False
+        self._stopping = False
+
+    def serve(self) -> None:
+        """Serve until an exception, SystemExit for one, ends it; then finish what is in flight."""
+        pool = [threading.Thread(target=self._work, daemon=True) for _ in range(self.threads)]
+        for thread in pool:
+            thread.start()
+        for watched in (self.listener, self._wake_reader):
+            watched.setblocking(False)
+            self._selector.register(watched, selectors.EVENT_READ)
+        try:
+            self._be_porter()
+        finally:
+            self._stop(pool)
+
+    # in the threads
+
+    def _work(self) -> None:
+        while (connection := self._ready.get()) is not None:
+            keep = serve_request(connection, self.application, self._stopping)
+            if keep and connection.buffer:
+                # Pipelined requests stand in line with everybody else's (RFC 9112 §9.3.2: in order).
+                self._ready.put(connection)
+                continue
+            if keep is False:
+                connection.half_close()
+            self._hand_back(connection)
+
+    def _hand_back(self, connection: Connection) -> None:
+        self._returned.append(connection)
+        if self._asleep:
+            with contextlib.suppress(BlockingIOError):
+                self._waker.send(b"!")
+
+    # in the porter
+
+    def _be_porter(self) -> None:
+        next_look = time.monotonic() + TICK
+        while True:
+            # In this order: a thread that hands back after the look at `_returned` sees `_asleep`.
+            self._asleep = True
+            events = self._selector.select(0 if self._returned else TICK)
+            self._asleep = False
+            for key, _ in events:
+                self._attend(key)
+            now = time.monotonic()
+            while self._returned:
+                self._take_back(self._returned.popleft(), now)
+            if now > next_look:
+                next_look = now + TICK
+                self._close_overdue(now)
+
+    def _attend(self, key: selectors.SelectorKey) -> None:
+        if key.fileobj is self.listener:
+            self._accept()
+        elif key.fileobj is self._wake_reader:
+            self._wake_reader.recv(PIECE)
+        else:
+            self._hear(key.data)
+
+    def _accept(self) -> None:
+        try:
+            client, address = self.listener.accept()
+        except BlockingIOError:
+            return
+        except OSError:
+            # No descriptors left: those who are here come first.
+            time.sleep(0.05)
+            return
+        client.setblocking(False)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        facts = facts_of(client, address, self.threads)
+        connection = Connection(client, facts, self.time_out)
+        self._selector.register(client, selectors.EVENT_READ, connection)
+
+    def _hear(self, connection: Connection) -> None:
+        """Take in what came; a whole head, or too much for one, goes to the threads."""
+        fresh = not connection.buffer
+        if not connection.hear():
+            self._close(connection)
+        elif connection.lingering:
+            connection.buffer.clear()
+        elif b"\r\n\r\n" in connection.buffer or len(connection.buffer) >= HEAD_LIMIT:
+            self._selector.unregister(connection.socket)
+            self._ready.put(connection)
+        elif fresh:
+            # The limit is for the whole head: one byte now and then does not extend it.
+            connection.deadline = time.monotonic() + self.time_out
+
+    def _take_back(self, connection: Connection, now: float) -> None:
+        if connection.socket.fileno() < 0:
+            return
+        patience = self.time_out if connection.buffer else self.keep_alive
+        connection.deadline = now + (LINGER if connection.lingering else patience)
+        self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+
+    def _close_overdue(self, now: float) -> None:
+        waiting = [key.data for key in self._selector.get_map().values() if key.data is not None]
+        for connection in waiting:
+            if connection.deadline < now:
+                if connection.buffer and not connection.lingering:
+                    refuse(connection, "408 Request Timeout", "the request's head took too long")
+                self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        self._selector.unregister(connection.socket)
+        connection.socket.close()
+
+    def _stop(self, pool: list[threading.Thread]) -> None:
+        """Accept nobody more, let the threads finish what they have, for at most STOP seconds."""
+        self._stopping = True
+        self.listener.close()
+        for _ in pool:
+            self._ready.put(None)
+        deadline = time.monotonic() + STOP
+        for thread in pool:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+# --- the command line ---------------------------------------------------------------------------------
+
+
+def load(name: str) -> Application:
+    """The application that "module:attribute" names; the current directory is on the path."""
+    sys.path.insert(0, str(Path.cwd()))
+    module, _, attribute = name.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in (attribute or "application").split("."):
+        found = getattr(found, part)
+    application: Application = found
+    return application
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("application", help="module:attribute")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--keep-alive", type=float, default=5.0, help="seconds an idle connection is kept")
+    parser.add_argument("--time-out", type=float, default=10.0, help="seconds a silent client is waited for")
+    options = parser.parse_args()
+    application = load(options.application)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    with socket.create_server((options.host, options.port), family=family, backlog=BACKLOG) as listener:
+        print(f"Listening on http://{options.host}:{listener.getsockname()[1]}", flush=True)
+        Server(application, listener, options.threads, options.keep_alive, options.time_out).serve()
+
+
+if __name__ == "__main__":
+    main()
