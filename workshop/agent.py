@@ -310,6 +310,8 @@ def run(lab: Lab, targets: dict[str, str], run_folder: Path, listens: dict[str, 
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    for left_over in ("agent.sock", "nginx.conf"):
+        (run_folder / left_over).unlink(missing_ok=True)
     with _Server(str(run_folder / "agent.sock"), _Handler) as server:
         server.agent = agent
         write_whole(run_folder / "nginx.conf", nginx.render(lab, fronts, name, tmp))

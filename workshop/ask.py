@@ -32,7 +32,7 @@ class Clock:
         """The time that one question may take. Raises wire.Deadline when the check's time is over."""
         left = self._end - time.monotonic()
         if left <= 0:
-            raise wire.Deadline(f"the check was not through after {self.seconds:g} s")
+            raise wire.Deadline(f"the check was not through after {wire.spoken(self.seconds)}")
         return left if wanted is None else min(left, wanted)
 
 
@@ -382,8 +382,11 @@ class Probe:
         """Call an ASGI application with a scope and play it events: see call_asgi in workshop/probe.py."""
         events = list(receive)
         request = {"app": _app(app), "scope": scope, "receive": events, "then": then, "settle": settle}
-        shown = ", ".join(str(event.get("type")) for event in events)
-        self._trail.sent = f"{describe(_app(app))}(scope, receive, send) with {scope!r}; receive: {shown}"
+        usual = http_scope()
+        asked = {key: value for key, value in scope.items() if key == "type" or value != usual.get(key)}
+        played = ", ".join(str(event.get("type")) for event in events)
+        self._trail.sent = f"{describe(_app(app))}(scope, receive, send) with the scope {asked!r}"
+        self._trail.sent += f"; receive: {played}" if played else ""
         return self._ask("asgi", {"request": outgoing(request)}, outgoing(request), seconds)
 
     def _ask(self, kind: str, request: dict[str, Any], value: Any, seconds: float) -> Transcript:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import re
 import sys
 import time
 import traceback
@@ -29,12 +30,13 @@ from workshop.ask import (
     StartTrouble,
     Trail,
     exit_text,
+    import_trouble,
     start_text,
 )
 from workshop.checks import Failed
 from workshop.debug import DAY, debugging
 from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, InfraError
-from workshop.labs import Lab, of_folder
+from workshop.labs import Lab, Service, of_folder
 from workshop.paths import LABS, STATE
 from workshop.progress import remember
 from workshop.stack import Address, Stack, attached, embedded, is_attached
@@ -42,6 +44,7 @@ from workshop.verdict import CheckResult, Finding, LabResult, Verdict, last_trac
 
 OUTPUT_PATIENCE = 0.3
 POLL = 0.02
+SERVER_ERROR = re.compile(r"\[(ERROR|CRITICAL)\]|^(ERROR|CRITICAL):")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -329,14 +332,37 @@ class Judge:
         finding = self._finding(error.got, error.expected, self._trace())
         finding.rule, finding.where = error.rule, error.where or finding.where
         finding.sent = error.sent or finding.sent
+        response = self.trail.response
+        if response is not None and response.status >= 500:
+            return self._broken(finding) or (Verdict.FAIL, finding)
         return self._crashed(finding) or (Verdict.FAIL, finding)
 
     def _wire(self, error: BaseException, got: str) -> tuple[Verdict, Finding]:
         finding = self._finding(got, "a whole HTTP response", self._trace())
-        crashed = self._crashed(finding)
-        if crashed:
-            return crashed
+        broken = self._broken(finding)
+        if broken:
+            return broken
         return (Verdict.TIMEOUT if isinstance(error, wire.Deadline) else Verdict.FAIL), finding
+
+    def _broken(self, finding: Finding) -> tuple[Verdict, Finding] | None:
+        """NO_START, when the application does not import (gunicorn listens all the same), or CRASH."""
+        if not finding.trace:
+            problem = self._import_problem()
+            if problem is not None:
+                return self.of(problem)
+            finding.trace = self._server_said()
+        return self._crashed(finding)
+
+    def _import_problem(self) -> ProbeTrouble | None:
+        """What keeps the learner's application from being imported, asked of the probe."""
+        lab = self.run.stack.lab
+        for name in self._services_asked():
+            module = re.search(r"\b(\w+):\w+\b", lab.services[name].command)
+            if module and f"{module[1]}.py" in lab.edit and lab.services[name].learner == "application":
+                reply = self.run.stack.ask("probe", kind="steps", modules=[module[1]], seconds=1, steps=[])
+                if "not_imported" in reply:
+                    return import_trouble(reply, Path(reply["folder"]))
+        return None
 
     def _settled(self, name: str) -> dict[str, Any]:
         """What became of a service since the check began; waits a moment for the last of its output."""
@@ -362,6 +388,15 @@ class Judge:
                 return trace
         return []
 
+    def _server_said(self) -> list[str]:
+        """What the server in between logged as errors since the check began."""
+        for name in self._services_asked():
+            lines = self._settled(name)["output"].splitlines()
+            said = [line for line in lines if SERVER_ERROR.search(line)]
+            if said:
+                return said[-2:]
+        return []
+
     def _crashed(self, finding: Finding) -> tuple[Verdict, Finding] | None:
         """CRASH, when a service that was asked is no longer there."""
         if self.trail.via == "probe":
@@ -385,11 +420,21 @@ class Judge:
         response = trail.response
         if response is not None and response.get("X-Written-By") == "nginx":
             return response.text.strip()
-        service = lab.services[trail.service] if trail.service else next(iter(lab.services.values()))
+        service = lab.services[trail.service] if trail.service else self._shown_at(trail)
         program = Path(service.command.split()[0]).name
         if service.learner == "application":
-            passed = program if trail.via == "direct" else f"{program} and nginx"
-            return f"your application: {passed} passed on what it answered"
+            hops = program if trail.via == "direct" else f"{program} and nginx"
+            if response is None:
+                return f"your application: {hops} waited for its answer"
+            return f"your application: {hops} passed on what it answered"
         if trail.via == "direct":
             return "your server: the bytes went straight to it, without nginx"
         return "your server: nginx passed the bytes on unchanged"
+
+    def _shown_at(self, trail: Trail) -> Service:
+        """The service to which nginx passed what was sent last: the longest prefix wins."""
+        services = self.run.stack.lab.services
+        words = bytes(trail.connection.sent if trail.connection else b"").split(b" ", 2)
+        target = words[1].decode("latin-1") if len(words) > 1 else "/"
+        matching = [one for one in services.values() if one.at and target.startswith(one.at)]
+        return max(matching, key=lambda one: len(one.at or ""), default=next(iter(services.values())))

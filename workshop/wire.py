@@ -78,6 +78,11 @@ class Response:
         return f"HTTP/{self.version} {self.status} {self.reason}".rstrip()
 
 
+def spoken(seconds: float) -> str:
+    """A span of time for a person: to the second, or to a tenth below two."""
+    return f"{seconds:.1f} s" if seconds < 2 else f"{seconds:.0f} s"
+
+
 class Wire:
     """One TCP connection with a total deadline in seconds, counted from its making."""
 
@@ -110,7 +115,7 @@ class Wire:
     def _left(self) -> float:
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise Deadline(f"no end within {self.seconds:g} s", bytes(self.received))
+            raise Deadline(f"no end within {spoken(self.seconds)}", bytes(self.received))
         return left
 
     def send(self, data: bytes) -> None:
@@ -122,7 +127,7 @@ class Wire:
                 self.socket.settimeout(self._left())
                 view = view[self.socket.send(view[:65536]) :]
             except TimeoutError as error:
-                raise Deadline(f"the other side took no more bytes within {self.seconds:g} s") from error
+                raise Deadline(f"the other side took no more bytes within {spoken(self.seconds)}") from error
             except OSError as error:
                 raise NoAnswer("the connection was reset while the request was sent") from error
 
@@ -152,7 +157,9 @@ class Wire:
             self.socket.settimeout(self._left())
             data = self.socket.recv(size)
         except TimeoutError as error:
-            raise Deadline(f"nothing more came within {self.seconds:g} s", bytes(self.received)) from error
+            raise Deadline(
+                f"nothing more came within {spoken(self.seconds)}", bytes(self.received)
+            ) from error
         except OSError as error:
             raise NoAnswer("the connection was reset", bytes(self.received)) from error
         self.received += data
