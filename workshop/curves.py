@@ -77,13 +77,12 @@ def chart(run: Run, height_of: Callable[[float, float], float]) -> dict[str, obj
     def at(when: float, value: float) -> str:
         return f"{LEFT + when / across * (WIDTH - LEFT - 20):.1f},{_down(value, top):.1f}"
 
-    ways = run.ways()
     lines = [
         {
             "name": _name(one),
             "points": " ".join(at(when, value) for when, value in curves[_name(one)]),
             "colour": COLOURS.get(one.side, "#555"),
-            "dash": DASHES[ways.index(one.way) % len(DASHES)],
+            "dash": DASHES[run.ways.index(one.way) % len(DASHES)],
         }
         for one in run.series
     ]

@@ -25,7 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workshop import curves, locust, nginx
-from workshop.ask import start_text
+from workshop.ask import exit_text, start_text
 from workshop.errors import EXIT_FAILED, EXIT_PASSED, InfraError, Refusal
 from workshop.labs import Lab
 from workshop.paths import ROOT
@@ -74,9 +74,10 @@ class Result:
     users: int
     seconds: int
     outcome: Outcome
-    runs: list[Run]
-    ratios: list[Ratio]
+    runs: list[Run] = field(default_factory=list)
+    ratios: list[Ratio] = field(default_factory=list)
     connections: dict[str, dict[str, int]] = field(default_factory=dict)
+    ended: list[str] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
     report: str = ""
 
@@ -98,14 +99,12 @@ def load(lab: Lab, stack: Stack, as_json: bool = False) -> int:
     locust.program()
     with _folder() as folder, _terminable():
         stack.await_front()
-        not_started = _start_services(stack)
-        if not_started:
-            print("\n".join(not_started), file=sys.stderr)
-            return EXIT_FAILED
-        if os.environ.get("UI"):
+        trouble = _start_services(stack)
+        if os.environ.get("UI") and trouble is None:
             locust.page(lab, stack, plan, folder, lambda line: print(line, flush=True))
-        result = measure(lab, stack, plan, folder)
-    result.report = str(curves.write(result).relative_to(ROOT))
+        result = _not_started(stack, plan, trouble) if trouble else measure(stack, plan, folder)
+    if result.runs:
+        result.report = str(curves.write(result).relative_to(ROOT))
     if as_json:
         print(json.dumps(result.as_dict(), indent=2))
     else:
@@ -151,8 +150,8 @@ def _terminable() -> Iterator[None]:
 # --- measuring --------------------------------------------------------------------------------------
 
 
-def _start_services(stack: Stack) -> list[str]:
-    """Start both sides; what to say when the learner's does not start."""
+def _start_services(stack: Stack) -> dict[str, Any] | None:
+    """Start both sides; the agent's reply when the learner's does not start."""
     for service in nginx.shown(stack.lab):
         for crew in CREWS.values():
             reply = stack.ask("start", service=service.name, crew=crew)
@@ -160,41 +159,48 @@ def _start_services(stack: Stack) -> list[str]:
                 continue
             if crew == "reference":
                 raise InfraError(f"The reference did not start: {start_text(reply)}.")
-            trace = last_traceback(reply["output"], Path(reply["folder"]))
-            advice = f"Nothing was driven. `make lab-{stack.lab.number}` first, until it is green."
-            return [f"FAIL: {start_text(reply)}.", *(f"    {line}" for line in trace), advice]
-    return []
+            return reply
+    return None
 
 
-def measure(lab: Lab, stack: Stack, plan: locust.Plan, folder: Path) -> Result:
+def _not_started(stack: Stack, plan: locust.Plan, reply: dict[str, Any]) -> Result:
+    outcome = Outcome(LoadVerdict.FAIL, (start_text(reply),))
+    trace = last_traceback(reply["output"], Path(reply["folder"]))
+    return _result(stack, plan, outcome, trace=trace)
+
+
+def _result(stack: Stack, plan: locust.Plan, outcome: Outcome, **more: Any) -> Result:
+    lab = stack.lab
+    return Result(
+        lab.number, lab.name, lab.title, stack.target, stack.mode, plan.users, plan.seconds, outcome, **more
+    )
+
+
+def measure(stack: Stack, plan: locust.Plan, folder: Path) -> Result:
     """Run, and run once more when only a ratio was over its limit."""
+    lab = stack.lab
     before = _peers(stack)
     marks = {one.name: stack.ask("status", service=one.name)["mark"] for one in nginx.shown(lab)}
     runs = [_one_run(lab, stack, plan, folder)]
     if is_worth_repeating(runs[0], lab.load):
         print("The ratio is over its limit; measuring once more ...", file=sys.stderr, flush=True)
         runs.append(_one_run(lab, stack, plan, folder))
-    outcome = judge(runs, lab.load)
-    return Result(
-        lab.number,
-        lab.name,
-        lab.title,
-        stack.target,
-        stack.mode,
-        plan.users,
-        plan.seconds,
-        outcome,
-        runs,
-        ratios(runs[-1], lab.load),
-        _opened(before, _peers(stack)),
-        _trace(stack, marks) if broken(runs[-1], YOURS) else [],
+    return _result(
+        stack,
+        plan,
+        judge(runs, lab.load),
+        runs=runs,
+        ratios=ratios(runs[-1], lab.load),
+        connections=_opened(before, _peers(stack)),
+        ended=_ended(stack),
+        trace=_trace(stack, marks) if broken(runs[-1], YOURS) else [],
     )
 
 
 def _one_run(lab: Lab, stack: Stack, plan: locust.Plan, folder: Path) -> Run:
     before = crowding()
     measured = locust.run(lab, stack, plan, folder)
-    return read(measured, max(before, crowding()))
+    return read(measured, min(before, crowding()))
 
 
 def crowding() -> float:
@@ -230,6 +236,16 @@ def _opened(before: Peers, after: Peers) -> dict[str, dict[str, int]]:
     }
 
 
+def _ended(stack: Stack) -> list[str]:
+    """The learner's services that run no more, and how they ended."""
+    replies = [stack.ask("status", service=service.name) for service in nginx.shown(stack.lab)]
+    return [
+        f"`{one['command']}` ended during the run ({exit_text(one['code'])})"
+        for one in replies
+        if one["state"] == "exited"
+    ]
+
+
 def _trace(stack: Stack, marks: dict[str, int]) -> list[str]:
     """The learner's last traceback since the run began."""
     for name, mark in marks.items():
@@ -254,7 +270,8 @@ def show(result: Result, console: Console) -> None:
     visitors = f"{result.users} visitor{'s' if result.users != 1 else ''} for {result.seconds} s"
     head = f"load {result.lab} · {result.title}: {visitors}, yours and the reference in turn ({result.mode})"
     console.print(Text(head, style="bold"), soft_wrap=True)
-    console.print(_table(result))
+    if result.runs:
+        console.print(_table(result))
     for line in [*_ratio_lines(result), *_fact_lines(result)]:
         console.print(line, soft_wrap=True)
     for line in _closing(result):
@@ -267,7 +284,7 @@ def _table(result: Result) -> Table:
     table.add_column("")
     for column in ("yours", "reference"):
         table.add_column(column, justify="right")
-    for way in run.ways():
+    for way in run.ways:
         sides = [run.find(side, way) for side in (YOURS, REFERENCE)]
         name = f"{way}: " if way else ""
         table.add_row(f"  {name}requests", *(str(one.requests - one.failed) for one in sides))
@@ -285,20 +302,20 @@ def _milliseconds(value: float) -> str:
 
 
 def _ratio_lines(result: Result) -> Iterator[Text]:
+    if any(broken(run, YOURS) for run in result.runs):
+        return  # how fast a failure was says nothing
     for ratio in result.ratios:
         sign, style = ("✗", "red") if ratio.is_over else ("✓", "green")
-        what = ratio.what if " / " in ratio.what else f"{ratio.what}: yours / reference".removeprefix(": ")
         chance = f" ± {ratio.high - ratio.value:.2f}" if math.isfinite(ratio.high) else ""
-        text = f"{sign} {what} = {ratio.value:.2f}{chance}   (limit {ratio.limit:g})"
+        text = f"{sign} {ratio.one} / {ratio.other} = {ratio.value:.2f}{chance}   (limit {ratio.limit:g})"
         yield Text(text, style=style)
 
 
 def _fact_lines(result: Result) -> Iterator[Text]:
-    run = result.runs[-1]
-    for fact in run.facts:
+    for fact in result.runs[-1].facts if result.runs else ():
         if fact.side == YOURS and not fact.instead:
             yield Text(f"✓ {fact.title}", style="green")
-    reasons = result.outcome.reasons if broken(run, YOURS) else ()
+    reasons = [*result.ended, *(result.outcome.reasons if _is_broken(result) else ())]
     for reason in reasons[:SHOWN_REASONS]:
         yield Text(f"✗ {clean(reason)}", style="red")
     if len(reasons) > SHOWN_REASONS:
@@ -307,17 +324,26 @@ def _fact_lines(result: Result) -> Iterator[Text]:
         yield Text(f"  {'trace' if number == 0 else '':<8}{clean(line)}", style="yellow")
 
 
+def _is_broken(result: Result) -> bool:
+    """Whether it failed for another reason than a ratio."""
+    broke = not result.runs or bool(broken(result.runs[-1], YOURS))
+    return broke and result.outcome.verdict is LoadVerdict.FAIL
+
+
 def _closing(result: Result) -> Sequence[Text]:
     verdict, reasons = result.outcome.verdict, result.outcome.reasons
     lines = []
     if verdict is LoadVerdict.PASS:
         said = f"PASS: {result.runs[-1].completed(YOURS)} requests, nothing failed, nothing over its limit."
-    elif broken(result.runs[-1], YOURS) and verdict is LoadVerdict.FAIL:
+    elif not result.runs:
+        said = f"FAIL: nothing was driven. `make lab-{result.lab}` first, until it is green."
+    elif _is_broken(result):
         said = f"FAIL: `make lab-{result.lab}` may show the same fault with one request."
     else:
         said = f"{verdict}: {clean(reasons[0])}"
     lines.append(Text(said, style=STYLES[verdict]))
     if verdict is LoadVerdict.INCONCLUSIVE:
         lines.append(Text(f"Neither passed nor failed. Once more: make load-{result.lab}"))
-    lines.append(Text(f"The curves: {result.report}", style="dim"))
+    if result.report:
+        lines.append(Text(f"The curves: {result.report}", style="dim"))
     return lines

@@ -17,7 +17,7 @@ from workshop.labs import Load
 
 YOURS, REFERENCE = "yours", "reference"
 FEW_BLOCKS = 4
-CROWDED = 2.5
+CROWDED = 5.0
 
 
 class LoadVerdict(StrEnum):
@@ -63,14 +63,12 @@ class Limit:
 class Run:
     """One run of locust. `crowding`: how much longer work took than the processor time it needed."""
 
+    ways: tuple[str, ...]
     series: tuple[Series, ...]
     faults: dict[str, dict[str, int]] = field(default_factory=dict)
     facts: tuple[FactResult, ...] = ()
     limits: tuple[Limit, ...] = ()
     crowding: float = 1.0
-
-    def ways(self) -> list[str]:
-        return list(dict.fromkeys(one.way for one in self.series))
 
     def find(self, side: str, way: str) -> Series:
         none = Series(side, way, 0, 0, 0.0)
@@ -94,6 +92,7 @@ def read(result: dict[str, Any], crowding: float) -> Run:
         for one in result["series"]
     ]
     return Run(
+        tuple(result["ways"]),
         tuple(found),
         result["faults"],
         tuple(FactResult(**one) for one in result["facts"]),
@@ -104,9 +103,10 @@ def read(result: dict[str, Any], crowding: float) -> Run:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How two means relate: `what` for a person, the value, the range it may have by chance, its limit."""
+    """How two means relate, `one` over the `other`: the value, the range it may have by chance, its limit."""
 
-    what: str
+    one: str
+    other: str
     value: float
     low: float
     high: float
@@ -121,18 +121,21 @@ class Ratio:
         return self.low > self.limit
 
 
-def compare(what: str, one: Series, other: Series, limit: float) -> Ratio | None:
-    """The ratio of two means with its range; None when a side has no requests."""
+def compare(one: Series, other: Series, limit: float) -> Ratio | None:
+    """The ratio of two means with its range; None when one of them has no requests."""
     if not one.requests or not other.requests or not other.milliseconds:
         return None
+    names = (one.side, other.side) if one.way == other.way else (one.way, other.way)
+    if one.way == other.way and one.way:
+        names = (f"{one.way}, {one.side}", other.side)
     value = one.mean / other.mean
     left_out = list(_without_each_block(one, other))
     if len(left_out) < FEW_BLOCKS:
-        return Ratio(what, value, 0.0, math.inf, limit)
+        return Ratio(*names, value, 0.0, math.inf, limit)
     middle = sum(left_out) / len(left_out)
     spread = sum((each - middle) ** 2 for each in left_out) * (len(left_out) - 1) / len(left_out)
     error = 2 * math.sqrt(spread)
-    return Ratio(what, value, max(0.0, value - error), value + error, limit)
+    return Ratio(*names, value, max(0.0, value - error), value + error, limit)
 
 
 def _without_each_block(one: Series, other: Series) -> list[float]:
@@ -149,15 +152,9 @@ def _without_each_block(one: Series, other: Series) -> list[float]:
 
 def ratios(run: Run, load: Load) -> list[Ratio]:
     """Every ratio that a run is judged by."""
-    beside = [compare(way, run.find(YOURS, way), run.find(REFERENCE, way), load.ratio) for way in run.ways()]
+    beside = [compare(run.find(YOURS, way), run.find(REFERENCE, way), load.ratio) for way in run.ways]
     between = [
-        compare(
-            f"{limit.way} / {limit.other}",
-            run.find(YOURS, limit.way),
-            run.find(YOURS, limit.other),
-            limit.ratio,
-        )
-        for limit in run.limits
+        compare(run.find(YOURS, limit.way), run.find(YOURS, limit.other), limit.ratio) for limit in run.limits
     ]
     return [ratio for ratio in [*beside, *between] if ratio is not None]
 
@@ -215,12 +212,10 @@ def broken(run: Run, side: str) -> list[str]:
 
 
 def _over(ratio: Ratio, times: int) -> str:
-    subject = f"{ratio.what}: the" if ratio.what else "The"
-    sure = "" if ratio.is_clearly_over else f", by chance perhaps {ratio.low:.1f}"
-    again = " It was measured twice." if times > 1 else ""
-    return (
-        f"{subject} mean is {ratio.value:.1f} times the other's{sure}; the limit is {ratio.limit:g}.{again}"
-    )
+    said = f"{ratio.one} takes {ratio.value:.1f} times as long as {ratio.other}; the limit is {ratio.limit:g}"
+    unsure = "" if ratio.is_clearly_over else ", and chance may explain it"
+    again = " (measured twice)" if times > 1 else ""
+    return f"{said}{unsure}{again}."
 
 
 def _crowded(crowding: float) -> str:

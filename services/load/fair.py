@@ -217,6 +217,7 @@ def _fault(answer: Any, status: int, body: bytes | None) -> str:
 
 
 def _no_answer(error: BaseException | None) -> str:
+    error = getattr(error, "original", None) or error
     if isinstance(error, TimeoutError):
         return f"no answer within {PATIENCE:g} s"
     if isinstance(error, HTTPProtocolViolationError):
@@ -388,7 +389,8 @@ def _on_quitting(environment: Any, **_: Any) -> None:
         for title, function in _facts.items()
         for name in FRONTS
     ]
-    result = {**ledger.plain(), "facts": facts, "limits": _limits, "finished": True}
+    ways = list(dict.fromkeys(way for user in environment.user_classes for way in user.ways))
+    result = {**ledger.plain(), "ways": ways, "facts": facts, "limits": _limits}
     del result["saw"]
     Path(os.environ["FAIR_RESULT"]).write_text(json.dumps(result), encoding="utf-8")
 
