@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
 from workshop.checks import (
+    NoAnswer,
     Response,
     Thing,
     Transcript,
@@ -170,7 +171,10 @@ def test_task1_says_hello(front):
     """GET / says Hello, world! through gunicorn and nginx"""
     for case in wire_cases(__file__, "hello.http"):
         for turn in ("the first time", "the second time: the application is called again for each request"):
-            answer = front.send(case.data)
+            try:
+                answer = front.send(case.data)
+            except NoAnswer as error:
+                fail(f"{error.got}, {turn}", "as many bytes as Content-Length says, each time")
             expect("status", answer.status, 200, turn)
             length = answer.get("Content-Length")
             that(answer.body, f"an empty body, {turn}", f"{case.notes['body']!r} and a newline")
@@ -297,9 +301,9 @@ def test_task3_call_waits_for_a_late_start(probe, rng):
     """call takes a generator that starts at its first chunk"""
     code, data = rng.choice(["200 OK", "404 Not Found"]), word(rng).encode()
     seen = probe.steps(made("app:call", wsgi_app(status=code, chunks=[data, b"!"], late_start=True)))
-    came_back(seen)
+    why = "a generator has run no line before the loop: read the status after it"
+    came_back(seen, why)
     status, headers, body = triple(seen.values[-1])
-    why = "a generator's body has run no line before the loop: read the status after it"
     expect("status", status, code, why)
     expect("Content-Type", value_of(headers, "Content-Type"), "text/plain", why)
     expect("body", body, data + b"!")
@@ -370,12 +374,12 @@ def test_task3_flask_and_django_are_callables(probe, rng):
     expect("your application: body", triple(mine.values[-1])[2], greeting)
 
 
-def came_back(seen: Transcript) -> None:
-    """Fail when `call` itself raised."""
+def came_back(seen: Transcript, why: str = "") -> None:
+    """Fail when `call` itself raised; `why` says what to expect instead."""
     error = seen.raised
     if error is None:
         return
-    why = "a call that returns"
+    why = f"a call that returns     {why}".rstrip()
     if "'NoneType' object is not callable" in error["message"]:
         why = "start_response that returns write: a function that takes bytes"
     elif "has no attribute 'close'" in error["message"]:
