@@ -161,6 +161,12 @@ def test_task1_starts_the_response_before_the_body(probe):
         expected="a list of tuples of two texts: [('Content-Type', 'text/plain; charset=utf-8'), …]",
     )
     text_type(value_of(headers, "Content-Type"))
+    that(
+        all(event["type"] == "bytes" for event in seen.all("chunk")),
+        got="a body that is not made of bytes: its length can't be told",
+        expected="chunks of bytes: begin with the check of the iterable",
+        rule=APPLICATION_SIDE,
+    )
     length, size = value_of(headers, "Content-Length"), len(seen.body)
     why = f"the body is {size} bytes, and the client reads as many as it is told"
     expect("Content-Length", length, str(size), why, rule="RFC 9110 §8.6")
