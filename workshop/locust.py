@@ -6,6 +6,7 @@ that no lab can lean on what came with it.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -42,9 +43,12 @@ def program() -> Path:
         return Path(named)
     ready = VENV / "ready"
     stamp = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    if not ready.exists() or ready.read_text(encoding="utf-8") != stamp:
-        _install()
-        ready.write_text(stamp, encoding="utf-8")
+    VENV.parent.mkdir(parents=True, exist_ok=True)
+    with VENV.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second run waits for the first one's installation
+        if not ready.exists() or ready.read_text(encoding="utf-8") != stamp:
+            _install()
+            ready.write_text(stamp, encoding="utf-8")
     return VENV / "bin" / "locust"
 
 
@@ -55,7 +59,6 @@ def _install() -> None:
         raise Refusal("There is no uv in .venv: `make doctor` says what is missing.")
     wheels = ["--no-index", "--find-links", str(BUNDLE)] if BUNDLE.is_dir() else []
     shutil.rmtree(VENV, ignore_errors=True)
-    STATE.mkdir(exist_ok=True)
     _step([uv, "venv", "-q", "--python", sys.executable, str(VENV)])
     python = str(VENV / "bin" / "python")
     install = [uv, "pip", "install", "-q", "--python", python, "--require-hashes"]

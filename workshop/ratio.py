@@ -212,10 +212,10 @@ def broken(run: Run, side: str) -> list[str]:
 
 
 def _over(ratio: Ratio, times: int) -> str:
-    said = f"{ratio.one} takes {ratio.value:.1f} times as long as {ratio.other}; the limit is {ratio.limit:g}"
+    said = f"{ratio.one} takes {ratio.value:.1f} times as long as {_the(ratio.other)}"
     unsure = "" if ratio.is_clearly_over else ", and chance may explain it"
     again = " (measured twice)" if times > 1 else ""
-    return f"{said}{unsure}{again}."
+    return f"{said}; the limit is {ratio.limit:g}{unsure}{again}."
 
 
 def _crowded(crowding: float) -> str:
@@ -223,3 +223,7 @@ def _crowded(crowding: float) -> str:
         f"This machine is busy with something else: work took {crowding:.1f} times as long as the processor "
         "time it needed. End what else is running, then run it again."
     )
+
+
+def _the(name: str) -> str:
+    return f"the {name}" if name == REFERENCE else name

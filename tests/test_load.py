@@ -1,0 +1,405 @@
+"""Load: what makes a run PASS, FAIL or INCONCLUSIVE, and that real runs of every lab's script say so."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import judging
+from workshop import load as loading
+from workshop import locust, process
+from workshop.errors import EXIT_USAGE, Refusal
+from workshop.labs import Lab, Load, all_labs, find
+from workshop.paths import ROOT, SOLUTIONS
+from workshop.ratio import (
+    CROWDED,
+    REFERENCE,
+    YOURS,
+    FactResult,
+    Limit,
+    LoadVerdict,
+    Run,
+    Series,
+    compare,
+    is_worth_repeating,
+    judge,
+)
+from workshop.stack import Stack, embedded
+
+LIMITS = Load(users=10, seconds=6, at_least=100, ratio=2.0)
+BLOCKS = 12
+
+
+# --- what decides: pure functions ---------------------------------------------------------------------
+
+
+def series(side: str, mean: float, way: str = "", each: int = 50, wobble: float = 0.0) -> Series:
+    """Twelve half seconds of `each` requests; every second one is slower by `wobble`."""
+    blocks = [
+        (100 + number, each, each * mean * (1 + (wobble if number % 2 else -wobble)))
+        for number in range(BLOCKS)
+    ]
+    return Series(side, way, each * BLOCKS, 0, sum(ms for *_, ms in blocks), tuple(blocks))
+
+
+def run_of(yours: float, reference: float = 4.0, wobble: float = 0.0, **more: Any) -> Run:
+    pair = (series(YOURS, yours, wobble=wobble), series(REFERENCE, reference))
+    return Run(("",), pair, **more)
+
+
+def test_equal_sides_pass() -> None:
+    assert judge([run_of(4.1)], LIMITS).verdict is LoadVerdict.PASS
+
+
+def test_ratio_over_its_limit_fails_and_names_it() -> None:
+    outcome = judge([run_of(20.0), run_of(20.0)], LIMITS)
+    assert outcome.verdict is LoadVerdict.FAIL
+    assert outcome.reasons == (
+        "yours takes 5.0 times as long as the reference; the limit is 2 (measured twice).",
+    )
+
+
+def test_the_second_run_counts() -> None:
+    assert is_worth_repeating(run_of(9.0), LIMITS)
+    assert judge([run_of(9.0), run_of(4.0)], LIMITS).verdict is LoadVerdict.PASS
+
+
+def test_ratio_that_chance_may_explain_is_inconclusive() -> None:
+    outcome = judge([run_of(8.4, wobble=0.9)], LIMITS)
+    assert outcome.verdict is LoadVerdict.INCONCLUSIVE
+    assert "chance" in outcome.reasons[0]
+
+
+def test_ratio_has_no_range_when_the_run_was_too_short() -> None:
+    few = Series(YOURS, "", 10, 0, 100.0, ((1, 10, 100.0),))
+    ratio = compare(few, Series(REFERENCE, "", 10, 0, 10.0, ((1, 10, 10.0),)), 2.0)
+    assert ratio is not None and ratio.is_over and not ratio.is_clearly_over and math.isinf(ratio.high)
+
+
+def test_fault_fails_however_fast() -> None:
+    run = run_of(1.0, faults={YOURS: {"status 500 instead of 200": 1}, REFERENCE: {}})
+    assert judge([run], LIMITS).verdict is LoadVerdict.FAIL
+    assert judge([run], LIMITS).reasons == ("1 × status 500 instead of 200",)
+    assert not is_worth_repeating(run, LIMITS)
+
+
+def test_fact_that_does_not_hold_fails() -> None:
+    fact = FactResult("no id was given twice", YOURS, "given twice: 7")
+    outcome = judge([run_of(4.0, facts=(fact,))], LIMITS)
+    assert outcome.verdict is LoadVerdict.FAIL
+    assert outcome.reasons == ("no id was given twice: given twice: 7",)
+    holds = replace(fact, instead="")
+    assert judge([run_of(4.0, facts=(holds,))], LIMITS).verdict is LoadVerdict.PASS
+
+
+def test_trouble_of_the_reference_is_nobody_s_fault() -> None:
+    faults = {YOURS: {"no answer within 3 s": 9}, REFERENCE: {"no answer within 3 s": 2}}
+    outcome = judge([run_of(4.0, faults=faults)], LIMITS)
+    assert outcome.verdict is LoadVerdict.INCONCLUSIVE
+    assert "reference" in outcome.reasons[0]
+
+
+def test_nothing_completed_is_no_pass() -> None:
+    assert judge([Run(("",), ())], LIMITS).verdict is LoadVerdict.INCONCLUSIVE
+
+
+def test_too_few_completed_is_no_pass() -> None:
+    run = Run(("",), (series(YOURS, 4.0, each=2), series(REFERENCE, 4.0, each=2)))
+    outcome = judge([run], LIMITS)
+    assert outcome.verdict is LoadVerdict.INCONCLUSIVE
+    assert outcome.reasons == ("Only 24 requests were completed; 100 are needed to tell.",)
+
+
+def test_few_slow_requests_are_enough_to_fail() -> None:
+    """A service so slow that it never gets to `at_least` is not excused by that."""
+    run = Run(("",), (series(YOURS, 400.0, each=2), series(REFERENCE, 4.0, each=2)))
+    assert judge([run], LIMITS).verdict is LoadVerdict.FAIL
+
+
+@pytest.mark.parametrize("yours", [4.0, 40.0])
+def test_crowded_machine_tells_nothing_about_speed(yours: float) -> None:
+    run = run_of(yours, crowding=CROWDED + 1)
+    assert judge([run], LIMITS).verdict is LoadVerdict.INCONCLUSIVE
+    assert not is_worth_repeating(run, LIMITS)
+
+
+def test_crowded_machine_excuses_no_fault() -> None:
+    run = run_of(4.0, crowding=CROWDED + 1, faults={YOURS: {"status 500 instead of 200": 3}})
+    assert judge([run], LIMITS).verdict is LoadVerdict.FAIL
+
+
+def test_limit_between_two_ways_of_one_side() -> None:
+    pairs = [series(side, mean, way) for side in (YOURS, REFERENCE) for way, mean in WAYS.items()]
+    limits = (Limit("last route", 2.0, "first route"),)
+    outcome = judge([Run(tuple(WAYS), tuple(pairs), limits=limits)], LIMITS)
+    assert outcome.verdict is LoadVerdict.FAIL
+    assert outcome.reasons == ("last route takes 3.0 times as long as first route; the limit is 2.",)
+
+
+WAYS = {"first route": 4.0, "last route": 12.0}
+
+
+# --- real runs ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def scenario(tmp_path: Path, locustfile: str, target: str = "solution", **limits: Any) -> Iterator[Stack]:
+    """Lab 1's stack under a load script of the test's own."""
+    lab = find("1")
+    (tmp_path / "locustfile.py").write_text(locustfile, encoding="utf-8")
+    with embedded(lab, target, load=True) as stack:
+        stack.lab = replace(lab, folder=tmp_path, load=replace(LIMITS, **limits))
+        stack.await_front()
+        assert loading._start_services(stack) is None
+        yield stack
+
+
+def measured(tmp_path: Path, locustfile: str, workers: int = 0, **limits: Any) -> loading.Result:
+    with scenario(tmp_path, locustfile, **limits) as stack:
+        plan = locust.Plan(users=4, seconds=3, workers=workers)
+        return loading.measure(stack, plan, tmp_path)
+
+
+GREETING = """
+from fair import Visitor, at_most, fact, moment
+
+class Reader(Visitor):
+    def visit(self, site):
+        answer = site.get("/", body=b"Hello, world!\\n")
+        site.saw("length", answer.headers["content-length"])
+
+@fact("each length is right")
+def lengths(side):
+    return "" if set(side.saw["length"]) == {"14"} else f"{dict(side.saw['length'])}"
+
+@fact("every request was noted")
+def noted(side):
+    return "" if side.saw["length"]["14"] == side.requests() > 0 else f"{side.requests()} requests"
+"""
+
+
+def tolerant(result: loading.Result) -> LoadVerdict:
+    """The verdict; the test is skipped on a machine too busy to tell."""
+    if any("busy with something else" in reason for reason in result.outcome.reasons):
+        pytest.skip(result.outcome.reasons[0])
+    return result.outcome.verdict
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_small_run_passes(tmp_path: Path, workers: int) -> None:
+    result = measured(tmp_path, GREETING, workers, at_least=20)
+    assert tolerant(result) is LoadVerdict.PASS, result.outcome.reasons
+    assert [fact.instead for fact in result.runs[-1].facts] == [""] * 4
+    one, other = (result.runs[-1].find(side, "") for side in (YOURS, REFERENCE))
+    assert one.requests == other.requests == sum(requests for _, requests, _ in one.blocks)
+
+
+def test_run_without_requests_is_no_pass(tmp_path: Path) -> None:
+    """locust itself exits 0 then."""
+    idle = "from fair import Visitor\nclass Idler(Visitor):\n    def visit(self, site): pass\n"
+    result = measured(tmp_path, idle)
+    assert result.outcome.verdict is LoadVerdict.INCONCLUSIVE
+    assert result.outcome.reasons == ("Not one request was completed.",)
+
+
+def test_broken_fact_and_broken_visit_fail(tmp_path: Path) -> None:
+    text = GREETING + (
+        "class Careless(Visitor):\n    def visit(self, site):\n"
+        "        if site.side == 'yours': {}['id']\n"
+        '@fact("an id was seen")\ndef ids(side):\n'
+        "    return 'none' if side.name == 'yours' else ''\n"
+    )
+    result = measured(tmp_path, text)
+    assert result.outcome.verdict is LoadVerdict.FAIL
+    assert "the visit could not go on: KeyError: 'id'" in result.outcome.reasons[0]
+    assert "an id was seen: none" in result.outcome.reasons
+
+
+def test_moment_reaches_both_sides(tmp_path: Path) -> None:
+    """A worker killed in the middle is replaced; both arbiters live on, and somebody notices."""
+    text = GREETING + (
+        "import signal\n"
+        '@moment(0.3, "kill a worker")\ndef kill(side):\n'
+        "    arbiter, worker = side.pids('wsgi')[:2]\n"
+        "    side.saw['first'][str(worker)] += 1\n"
+        "    side.signal('wsgi', signal.SIGTERM, worker)\n"
+        '@fact("another worker is there")\ndef other(side):\n'
+        "    workers = [str(pid) for pid in side.pids('wsgi')[1:]]\n"
+        "    return '' if workers and workers[0] not in side.saw['first'] else f'{workers}'\n"
+    )
+    result = measured(tmp_path, text, at_least=20)
+    moved = [fact for fact in result.runs[-1].facts if fact.title == "another worker is there"]
+    assert [fact.instead for fact in moved] == ["", ""]
+
+
+def test_connections_are_counted(tmp_path: Path) -> None:
+    result = measured(tmp_path, GREETING, at_least=20)
+    if not Path("/proc/net/tcp").exists():
+        pytest.skip("the kernel does not say")
+    sync = result.connections["wsgi"][YOURS]
+    assert sync > result.runs[-1].find(YOURS, "").requests / 2, "a sync worker closes after each answer"
+
+
+def test_broken_locustfile_is_our_trouble(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="locust gave no result"):
+        measured(tmp_path, "import nothing_of_that_name\n")
+
+
+# --- every lab's load script ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A find-and-replace on the solution that a load run must FAIL, and what its report must contain."""
+
+    name: str
+    file: str
+    find: str
+    replace: str
+    phrase: str
+
+
+def slow_ones(lab: Lab) -> list[Slow]:
+    path = judging.MISTAKES / f"{lab.name}.toml"
+    tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return [Slow(**table) for table in tables.get("slow", [])]
+
+
+LABS = [lab for lab in all_labs() if (lab.folder / "locustfile.py").exists()]
+each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.name)
+each_slow = pytest.mark.parametrize(
+    ("lab", "slow"),
+    [
+        pytest.param(lab, slow, id=f"{lab.name}-{slow.name.replace(' ', '-')}")
+        for lab in LABS
+        for slow in slow_ones(lab)
+    ],
+)
+
+
+def drive(lab: Lab, target: str | Path) -> dict[str, Any]:
+    """`workshop load`; again while it can't tell, and skipped when it still can't."""
+    for _ in range(3):
+        done = judging.run("load", str(lab.number), "--target", str(target), "--json")
+        try:
+            result: dict[str, Any] = json.loads(done.stdout)
+        except ValueError:
+            raise AssertionError(f"no result (exit {done.returncode}):\n{done.stderr}") from None
+        codes = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 4}
+        assert done.returncode == codes[result["verdict"]]
+        if result["verdict"] != "INCONCLUSIVE":
+            return result
+    pytest.skip("; ".join(result["reasons"]))
+
+
+@each_lab
+def test_solution_passes_under_load(lab: Lab) -> None:
+    result = drive(lab, "solution")
+    assert result["verdict"] == "PASS", result["reasons"]
+    assert (ROOT / result["report"]).read_text(encoding="utf-8").count("<polyline") >= 2
+
+
+@each_slow
+def test_slow_fault_fails_under_load(lab: Lab, slow: Slow, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    shutil.copytree(SOLUTIONS / lab.name, target)
+    text = (target / slow.file).read_text(encoding="utf-8")
+    assert text.count(slow.find) == 1, f"{slow.name!r}: its `find` is there {text.count(slow.find)} times"
+    (target / slow.file).write_text(text.replace(slow.find, slow.replace), encoding="utf-8")
+    result = drive(lab, target)
+    assert result["verdict"] == "FAIL", result["ratios"]
+    assert slow.phrase in "\n".join([*result["reasons"], *result["trace"]])
+
+
+@each_lab
+def test_limits_are_within_reason(lab: Lab) -> None:
+    assert 1 <= lab.load.users <= 500 and 4 <= lab.load.seconds <= 10
+    assert lab.load.ratio >= 1.6 and lab.load.at_least >= 20
+    assert slow_ones(lab), f"{lab.name}: no [[slow]] fault shows what its load script catches"
+
+
+# --- what can go wrong ---------------------------------------------------------------------------------
+
+
+def test_service_that_does_not_start_is_named(tmp_path: Path) -> None:
+    lab = find("1")
+    (tmp_path / "app.py").write_text("def application(\n", encoding="utf-8")
+    result = drive(lab, tmp_path)
+    assert result["verdict"] == "FAIL" and "before it listened" in result["reasons"][0]
+    assert "SyntaxError" in result["trace"][-1]
+
+
+def test_no_locust_and_no_network_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locust, "VENV", tmp_path / "load-venv")
+    monkeypatch.setattr(locust, "BUNDLE", tmp_path / "none")
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("WORKSHOP_LOCUST", raising=False)
+    with pytest.raises(Refusal, match="locust can't be installed") as caught:
+        locust.program()
+    assert caught.value.code == EXIT_USAGE and "\n" not in str(caught.value)
+    assert not (tmp_path / "load-venv" / "ready").exists(), "the next run tries again"
+
+
+def test_wrong_number_of_workers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKERS", "many")
+    with pytest.raises(Refusal, match="WORKERS=many"):
+        loading._number("WORKERS")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_interrupted_run_leaves_nothing_behind(number: int) -> None:
+    words = [sys.executable, "-m", "workshop", "load", "1", "--target", "solution"]
+    env = judging.environment() | {"WORKERS": "1"}
+    run = subprocess.Popen(words, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 30
+    while not (below := [pid for pid in process.descendants(run.pid) if is_locust(pid)]):
+        assert run.poll() is None and time.monotonic() < deadline, "locust did not start"
+        time.sleep(0.05)
+    below = process.descendants(run.pid)
+    run.send_signal(number)
+    said, _ = run.communicate(timeout=30)
+    assert run.returncode == 130 and b"Traceback" not in said, said
+    deadline = time.monotonic() + 5
+    while left := [pid for pid in below if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < deadline, f"still running: {left}"
+        time.sleep(0.05)
+
+
+def is_locust(pid: int) -> bool:
+    try:
+        return b"locustfile.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def test_run_joins_a_stack_that_is_there() -> None:
+    """As the container `load` does."""
+    lab = find("1")
+    with embedded(lab, "solution", load=True) as stack:
+        stack.await_front()
+        done = subprocess.run(
+            [sys.executable, "-m", "workshop", "load", "1", "--target", "solution"],
+            cwd=ROOT,
+            env={**os.environ, **stack.attachment(), "PYTEST_CURRENT_TEST": ""},
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+    assert done.returncode in (0, loading.EXIT_INCONCLUSIVE), done.stdout + done.stderr
+    assert "yours / reference" in done.stdout and done.stdout.count(".html") == 1
