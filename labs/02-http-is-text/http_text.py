@@ -103,7 +103,8 @@ def serve(host: str, port: int, handler: Handler) -> None:
 def fetch(url: str, method: str = "GET") -> Response:
     """fetch("http://localhost:8000/tasks?page=2") → the final response, read as its framing says.
 
-    Raises ValueError for a URL that is not http://, BadAnswer for half an answer or none that is HTTP.
+    Raises ValueError for a URL that is not http:// or has a space or a line end in it, BadAnswer for half an
+    answer or one that is no HTTP.
     """
     # TODO task 5
     raise NotImplementedError("lab 2 task 5: fetch")
