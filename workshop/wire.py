@@ -10,7 +10,7 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -219,6 +219,39 @@ class Wire:
             else:
                 raise NoAnswer(_nothing(bytes(self.received[start:])), bytes(self.received[start:]))
 
+    def stream(self, method: str = "GET") -> tuple[Response, Iterator[bytes]]:
+        """The next final response's head as soon as it is there, and its body's pieces as they come.
+
+        For an answer that goes on: an event stream, or one that is to be left in the middle. Raises as
+        `response` does; so does the iterator, which ends where the body ends.
+        """
+        parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
+        parser.send(h11.Request(method=method, target="/", headers=[("Host", "x")]))
+        parser.send(h11.EndOfMessage())
+        events = self._events(parser)
+        interim: list[int] = []
+        for event in events:
+            if isinstance(event, h11.Response):
+                return _response_of(event, interim), _pieces(events)
+            interim.append(event.status_code)
+        raise NoAnswer(_nothing(bytes(self.received)), bytes(self.received))
+
+    def _events(self, parser: h11.Connection) -> Iterator[Any]:
+        """A response's events as its bytes come, up to its end."""
+        if self.unread():
+            parser.receive_data(self.unread())
+        self._read = len(self.received)
+        while True:
+            event = self._next_event(parser)
+            if event is h11.NEED_DATA:
+                data = self.read()
+                self._read = len(self.received)
+                parser.receive_data(data)
+            elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
+                return
+            else:
+                yield event
+
     def _more(self, partial: Response | None = None) -> bytes:
         try:
             data = self.read()
@@ -235,13 +268,25 @@ class Wire:
             return parser.next_event()
         except h11.RemoteProtocolError as error:
             seen = bytes(self.received[self._read :])
-            if "peer unexpectedly closed" in str(error) or "without sending complete" in str(error):
+            if "without sending complete" in str(error):
                 raise NoAnswer(f"an answer cut short: {error}", seen) from error
+            if "peer unexpectedly closed" in str(error):
+                raise NoAnswer(_nothing(seen), seen) from error
             raise NotHTTP(f"bytes that are no HTTP response ({error}): {seen[:120]!r}", seen) from error
 
 
+def _pieces(events: Iterator[Any]) -> Iterator[bytes]:
+    for event in events:
+        if isinstance(event, h11.Data):
+            yield bytes(event.data)
+
+
 def _nothing(seen: bytes) -> str:
-    return f"an answer cut short: {seen[:120]!r}" if seen else "the connection closed without an answer"
+    return (
+        f"no whole HTTP response before the connection closed: {seen[:120]!r}"
+        if seen
+        else "the connection closed without an answer"
+    )
 
 
 def _response_of(event: h11.Response, interim: list[int]) -> Response:
