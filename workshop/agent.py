@@ -86,7 +86,7 @@ class Crew:
             time.sleep(process.POLL)
 
     def _exited(self, name: str, one: process.Process) -> Reply:
-        left = process.descendants(one.pid)
+        left = {*process.descendants(one.pid), *process.orphans()}
         if not left:
             one.drain(0.5)
         reply = self._reply("exited", name, one)
@@ -140,6 +140,7 @@ class Crew:
             one = self.running.pop(name, None)
             if one is not None:
                 one.end()
+                process.end_orphans()
 
     def end(self) -> None:
         """End every service, side by side, and the probe."""
@@ -269,8 +270,7 @@ class Agent:
     def end(self) -> None:
         for crew in self.crews.values():
             crew.end()
-        for pid in process.children_of_this_process():
-            process.end_tree(pid, grace=0)
+        process.end_orphans()
 
 
 class _Handler(socketserver.StreamRequestHandler):

@@ -315,7 +315,9 @@ class Judge:
 
     def _not_started(self, reply: dict[str, Any]) -> tuple[Verdict, Finding]:
         folder = Path(reply["folder"])
-        trace = last_traceback(reply["output"], folder) or reply["output"].strip().splitlines()[-3:]
+        trace = last_traceback(reply["output"], folder)
+        if not trace and not reply["flooded"]:
+            trace = [line[:200] for line in reply["output"].strip().splitlines()[-3:]]
         if any(line.startswith("NotImplementedError") for line in trace):
             verdict = Verdict.FAIL
         else:
@@ -421,7 +423,8 @@ class Judge:
         if response is not None and response.get("X-Written-By") == "nginx":
             return response.text.strip()
         service = lab.services[trail.service] if trail.service else self._shown_at(trail)
-        program = Path(service.command.split()[0]).name
+        words = service.command.split()
+        program = Path(words[1] if words[0] == "python" else words[0]).name
         if service.learner == "application":
             hops = program if trail.via == "direct" else f"{program} and nginx"
             if response is None:

@@ -27,6 +27,10 @@ PR_SET_CHILD_SUBREAPER = 36
 PR_SET_PDEATHSIG = 1
 
 
+_started: set[int] = set()
+_starting = threading.Lock()
+
+
 class Process:
     """A child with its output collected: the last 64 KiB are kept, and 16 MiB end it."""
 
@@ -45,16 +49,18 @@ class Process:
         self._kept = bytearray()
         self._total = 0
         self._lock = threading.Lock()
-        self.popen = subprocess.Popen(
-            argv,
-            cwd=cwd,
-            env=env,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=pass_fds,
-        )
+        with _starting:
+            self.popen = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env=env,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=pass_fds,
+            )
+            _started.add(self.popen.pid)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -134,8 +140,19 @@ def _process_table() -> tuple[dict[int, int], dict[int, int]]:
     return parents, sessions
 
 
-def children_of_this_process() -> list[int]:
-    return [pid for pid, parent in _process_table()[0].items() if parent == os.getpid()]
+def orphans() -> list[int]:
+    """Processes that this one has adopted: their own parents are gone (see `adopt_orphans`)."""
+    with _starting:
+        parents = _process_table()[0]
+        return [pid for pid, parent in parents.items() if parent == os.getpid() and pid not in _started]
+
+
+def end_orphans() -> None:
+    """End what was left behind, with all that is below it, and reap it."""
+    for pid in orphans():
+        end_tree(pid, grace=0)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
 
 
 def end_tree(pid: int, grace: float) -> None:

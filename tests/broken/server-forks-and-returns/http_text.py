@@ -1,0 +1,6 @@
+import os
+import threading
+
+if os.fork() == 0:
+    os.setsid()
+    threading.Event().wait()
