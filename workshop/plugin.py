@@ -293,10 +293,10 @@ class Judge:
             case StartTrouble(reply=reply):
                 return self._not_started(reply)
             case ProbeTrouble(verdict=verdict, got=got, trace=trace):
-                expected = (
-                    "a call that returns" if verdict is not Verdict.NO_START else "a module that imports"
-                )
-                return verdict, self._finding(got, expected, trace)
+                if verdict is not Verdict.NO_START:
+                    return verdict, self._finding(got, "a call that returns", trace)
+                where = "your file: it is imported before anything is asked of it"
+                return verdict, Finding(got=got, expected="a module that imports", where=where, trace=trace)
             case Failed():
                 return self._failed(error)
             case wire.WireError(got=got):
