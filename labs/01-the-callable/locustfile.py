@@ -6,7 +6,7 @@ for a greeting, and how many connections does nginx open to each?
 
 import random
 
-from fair import Site, Visitor
+from fair import Side, Site, Visitor, fact
 
 NAMES = ["Ada", "Grace", "Edsger", "Zoë", "李"]
 
@@ -19,3 +19,12 @@ class Reader(Visitor):
     def visit(self, site: Site) -> None:
         name = random.choice(NAMES)
         site.get("/", params={"name": name}, body=f"Hello, {name}!\n".encode())
+
+
+@fact("nginx kept its connections to the event loop")
+def event_loop_keeps_connections(side: Side) -> str:
+    """A sync worker closes after each answer; an event loop can keep idle connections, and does."""
+    opened, answered = side.connections("asgi"), side.requests("event loop")
+    if opened is None or opened * 4 < answered:
+        return ""
+    return f"{opened} connections for {answered} requests: something closes them"
