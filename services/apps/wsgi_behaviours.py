@@ -197,7 +197,7 @@ def exc_info() -> Any:
 
 def _replace(start_response: StartResponse, name: str) -> Iterable[bytes]:
     """An error before anything was sent: the second call replaces the first one's headers."""
-    start_response("200 OK", [("X-First", name), ("Content-Length", "1000")])
+    start_response("200 OK", [("X-First", name)])
     try:
         raise LookupError(name)
     except LookupError:

@@ -1,4 +1,4 @@
-"""What lab 2 built, given: the head of an HTTP/1.1 request, from bytes to a `Head`. No sockets in here.
+"""What lab 2 built, given: a request's head from bytes to a `Head`, and a client's `Connection`.
 
 >>> head, used = read_head(bytearray(b"GET /tasks?done=1 HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n"))
 >>> head.method, head.target, head.fields, used
@@ -7,11 +7,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import select
+import socket
+import struct
+import time
 from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any
 
 HEAD_LIMIT = 64 * 1024  # bytes, from the request line to the empty line
+LINE_LIMIT = 4096  # bytes of a chunk's first line, or of a trailer
 LENGTH_DIGITS = 18
+PIECE = 64 * 1024  # bytes asked of a socket at once
 
 # RFC 9110 §5.6.2: a method or a field's name is a token. §5.5: a value has no control characters but tab,
 # and RFC 9112 §5.1: the white space around it is not part of it.
@@ -30,6 +39,10 @@ class Refused(Exception):
     def __init__(self, status: str, why: str) -> None:
         super().__init__(f"{status}: {why}")
         self.status, self.why = status, why
+
+
+class ClientGone(ConnectionError):
+    """The client left, or took or sent nothing for too long."""
 
 
 @dataclass(slots=True)
@@ -169,3 +182,121 @@ def chunk_size(line: bytes) -> int:
     if match is None:
         raise Refused("400 Bad Request", f"no chunk size: {line[:40]!r}")
     return int(match[1], 16)
+
+
+# --- answers in the server's own name -----------------------------------------------------------------
+
+
+def own_answer(status: str, why: str) -> bytes:
+    """A whole response, with the word that the connection ends with it."""
+    text = f"{status}\n{why}\n".encode("latin-1", "replace")
+    head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n"
+    return head.encode() + date_line() + b"Connection: close\r\n\r\n" + text
+
+
+_date = (0, b"")
+
+
+def date_line() -> bytes:
+    """The Date field (RFC 9110 §6.6.1), made once a second."""
+    global _date
+    now = int(time.time())
+    if _date[0] != now:
+        _date = (now, f"Date: {formatdate(now, usegmt=True)}\r\n".encode("ascii"))
+    return _date[1]
+
+
+# --- a connection -------------------------------------------------------------------------------------
+
+
+class Connection:
+    """A client's socket, and the bytes from it that nobody has used yet.
+
+    The socket never blocks; where a thread has to wait it does so for at most `time_out` seconds.
+    `facts` is the part of the environ that is the same for each of its requests.
+    """
+
+    __slots__ = ("buffer", "continue_due", "deadline", "facts", "lingering", "socket", "time_out")
+
+    def __init__(self, client: socket.socket, facts: dict[str, Any], time_out: float) -> None:
+        self.socket, self.facts, self.time_out = client, facts, time_out
+        self.buffer = bytearray()
+        self.deadline = time.monotonic() + time_out
+        self.continue_due = False
+        self.lingering = False
+
+    def hear(self) -> bool:
+        """Take in what has arrived, without waiting; False at the end of the stream."""
+        try:
+            data = self.socket.recv(PIECE)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self.buffer += data
+        return bool(data)
+
+    def take(self, most: int) -> bytes:
+        """Between 1 and `most` bytes, waiting for the first of them. Raises ClientGone."""
+        while not self.buffer:
+            self._receive()
+        data = bytes(self.buffer[:most])
+        del self.buffer[:most]
+        return data
+
+    def take_line(self) -> bytes:
+        """The bytes before the next CRLF. Raises ClientGone, or Refused for more than LINE_LIMIT bytes."""
+        while (end := self.buffer.find(b"\r\n", 0, LINE_LIMIT)) < 0:
+            if len(self.buffer) >= LINE_LIMIT:
+                raise Refused("400 Bad Request", "an endless line in a chunked body")
+            self._receive()
+        line = bytes(self.buffer[:end])
+        del self.buffer[: end + 2]
+        return line
+
+    def _receive(self) -> None:
+        if self.continue_due:
+            # RFC 9110 §10.1.1: the client waits for this before it sends the body.
+            self.continue_due = False
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._wait(select.POLLIN)
+        if not self.hear():
+            raise ClientGone("the client left in the middle of its request")
+
+    def send(self, data: bytes) -> None:
+        """Send all of it, as fast as the client takes it. Raises ClientGone."""
+        rest = memoryview(data)
+        while True:
+            try:
+                sent = self.socket.send(rest)
+            except BlockingIOError:
+                self._wait(select.POLLOUT)
+                continue
+            except OSError as error:
+                raise ClientGone("the client left before its answer was sent") from error
+            if sent == len(rest):
+                return
+            rest = rest[sent:]
+
+    def _wait(self, event: int) -> None:
+        poller = select.poll()
+        poller.register(self.socket, event)
+        if not poller.poll(self.time_out * 1000):
+            raise ClientGone(f"the client was silent for {self.time_out:g} s")
+
+    def refuse(self, status: str, why: str) -> None:
+        """Answer in the server's own name; nothing may follow. A client that is gone is not told."""
+        with contextlib.suppress(ClientGone):
+            self.send(own_answer(status, why))
+
+    def half_close(self) -> None:
+        """Say that nothing follows. RFC 9112 §9.6: closing at once could reset the answer away."""
+        self.lingering = True
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def abort(self) -> None:
+        """Close with a reset, so that a body without any other end does not look complete."""
+        with contextlib.suppress(OSError):
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()

@@ -21,30 +21,36 @@ import importlib
 import io
 import queue
 import re
-import select
 import selectors
 import signal
 import socket
-import struct
 import sys
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
-from email.utils import formatdate
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from http1 import HEAD_LIMIT, TOKEN, Head, Refused, chunk_size, read_head
+from http1 import (
+    HEAD_LIMIT,
+    PIECE,
+    TOKEN,
+    ClientGone,
+    Connection,
+    Head,
+    Refused,
+    chunk_size,
+    date_line,
+    read_head,
+)
 
 Environ = dict[str, Any]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
-PIECE = 64 * 1024  # bytes asked of a socket at once
-LINE_LIMIT = 4096  # bytes of a chunk's first line, or of a trailer
 DRAIN_LIMIT = 64 * 1024  # bytes of an unread body that are read away to keep a connection
 LINGER = 2.0  # seconds in which a client may still be sending after the last answer
 TICK = 0.5  # seconds between two looks at who is overdue
@@ -57,105 +63,10 @@ STATUS = re.compile(r"[2-9]\d\d(?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
 NAME = re.compile(TOKEN)
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # RFC 9110 §7.6.1: these speak of one connection, and the connection is the server's.
-HOP_BY_HOP = frozenset(
-    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization")
-    + ("te", "trailer", "transfer-encoding", "upgrade")
-)
-
-
-class ClientGone(ConnectionError):
-    """The client left, or took or sent nothing for too long."""
-
-
-# --- a connection -------------------------------------------------------------------------------------
-
-
-class Connection:
-    """A client's socket, and the bytes from it that nobody has used yet.
-
-    The socket never blocks; where a thread has to wait it does so for at most `time_out` seconds.
-    `facts` is the part of the environ that is the same for each of its requests.
-    """
-
-    __slots__ = ("buffer", "continue_due", "deadline", "facts", "lingering", "socket", "time_out")
-
-    def __init__(self, client: socket.socket, facts: Environ, time_out: float) -> None:
-        self.socket, self.facts, self.time_out = client, facts, time_out
-        self.buffer = bytearray()
-        self.deadline = time.monotonic() + time_out
-        self.continue_due = False
-        self.lingering = False
-
-    def hear(self) -> bool:
-        """Take in what has arrived, without waiting; False at the end of the stream."""
-        try:
-            data = self.socket.recv(PIECE)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        self.buffer += data
-        return bool(data)
-
-    def take(self, most: int) -> bytes:
-        """Between 1 and `most` bytes, waiting for the first of them. Raises ClientGone."""
-        while not self.buffer:
-            self._receive()
-        data = bytes(self.buffer[:most])
-        del self.buffer[:most]
-        return data
-
-    def take_line(self) -> bytes:
-        """The bytes before the next CRLF. Raises ClientGone, or Refused for more than LINE_LIMIT bytes."""
-        while (end := self.buffer.find(b"\r\n", 0, LINE_LIMIT)) < 0:
-            if len(self.buffer) >= LINE_LIMIT:
-                raise Refused("400 Bad Request", "an endless line in a chunked body")
-            self._receive()
-        line = bytes(self.buffer[:end])
-        del self.buffer[: end + 2]
-        return line
-
-    def _receive(self) -> None:
-        if self.continue_due:
-            # RFC 9110 §10.1.1: the client waits for this before it sends the body.
-            self.continue_due = False
-            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._wait(select.POLLIN)
-        if not self.hear():
-            raise ClientGone("the client left in the middle of its request")
-
-    def send(self, data: bytes) -> None:
-        """Send all of it, as fast as the client takes it. Raises ClientGone."""
-        rest = memoryview(data)
-        while True:
-            try:
-                sent = self.socket.send(rest)
-            except BlockingIOError:
-                self._wait(select.POLLOUT)
-                continue
-            except OSError as error:
-                raise ClientGone("the client left before its answer was sent") from error
-            if sent == len(rest):
-                return
-            rest = rest[sent:]
-
-    def _wait(self, event: int) -> None:
-        poller = select.poll()
-        poller.register(self.socket, event)
-        if not poller.poll(self.time_out * 1000):
-            raise ClientGone(f"the client was silent for {self.time_out:g} s")
-
-    def half_close(self) -> None:
-        """Say that nothing follows. RFC 9112 §9.6: closing at once could reset the answer away."""
-        self.lingering = True
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_WR)
-
-    def abort(self) -> None:
-        """Close with a reset, so that a body without any other end does not look complete."""
-        with contextlib.suppress(OSError):
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
+HOP_BY_HOP = {
+    *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization"),
+    *("te", "trailer", "transfer-encoding", "upgrade"),
+}
 
 
 # --- task 1: the environ ------------------------------------------------------------------------------
@@ -208,8 +119,9 @@ class Body(io.RawIOBase):
         """Read away what the application left; False when that is more than DRAIN_LIMIT bytes."""
         budget = DRAIN_LIMIT
         piece = memoryview(bytearray(PIECE))
-        while not self.ended and budget > 0:
-            budget -= self.readinto(piece)
+        with contextlib.suppress(Refused):
+            while not self.ended and budget > 0:
+                budget -= self.readinto(piece)
         return self.ended
 
 
@@ -338,7 +250,7 @@ class Response:
                 raise ValueError(f"{name} is hop-by-hop: it belongs to the server, not to the application")
             if lower == "content-length":
                 self._left = int(value)
-                if self._forbids_length(status):
+                if status.startswith("204"):
                     continue
             elif lower == "date":
                 self._dated = True
@@ -393,21 +305,17 @@ class Response:
         """RFC 9110 §9.3.2, §15.3.5, §15.4.5: nothing follows the head of these."""
         return self._head.method != "HEAD" and self.status[:3] not in ("204", "304")
 
-    def _forbids_length(self, status: str) -> bool:
-        return status.startswith("204")
-
     def _begin(self, length: int | None) -> bytes:
         """The head of the response; `length` is the body's where it is known from the body itself."""
         self.headers_sent = True
         lines = [self._lines]
-        bodiless = self.status[:3] in ("204", "304")
-        if self._left is None and not bodiless:
+        if self._left is None and self._has_body:
             if length is not None:
                 self._left = length
                 lines.append(b"Content-Length: %d\r\n" % length)
             elif self._head.version == (1, 1):
+                self._chunked = True
                 lines.append(b"Transfer-Encoding: chunked\r\n")
-                self._chunked = self._has_body
             else:
                 # RFC 9112 §6.3: HTTP/1.0 knows no chunks: the end of the connection ends the body.
                 self.keep_alive = False
@@ -428,18 +336,6 @@ class Response:
         self.keep_alive = False
         if self._left is None and not self._chunked:
             self._connection.abort()
-
-
-_date = (0, b"")
-
-
-def date_line() -> bytes:
-    """The Date field (RFC 9110 §6.6.1), made once a second."""
-    global _date
-    now = int(time.time())
-    if _date[0] != now:
-        _date = (now, f"Date: {formatdate(now, usegmt=True)}\r\n".encode("ascii"))
-    return _date[1]
 
 
 def run(application: Application, environ: Environ, response: Response) -> None:
@@ -476,7 +372,7 @@ def serve_request(connection: Connection, application: Application, stopping: bo
         connection.continue_due = head.expects_continue
         return _answer(connection, head, application, head.keep_alive and not stopping)
     except Refused as refused:
-        refuse(connection, refused.status, refused.why)
+        connection.refuse(refused.status, refused.why)
     except ClientGone:
         pass
     return False
@@ -491,24 +387,18 @@ def _answer(connection: Connection, head: Head, application: Application, keep_a
         run(application, environ, response)
     except ClientGone:
         return False
-    except BaseException:
+    except BaseException as error:
         # PEP 3333, "Error Handling": before the headers a 500 can be sent; after them only an end.
         traceback.print_exc()
-        if not response.headers_sent:
-            refuse(connection, "500 Internal Server Error", "the application raised an exception")
-        else:
+        if response.headers_sent:
             response.abort()
+        elif isinstance(error, Refused):
+            connection.refuse(error.status, error.why)
+        else:
+            connection.refuse("500 Internal Server Error", "the application raised an exception")
         return False
     # RFC 9112 §9.3: what is left of the body would be read as the next request.
     return response.keep_alive and body.drain()
-
-
-def refuse(connection: Connection, status: str, why: str) -> None:
-    """Answer in the server's own name; the connection ends with it."""
-    text = f"{status}\n{why}\n".encode("latin-1", "replace")
-    head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n"
-    with contextlib.suppress(ClientGone):
-        connection.send(head.encode() + date_line() + b"Connection: close\r\n\r\n" + text)
 
 
 # --- task 5: many connections -------------------------------------------------------------------------
@@ -633,7 +523,8 @@ class Server:
         for connection in waiting:
             if connection.deadline < now:
                 if connection.buffer and not connection.lingering:
-                    refuse(connection, "408 Request Timeout", "the request's head took too long")
+                    connection.time_out = 0
+                    connection.refuse("408 Request Timeout", "the request's head took too long")
                 self._close(connection)
 
     def _close(self, connection: Connection) -> None:
