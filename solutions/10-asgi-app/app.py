@@ -26,6 +26,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import slow_reports
+from task_store import Task, Tasks, checked, csv_row
 
 Scope = dict[str, Any]
 Event = dict[str, Any]
@@ -33,10 +34,8 @@ Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 Handler = Callable[..., Awaitable[None]]
 Headers = Iterable[tuple[str, str]]
-Task = dict[str, Any]
 
 BODY_LIMIT = 64 * 1024  # bytes
-TITLE_LIMIT = 200  # characters
 HEARTBEAT = 0.5  # seconds of silence after which an event stream says that it is alive
 REPORT_LIMIT = 1.0  # seconds that a report may take
 THREADS = ThreadPoolExecutor(max_workers=64, thread_name_prefix="report")
@@ -133,71 +132,26 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 # --- task 2: the tasks API --------------------------------------------------------------------------
 
 
-class Tasks:
-    """Every task, by id. Changes are published to the feed; no lock: nothing here awaits."""
-
-    def __init__(self) -> None:
-        self.by_id: dict[int, Task] = {}
-        self.last = 0
-
-    def all(self) -> list[Task]:
-        """Copies: a thread may read them while the loop changes the tasks."""
-        return [dict(task) for task in self.by_id.values()]
-
-    def create(self, title: str, done: bool) -> Task:
-        self.last += 1
-        task = self.by_id[self.last] = {"id": self.last, "title": title, "done": done}
-        FEED.publish("created", task)
-        return task
-
-    def get(self, number: int) -> Task:
-        """The task. Raises HTTPError 404."""
-        if number not in self.by_id:
-            raise HTTPError(404, f"there is no task {number}")
-        return self.by_id[number]
-
-    def change(self, number: int, changes: Task) -> Task:
-        task = self.get(number)
-        task.update(changes)
-        FEED.publish("changed", task)
-        return task
-
-    def delete(self, number: int) -> None:
-        FEED.publish("deleted", self.get(number))
-        del self.by_id[number]
-
-
-async def read_task(scope: Scope, receive: Receive) -> Task:
+async def read_task(scope: Scope, receive: Receive, new: bool = False) -> Task:
     """The fields of a task in a request's body. Raises HTTPError 400, 413 or 415."""
-    fields = dict(scope["headers"])
-    media = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    media = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0].strip().lower()
     if media != b"application/json":
+        # RFC 9110 §15.5.16
         raise HTTPError(415, "send application/json")
     body = await read_body(receive)
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise HTTPError(400, "the body is not JSON") from None
-    return checked(value)
+        return checked(json.loads(body), new)
+    except (ValueError, RecursionError) as error:
+        # Both JSONDecodeError and UnicodeDecodeError are ValueErrors; "[[[[…" goes deeper than Python.
+        raise HTTPError(400, str(error)) from None
 
 
-def checked(value: Any) -> Task:
-    """A task's fields, title or done or both, if they are what they must be. Raises HTTPError 400."""
-    if not isinstance(value, dict) or not value.keys() & {"title", "done"}:
-        raise HTTPError(400, "a task is an object with a title and done")
-    task = {key: value[key] for key in ("title", "done") if key in value}
-    if not is_title(task.get("title", "-")):
-        raise HTTPError(400, f"a title is text, of 1 to {TITLE_LIMIT} characters")
-    if not isinstance(task.get("done", False), bool):
-        raise HTTPError(400, "done is true or false")
-    return task
-
-
-def is_title(value: Any) -> bool:
-    """Whether it is text that says something, and that UTF-8 can say (JSON can name half a character)."""
-    if not isinstance(value, str) or not value.strip() or len(value) > TITLE_LIMIT:
-        return False
-    return not any("\ud800" <= char <= "\udfff" for char in value)
+def existing(number: int) -> Task:
+    """A task by its number. Raises HTTPError 404."""
+    try:
+        return TASKS.get(number)
+    except KeyError:
+        raise HTTPError(404, f"there is no task {number}") from None
 
 
 async def list_tasks(scope: Scope, receive: Receive, send: Send) -> None:
@@ -205,25 +159,27 @@ async def list_tasks(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def create_task(scope: Scope, receive: Receive, send: Send) -> None:
-    given = await read_task(scope, receive)
-    if "title" not in given:
-        raise HTTPError(400, "a task has a title")
-    task = TASKS.create(given["title"], given.get("done", False))
+    task = TASKS.add(await read_task(scope, receive, new=True))
+    FEED.publish("created", task)
     # RFC 9110 §15.3.2: 201 names what was made.
     await send_json(send, 201, task, [("location", f"{scope.get('root_path', '')}/tasks/{task['id']}")])
 
 
 async def show_task(scope: Scope, receive: Receive, send: Send, number: int) -> None:
-    await send_json(send, 200, TASKS.get(number))
+    await send_json(send, 200, existing(number))
 
 
 async def change_task(scope: Scope, receive: Receive, send: Send, number: int) -> None:
-    TASKS.get(number)
-    changes = await read_task(scope, receive)
-    await send_json(send, 200, TASKS.change(number, changes))
+    fields = await read_task(scope, receive)
+    # Looked for after the await, not before: meanwhile another request may delete it.
+    existing(number)
+    task = TASKS.change(number, fields)
+    FEED.publish("changed", task)
+    await send_json(send, 200, task)
 
 
 async def delete_task(scope: Scope, receive: Receive, send: Send, number: int) -> None:
+    FEED.publish("deleted", existing(number))
     TASKS.delete(number)
     await respond(send, 204)
 
@@ -316,8 +272,7 @@ async def export_tasks(scope: Scope, receive: Receive, send: Send) -> None:
     async def rows() -> AsyncGenerator[bytes]:
         yield b"id,title,done\r\n"
         for task in TASKS.all():
-            title = task["title"].replace('"', '""')
-            yield f'{task["id"]},"{title}",{"true" if task["done"] else "false"}\r\n'.encode()
+            yield csv_row(task).encode()
 
     await stream(scope, receive, send, [("content-type", "text/csv; charset=utf-8")], rows())
 
