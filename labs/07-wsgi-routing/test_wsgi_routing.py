@@ -1,0 +1,739 @@
+"""Lab 7: one callable that chooses another by path and method."""
+
+import random
+import re
+import string
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
+from uuid import UUID
+
+from workshop.checks import (
+    Response,
+    Thing,
+    Transcript,
+    attribute,
+    check,
+    expect,
+    fail,
+    made,
+    name,
+    named,
+    that,
+    wire_cases,
+    wsgi_app,
+)
+
+ARGS = "wsgiorg.routing_args"
+SEEN = ["REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", ARGS]
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+FAR_NAMES = ("Zoë", "Łukasz", "Aşkın", "Νίκη", "Юлия", "明", "José")
+# RFC 3986 §2: what a URI is made of.
+URI = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
+KEEPS_METHOD = {307: "Temporary Redirect", 308: "Permanent Redirect"}
+
+
+# --- what the checks share --------------------------------------------------------------------------
+
+
+def word(rng: random.Random) -> str:
+    return "".join(rng.choices(string.ascii_lowercase, k=6))
+
+
+def far_name(rng: random.Random) -> str:
+    """A name with characters that take more than one byte in UTF-8."""
+    return f"{rng.choice(FAR_NAMES)} {rng.randrange(100, 999)}"
+
+
+def latin(text: str) -> str:
+    """Text as PEP 3333 has it in an environ: its UTF-8 bytes, each as one character."""
+    return text.encode("utf-8").decode("latin-1")
+
+
+def app(called: str, **script: Any) -> dict[str, Any]:
+    """An inner application that says that it was called, and with what."""
+    return wsgi_app(**{"name": called, "environ": SEEN, "chunks": [called.encode()], **script})
+
+
+def route(pattern: str, methods: Sequence[str] = ("GET",), called: str = "", **more: Any) -> dict[str, Any]:
+    leads_to = more.pop("app", None) or app(called or pattern)
+    more |= {} if tuple(methods) == ("GET",) else {"methods": list(methods)}
+    return made("routing:Route", pattern, leads_to, **more)
+
+
+def mount(prefix: str, leads_to: dict[str, Any]) -> dict[str, Any]:
+    return made("routing:Mount", prefix, leads_to)
+
+
+def router(*routes: dict[str, Any]) -> dict[str, Any]:
+    return made("routing:Router", list(routes))
+
+
+def ended_well(seen: Transcript) -> None:
+    """Fail with the exception when the router raised one."""
+    error = seen.raised
+    if error is not None:
+        while_ = {"preparing": "while the Router was made", "call": "when it was called"}
+        when = while_.get(error["during"], f"in {error['during']}")
+        fail(f"{error['type']} {when}: {error['message']}", "an answer, and no exception")
+    that(
+        seen.status is not None,
+        "start_response was not called",
+        "an answer: from the application of a route, or the router's own",
+        rule='PEP 3333, "The Application/Framework Side"',
+    )
+
+
+def code(seen: Transcript) -> str:
+    return str(seen.status)[:3]
+
+
+def calls(seen: Transcript) -> list[str]:
+    """The inner applications that were called."""
+    return [event["name"] for event in seen.all("inner called")]
+
+
+def reached(seen: Transcript, called: str, why: str = "") -> dict[str, Any]:
+    """The environ that an inner application was called with; fail when another one was, or none."""
+    ended_well(seen)
+    names = calls(seen)
+    got = f"the application of {names[0]} was called" if names else f"the router answered {seen.status}"
+    reason = f"     {why}" if why else ""
+    that(names == [called], got, f"the application of {called} is called{reason}")
+    environ: dict[str, Any] = (seen.first("inner called") or {}).get("environ", {})
+    return environ
+
+
+def not_found(seen: Transcript, why: str) -> None:
+    ended_well(seen)
+    names = calls(seen)
+    got = f"the application of {names[0]} was called" if names else f"status = {seen.status!r}"
+    that(not names and code(seen) == "404", got, f"404 Not Found     {why}")
+
+
+def values_of(environ: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that a route's application was given; fail when they are not where they belong."""
+    args = environ.get(ARGS)
+    shaped = isinstance(args, tuple | list) and len(args) == 2 and isinstance(args[1], dict)
+    shape = f'environ["{ARGS}"] = ((), {{"id": 42}}): a pair, nothing positional, then values by name'
+    that(shaped, f'environ["{ARGS}"] = {args!r}', shape)
+    assert args is not None
+    values: dict[str, Any] = args[1]
+    return values
+
+
+def field(seen: Transcript, wanted: str) -> str | None:
+    """A header's value; names compare without case (RFC 9110 §5.1)."""
+    pairs = [tuple(pair) for pair in seen.headers if len(tuple(pair)) == 2]
+    return next((str(value) for key, value in pairs if str(key).lower() == wanted.lower()), None)
+
+
+def allowed(value: str | None) -> set[str]:
+    return {part.strip() for part in (value or "").split(",") if part.strip()}
+
+
+def own_length_is_right(seen: Transcript) -> None:
+    length = field(seen, "Content-Length")
+    size = len(seen.body)
+    why = f"no length, or {size}: the body has {size} bytes"
+    that(length in (None, str(size)), f"Content-Length = {length!r}", why, rule="RFC 9110 §8.6")
+
+
+# --- task 1 -----------------------------------------------------------------------------------------
+
+
+@check(task=1, rule='PEP 3333, "Middleware: Components that Play Both Sides"')
+def test_task1_routes_lead_to_their_applications(probe, rng):
+    """A path and a method lead to an application"""
+    first, second = word(rng), word(rng) + "s"
+    routes = [
+        route("/", called="home"),
+        route(f"/{first}", called="list"),
+        route(f"/{first}", ["POST", "PUT"], called="create"),
+        route(f"/{first}/{second}", called="deeper"),
+    ]
+    rng.shuffle(routes)
+    asked = [
+        ("GET", f"/{first}", "list"),
+        ("GET", "/", "home"),
+        ("PUT", f"/{first}", "create"),
+        ("POST", f"/{first}", "create"),
+        ("GET", f"/{first}/{second}", "deeper"),
+    ]
+    for verb, path, called in asked:
+        seen = probe.wsgi(router(*routes), verb, path, query="x=1", SCRIPT_NAME="/v1")
+        environ = reached(seen, called)
+        expect("PATH_INFO", environ.get("PATH_INFO"), path, "a route leaves it as it is")
+        expect("SCRIPT_NAME", environ.get("SCRIPT_NAME"), "/v1", "a route leaves it as it is")
+        expect("QUERY_STRING", environ.get("QUERY_STRING"), "x=1")
+    comes_back_unchanged(probe, rng)
+
+
+def comes_back_unchanged(probe: Any, rng: random.Random) -> None:
+    """Status, headers, chunks one by one, write, exc_info and close all pass through a router."""
+    pushed, one, two = (word(rng).encode() for _ in range(3))
+    headers = [("Content-Type", "text/plain"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]
+    script = {"status": "201 Made", "headers": headers, "write": [pushed], "chunks": [one, two]}
+    seen = probe.wsgi(router(route("/", called="home", app=app("home", **script))))
+    reached(seen, "home")
+    expect("status", seen.status, "201 Made", "the application's own")
+    expect("headers", seen.headers, headers, "the application's own, in order, repeats kept")
+    expect(
+        "chunks", [chunk for chunk in seen.chunks if chunk], [pushed, one, two], "write first, then the rest"
+    )
+    numbers = [
+        event for event in seen.events if event["event"] in ("inner chunk", "chunk") and event.get("data", 1)
+    ]
+    early = [event["event"] for event in numbers][:2] == ["inner chunk", "inner chunk"]
+    that(
+        not early,
+        "the second chunk was asked for before the first was passed on",
+        "each chunk passed on before the next: return what the application returns",
+        rule='PEP 3333, "Middleware Handling of Block Boundaries"',
+    )
+    that(
+        "inner closed" in seen.names(),
+        "close of what the application returned was not called",
+        "return what the application returns, so that the server finds its close",
+        rule='PEP 3333, "Specification Details"',
+    )
+
+
+@check(task=1, rule="RFC 9110 §15.5.5")
+def test_task1_unknown_paths_are_404(probe, rng):
+    """A path that no route has is 404"""
+    first = word(rng)
+    site = router(route("/"), route(f"/{first}", called="list"), route(f"/{first}/new/today", called="today"))
+    why = "no pattern is this path"
+    for path in (
+        f"/{first}x",
+        f"/{first[:-1]}",
+        f"/{first.upper()}",
+        f"/{first}/new",
+        f"/{first}/new/today/x",
+    ):
+        seen = probe.wsgi(site, path=path)
+        not_found(seen, why)
+        own_length_is_right(seen)
+    not_found(probe.wsgi(site, rng.choice(["POST", "DELETE"]), f"/{word(rng)}"), why)
+    reached(probe.wsgi(site, path=f"/{first}"), "list")
+
+
+@check(task=1, rule="RFC 9110 §15.5.6")
+def test_task1_other_methods_are_405_with_allow(probe, rng):
+    """Other methods are answered with 405 and Allow"""
+    path = f"/{word(rng)}"
+    listed = rng.sample(["POST", "PUT", "PATCH", "DELETE"], 2)
+    routes = [
+        route(path, called="show"),
+        route(path, [listed[0]], called="one"),
+        route(path, [listed[1]], called="two"),
+    ]
+    routes.append(route("/other", ["POST", "PUT", "PATCH", "DELETE"], called="other"))
+    rng.shuffle(routes)
+    there = {"GET", "HEAD", *listed}
+    refused = sorted(set(METHODS) - there - {"OPTIONS"})
+    for verb in [*refused, "get"]:
+        seen = probe.wsgi(router(*routes), verb, path)
+        ended_well(seen)
+        names = calls(seen)
+        got = f"the application of {names[0]} was called" if names else f"status = {seen.status!r}"
+        why = f"{path} is there, and {verb} is not: 404 would say that the path is wrong"
+        that(not names and code(seen) == "405", got, f"405 Method Not Allowed     {why}")
+        allow = field(seen, "Allow")
+        said = allowed(allow) - {"OPTIONS"}
+        why = f"the methods of every route with this path: {', '.join(sorted(there))}"
+        that(said == there, f"Allow = {allow!r}", why)
+        own_length_is_right(seen)
+    for verb in sorted(there - {"HEAD"}):
+        ended_well(seen := probe.wsgi(router(*routes), verb, path))
+        that(calls(seen), f"{verb} is in Allow, and the answer is {seen.status}", "what Allow says, works")
+
+
+@check(task=1, rule="RFC 9110 §9.3.2")
+def test_task1_head_is_there_wherever_get_is(probe, rng):
+    """HEAD goes where GET goes, without a body"""
+    path = f"/{word(rng)}"
+    site = router(
+        route(path, called="show", app=app("show", status="203 Shown")),
+        route("/post", ["POST"], called="post"),
+    )
+    head = probe.wsgi(site, "HEAD", path)
+    reached(head, "show", "HEAD asks for what GET would answer, without the body")
+    expect("status", head.status, "203 Shown")
+    for verb, target, wanted in (("HEAD", "/post", "405"), ("HEAD", f"/{word(rng)}", "404")):
+        seen = probe.wsgi(site, verb, target)
+        ended_well(seen)
+        expect("applications called", calls(seen), [], "there is no GET at this path")
+        expect("status", code(seen), wanted)
+        expect("body", seen.body, b"", "HEAD asks for the header only, of an error too")
+
+
+@check(task=1, rule="RFC 9110 §9.3.7")
+def test_task1_options_lists_the_methods(probe, rng):
+    """OPTIONS is answered with Allow, unless a route has it"""
+    path = f"/{word(rng)}"
+    verb = rng.choice(["POST", "PUT", "DELETE"])
+    site = router(
+        route(path), route(path, [verb], called="change"), route("/own", ["GET", "OPTIONS"], called="own")
+    )
+    seen = probe.wsgi(site, "OPTIONS", path)
+    ended_well(seen)
+    expect("applications called", calls(seen), [], "neither route has OPTIONS: the router knows the answer")
+    that(code(seen) in ("200", "204"), f"status = {seen.status!r}", "200 OK, or 204 No Content")
+    allow = field(seen, "Allow")
+    that(
+        allowed(allow) - {"OPTIONS"} == {"GET", "HEAD", verb},
+        f"Allow = {allow!r}",
+        f"Allow = 'GET, HEAD, OPTIONS, {verb}'     in any order; OPTIONS itself may be left out",
+    )
+    if code(seen) == "204":
+        expect("body", seen.body, b"", "204 has no content", rule="RFC 9110 §15.3.5")
+        expect("Content-Length", field(seen, "Content-Length"), None, "not on a 204", rule="RFC 9110 §8.6")
+    reached(probe.wsgi(site, "OPTIONS", "/own"), "own", "this route has OPTIONS in its methods")
+    not_found(probe.wsgi(site, "OPTIONS", f"/{word(rng)}"), "nothing is there that could have options")
+
+
+# --- task 2 -----------------------------------------------------------------------------------------
+
+
+def one_of_each() -> dict[str, Any]:
+    return router(
+        route("/tasks/<int:id>", called="task"),
+        route("/tasks/<int:id>/notes/<int:note>", called="note"),
+        route("/jobs/<uuid:key>", called="job"),
+        route("/hello/<name>", called="hello"),
+        route("/labels/<str:label>/edit", called="label"),
+        route("/files/<path:rest>", called="file"),
+    )
+
+
+@check(task=2, rule="wsgi.org, routing_args")
+def test_task2_parameters_become_values(probe, rng):
+    """Parameters reach the application by name, converted"""
+    number, note, key = rng.randrange(1000), rng.randrange(1000), UUID(int=rng.getrandbits(128), version=4)
+    who, rest = word(rng), f"{word(rng)}/{word(rng)}.txt"
+    asked = [
+        (f"/tasks/{number}", "task", {"id": number}),
+        (f"/tasks/{number}/notes/{note}", "note", {"id": number, "note": note}),
+        ("/tasks/0", "task", {"id": 0}),
+        (f"/hello/{who}", "hello", {"name": who}),
+        (f"/labels/{who}/edit", "label", {"label": who}),
+        (f"/files/{rest}", "file", {"rest": rest}),
+        (f"/files/{who}", "file", {"rest": who}),
+    ]
+    for path, called, values in asked:
+        environ = reached(probe.wsgi(one_of_each(), path=path), called)
+        got = values_of(environ)
+        expect("values", got, values)
+        wrong = [key for key, value in values.items() if type(got[key]) is not type(value)]
+        that(not wrong, f"values = {got!r}", f"values = {values!r}     of these types")
+        expect("PATH_INFO", environ.get("PATH_INFO"), path, "a route leaves it as it is")
+    got = values_of(reached(probe.wsgi(one_of_each(), path=f"/jobs/{key}"), "job")).get("key")
+    right = isinstance(got, Thing) and got.type == "UUID" and got.text == repr(key)
+    that(right, f"key = {got!r}", f"key = {key!r}     a uuid.UUID")
+
+
+@check(task=2, rule="README, rule 4")
+def test_task2_what_does_not_fit_is_404(probe, rng):
+    """What no converter takes is 404"""
+    site, number, key = one_of_each(), rng.randrange(10, 99), UUID(int=rng.getrandbits(128), version=4)
+    digits = "an int is digits 0 to 9, one or more, and nothing else"
+    dashed = "a uuid is 8-4-4-4-12 hexadecimal digits"
+    whole = "a str is one segment, and not an empty one"
+    cases = [
+        (f"/tasks/{word(rng)}", digits),
+        (f"/tasks/-{number}", digits),
+        (f"/tasks/+{number}", digits),
+        (f"/tasks/ {number}", digits),
+        (f"/tasks/{number}_0", f"{digits}: Python's int() takes 4_2, too"),
+        (f"/tasks/{number}\n", f'{digits}. "$" in a regular expression fits before a last newline, too'),
+        (f"/tasks/{number}x", digits),
+        (f"/jobs/{key.hex}", dashed),
+        (f"/jobs/{{{key}}}", dashed),
+        (f"/jobs/{number}", dashed),
+        (f"/hello/{word(rng)}/{word(rng)}", whole),
+        ("/labels//edit", whole),
+        ("/files/", "a path has one character at least"),
+    ]
+    for path, why in cases:
+        not_found(probe.wsgi(site, path=path), why)
+    reached(probe.wsgi(site, path=f"/tasks/{number}"), "task", digits)
+    reached(probe.wsgi(site, path=f"/jobs/{key}"), "job", dashed)
+    many = probe.wsgi(site, path=f"/tasks/{'9' * 5000}")
+    that(
+        many.raised is None,
+        f"five thousand digits raised {(many.raised or {}).get('type')}",
+        "404: int() refuses that many, and a path must not be able to break the router",
+    )
+    unknown = probe.wsgi(router(route(f"/x/<{word(rng)}:id>")), path="/x/1")
+    that(unknown.raised, f"a converter that nobody knows, and {unknown.status}", "an exception, at the start")
+    hole = (unknown.raised or {}).get("type") == "NotImplementedError"
+    that(not hole, "NotImplementedError", "an exception that says which converter is not known")
+
+
+@check(task=2, rule='PEP 3333, "Unicode Issues"')
+def test_task2_segments_are_utf8_and_decoded_once(front, rng):
+    """Segments are UTF-8, and decoded once"""
+    who = far_name(rng)
+    asked = [
+        (f"/labels/{quote(who)}", {"label": who}, "the bytes are UTF-8; the environ has them as latin-1"),
+        ("/labels/100%25", {"label": "100%"}, "the server has decoded PATH_INFO"),
+        ("/labels/%2541", {"label": "%41"}, "the server has decoded PATH_INFO; decoded again it is A"),
+        ("/labels/a+b", {"label": "a+b"}, "a plus sign is a space in a query, not in a path"),
+        (f"/files/{quote(who)}/a%2Fb", {"rest": f"{who}/a/b"}, "the server made a slash of %2F"),
+    ]
+    for target, values, why in asked:
+        same(front.get(target), values, why)
+    for case in wire_cases(__file__, "utf8-*.http"):
+        answer = front.send(case.data)
+        same(answer, {"label": case.notes["label"]}, "the bytes are UTF-8; the environ has them as latin-1")
+    slash = front.send(wire_cases(__file__, "encoded-slash.http")[0].data)
+    if slash.status != 404:  # who splits the target as it was sent, where the server keeps it, can tell
+        same(slash, {"label": "a/b"}, "or 404: in PATH_INFO it is a slash like any other")
+    broken = front.send(wire_cases(__file__, "not-utf8.http")[0].data)
+    right = "400, 404, or a label with U+FFFD: bytes that are no UTF-8 must not break the router"
+    that(broken.status in (200, 400, 404), f"status = {broken.status}", right)
+
+
+def same(answer: Response, values: dict[str, Any], why: str) -> None:
+    """Fail unless the site's application got these values."""
+    said = said_by(answer)
+    got = said.get("values")
+    key, value = next(iter(values.items()))
+    if isinstance(got, dict) and got.get(key) == latin(value) != value:
+        why = "each character is one byte of UTF-8: encode as latin-1, then decode"
+    expect("values", got, values, why)
+
+
+def said_by(answer: Response) -> dict[str, Any]:
+    """What the application that services/apps/here.py makes has said."""
+    expect("status", answer.status, 200)
+    said = answer.json()
+    return said if isinstance(said, dict) else {}
+
+
+@check(task=2, rule="README, rule 5")
+def test_task2_precedence_is_not_the_order_of_the_list(probe, rng):
+    """The narrower pattern wins, in any order of the list"""
+    tasks, number, key = word(rng), rng.randrange(10, 99), UUID(int=rng.getrandbits(128), version=4)
+    patterns = [
+        f"/{tasks}/new",
+        f"/{tasks}/<int:id>",
+        f"/{tasks}/<uuid:key>",
+        f"/{tasks}/<name>",
+        f"/{tasks}/<path:rest>",
+        f"/{tasks}/{number}/files",
+        f"/{tasks}/<int:id>/notes",
+        "/<section>/new",
+        "/<path:anything>",
+    ]
+    narrow = "at the first segment that differs: text, then uuid, int, str, path"
+    back = "the exact text leads nowhere here: go back and try the parameter"
+    asked = [
+        (f"/{tasks}/new", f"/{tasks}/new", narrow),
+        (f"/{tasks}/{number}", f"/{tasks}/<int:id>", narrow),
+        (f"/{tasks}/{key}", f"/{tasks}/<uuid:key>", narrow),
+        (f"/{tasks}/ada", f"/{tasks}/<name>", narrow),
+        (f"/{tasks}/ada/42", f"/{tasks}/<path:rest>", narrow),
+        (f"/{tasks}/{number}/files", f"/{tasks}/{number}/files", narrow),
+        (f"/{tasks}/{number}/notes", f"/{tasks}/<int:id>/notes", back),
+        ("/labels/new", "/<section>/new", narrow),
+        ("/labels/old", "/<path:anything>", back),
+    ]
+    for order in (patterns, patterns[::-1], rng.sample(patterns, len(patterns))):
+        site = router(*[route(pattern) for pattern in order])
+        for path, pattern, why in asked:
+            reached(probe.wsgi(site, path=path), pattern, why)
+
+
+# --- task 3 -----------------------------------------------------------------------------------------
+
+
+@check(task=3, rule='PEP 3333, "environ Variables"')
+def test_task3_a_mount_moves_the_prefix(probe, rng):
+    """A mount moves its prefix from PATH_INFO to SCRIPT_NAME"""
+    outer, inner, far = word(rng), word(rng), rng.choice(FAR_NAMES)
+    site = router(
+        route("/", called="home"),
+        mount(f"/{outer}", app("mounted")),
+        mount(f"/{far}", app("far")),
+        mount("/deep", router(mount(f"/{inner}", app("inner")), route("/items/<int:id>", called="item"))),
+    )
+    rest = f"/tasks/{latin(far)}/100%"
+    asked = [
+        (f"/{outer}/tasks/42", "mounted", f"/{outer}", "/tasks/42"),
+        (f"/{outer}{rest}", "mounted", f"/{outer}", rest),
+        (f"/{outer}/", "mounted", f"/{outer}", "/"),
+        (f"/{outer}/{outer}/x/", "mounted", f"/{outer}", f"/{outer}/x/"),
+        (f"/{latin(far)}/x", "far", f"/{latin(far)}", "/x"),
+        (f"/deep/{inner}/x", "inner", f"/deep/{inner}", "/x"),
+        ("/deep/items/42", "item", "/deep", "/items/42"),
+    ]
+    for path, called, script_name, path_info in asked:
+        for before in ("", "/v1"):
+            seen = probe.wsgi(
+                site, rng.choice(METHODS) if called != "item" else "GET", path, SCRIPT_NAME=before
+            )
+            environ = reached(seen, called, "whatever is under the prefix belongs to it, with any method")
+            why = "the prefix, after what was there; as bytes in latin-1"
+            expect("SCRIPT_NAME", environ.get("SCRIPT_NAME"), before + script_name, why)
+            why = "what is left; with SCRIPT_NAME before it, it is the path that was asked for"
+            expect("PATH_INFO", environ.get("PATH_INFO"), path_info, why)
+    bare = probe.wsgi(site, path=f"/{outer}")
+    ended_well(bare)
+    if not code(bare).startswith("3"):
+        environ = reached(bare, "mounted", "or a redirect to the prefix with a slash")
+        expect("SCRIPT_NAME", environ.get("SCRIPT_NAME"), f"/{outer}")
+        expect("PATH_INFO", environ.get("PATH_INFO"), "", "nothing is left: an empty PATH_INFO is legal")
+
+
+@check(task=3, rule='PEP 3333, "environ Variables"')
+def test_task3_prefixes_end_at_a_slash_and_the_longest_wins(probe, rng):
+    """A prefix is made of whole segments, and the longest wins"""
+    api = word(rng)
+    parts = [
+        mount(f"/{api}", app("first")),
+        mount(f"/{api}/v2", app("second")),
+        mount(f"/{api}/v2/admin", app("third")),
+        route("/tasks/<int:id>", called="task"),
+    ]
+    asked = [
+        (f"/{api}/v2/x", "second", "/x"),
+        (f"/{api}/v20/x", "first", "/v20/x"),
+        (f"/{api}/v2/admin/x", "third", "/x"),
+        (f"/{api}/v2/administrator", "second", "/administrator"),
+        (f"/{api}/x/{api}/v2", "first", f"/x/{api}/v2"),
+        ("/tasks/42", "task", "/tasks/42"),
+    ]
+    for order in (parts, parts[::-1], rng.sample(parts, len(parts))):
+        for path, called, left in asked:
+            why = "the longest prefix that ends where a segment ends"
+            environ = reached(probe.wsgi(router(*order), path=path), called, why)
+            expect("PATH_INFO", environ.get("PATH_INFO"), left)
+    for path in (f"/{api}{word(rng)}/x", f"/{api}2", f"/x/{api}/v2"):
+        not_found(
+            probe.wsgi(router(*parts), path=path), f"this is not under /{api}: a prefix ends at a slash"
+        )
+
+
+@check(task=3, rule='PEP 3333, "URL Reconstruction"')
+def test_task3_flask_django_and_tasks_run_under_prefixes(front, rng):
+    """Flask, Django and the tasks API run under prefixes, unchanged"""
+    somebody = far_name(rng)
+    greeting, query = f"Hello, {somebody}!\n".encode(), quote(somebody)
+    for framework in ("flask", "django"):
+        answer = front.get(f"/{framework}/?name={query}")
+        expect("status", answer.status, 200, f"{framework} answers PATH_INFO '/'")
+        expect("body", answer.body, greeting)
+        data = word(rng).encode()
+        answer = front.request("POST", f"/{framework}/upper", body=data)
+        expect("body", answer.body, data.upper(), "wsgi.input is the application's to read")
+        expect("status", front.get(f"/{framework}/{word(rng)}").status, 404)
+    title = name(rng)
+    body = b'{"title": "%s"}' % title.encode()
+    created = front.request("POST", "/api/tasks", [("Content-Type", "application/json")], body)
+    expect("status", created.status, 201)
+    location = created.get("Location") or ""
+    that(
+        location.startswith("/api/tasks/"),
+        f"Location = {location!r}",
+        "Location = '/api/tasks/…'     the tasks API puts SCRIPT_NAME before its own paths",
+    )
+    shown = front.get(location)
+    expect("status", shown.status, 200, "the Location that the application gave leads to the task")
+    task = shown.json()
+    expect("title", task.get("title") if isinstance(task, dict) else task, title)
+    expect("status", front.request("DELETE", location).status, 204)
+    item = said_by(front.get("/shop/items/7"))
+    expect("SCRIPT_NAME", item.get("SCRIPT_NAME"), "/shop", "a router under a router")
+
+
+# --- task 4 -----------------------------------------------------------------------------------------
+
+NASTY = (
+    "100%",
+    "%41",
+    "a b",
+    "a+b",
+    "what?",
+    "#1",
+    "a&b=c;d",
+    "«é»",
+    'say "hi"',
+    "a:b@c",
+    "back\\slash",
+    "~x",
+)
+
+
+def named_routes() -> list[dict[str, Any]]:
+    return [
+        route("/", called="home", name="home"),
+        route("/tasks/<int:id>", called="task", name="task"),
+        route("/tasks/<int:id>/notes/<int:note>", called="note", name="note"),
+        route("/jobs/<uuid:key>", called="job", name="job"),
+        route("/hello/<name>/", called="hello", name="hello"),
+        route("/labels/<str:label>", ["POST", "GET"], called="label", name="label"),
+        route("/files/<path:rest>", called="file", name="file"),
+        route("/café/<name>", called="café", name="café"),
+    ]
+
+
+@check(task=4, rule="RFC 3986 §2.1, §3.3")
+def test_task4_url_for_leads_back(probe, rng):
+    """url_for leads back to the route and its values"""
+    routes, key = named_routes(), str(UUID(int=rng.getrandbits(128), version=4))
+    rng.shuffle(routes)
+    nasty = rng.sample(NASTY, len(NASTY))
+    wanted: list[tuple[str, dict[str, Any]]] = [
+        ("home", {}),
+        ("task", {"id": rng.randrange(10**6)}),
+        ("note", {"id": 0, "note": rng.randrange(1000)}),
+        ("job", {"key": key}),
+        ("hello", {"name": far_name(rng)}),
+        ("file", {"rest": f"{nasty[0]}/{far_name(rng)}/{nasty[1]}.txt"}),
+        ("café", {"name": word(rng)}),
+        *[("label", {"label": text}) for text in nasty],
+    ]
+    before = rng.choice(["", "/v1", f"/{latin(rng.choice(FAR_NAMES))}"])
+    urls = [url_of(probe, routes, before, of, values) for of, values in wanted]
+    for (of, values), url in zip(wanted, urls, strict=True):
+        path = unquote_to_bytes(url).decode("latin-1")
+        text = f"url_for(environ, {of!r}, {values!r}) = {url!r}"
+        that(
+            path.startswith(before + "/"),
+            text,
+            f"{quote(before, encoding='latin-1')}/…     SCRIPT_NAME, encoded, comes first",
+        )
+        seen = probe.wsgi(router(*routes), path=path[len(before) :], SCRIPT_NAME=before)
+        ended_well(seen)
+        got = values_of(reached(seen, of, f"this is where {url} leads"))
+        if "key" in got:
+            got = {"key": getattr(got["key"], "text", "").removeprefix("UUID('").removesuffix("')")}
+        expect(f"values at {url}", got, values, f"{text}, and back")
+    refuses(probe, routes, word(rng))
+
+
+def url_of(
+    probe: Any, routes: list[dict[str, Any]], script_name: str, of: str, values: dict[str, Any]
+) -> str:
+    """What url_for gives; fail when it raises, or gives what is no URL's path."""
+    seen = ask_url(probe, routes, script_name, of, values)
+    error = seen.raised
+    if error is not None:
+        fail(f"url_for raised {error['type']}: {error['message']}", "a path, as text")
+    url = seen.values[-1]
+    that(isinstance(url, str), f"url_for gave {url!r}", "text: '/hello/Zo%C3%AB/'")
+    why = "a path in ASCII: letters, digits, -._~!$&'()*+,;=:@/ and percent-encoded bytes of UTF-8"
+    that(URI.fullmatch(url) and not {"?", "#"} & set(url), f"url_for gave {url!r}", why)
+    return str(url)
+
+
+def ask_url(
+    probe: Any, routes: list[dict[str, Any]], script_name: str, of: str, values: dict[str, Any]
+) -> Transcript:
+    environ = {
+        "SCRIPT_NAME": script_name,
+        "PATH_INFO": "/",
+        "wsgi.url_scheme": "http",
+        "SERVER_NAME": "localhost",
+    }
+    environ |= {"SERVER_PORT": "80", "REQUEST_METHOD": "GET"}
+    asked: Transcript = probe.steps(
+        ("router", router(*routes)), made(attribute(named("router"), "url_for"), environ, of, **values)
+    )
+    return asked
+
+
+def refuses(probe: Any, routes: list[dict[str, Any]], unknown: str) -> None:
+    """Fail when url_for makes up an answer."""
+    for of, values, what in (
+        (unknown, {}, "a name that no route has"),
+        ("note", {"id": 1}, "a value that is missing"),
+    ):
+        seen = ask_url(probe, routes, "", of, values)
+        that(
+            seen.raised,
+            f"{seen.values[-1:]!r} for {what}",
+            "an exception: a link to nowhere is found too late",
+        )
+
+
+@check(task=4, rule="RFC 9110 §15.4.8, §15.4.9")
+def test_task4_slash_redirects_keep_method_and_query(front, probe, rng):
+    """A slash redirect keeps method and query"""
+    who, query = far_name(rng), f"x={word(rng)}%20y&x=%C3%AB&empty="
+    target = f"/hello/{quote(who)}"
+    answer = front.request("POST", f"{target}?{query}")
+    that(
+        answer.status in KEEPS_METHOD,
+        f"status = {answer.status}",
+        "307 or 308: after a 301 or 302, clients ask with GET and forget the body",
+    )
+    goes_to(answer.get("Location"), f"{target}/", query)
+    said = said_by(front.request("POST", f"{target}/?{query}"))
+    expect("values", said.get("values"), {"name": who}, "what the client finds where it was sent to")
+    plain = front.get(target)
+    that(
+        plain.status in (301, 302, *KEEPS_METHOD),
+        f"status = {plain.status}",
+        "a redirect to the path with a slash",
+    )
+    goes_to(plain.get("Location"), f"{target}/", "")
+    mounted = probe.wsgi(
+        router(route("/tasks/", called="list")), path="/tasks", query="a=1", SCRIPT_NAME="/v1"
+    )
+    ended_well(mounted)
+    goes_to(field(mounted, "Location"), "/v1/tasks/", "a=1")
+    both = router(route("/tasks", called="without"), route("/tasks/", called="with"), route("/x", called="x"))
+    reached(probe.wsgi(both, path="/tasks"), "without", "both are patterns of their own")
+    reached(probe.wsgi(both, path="/tasks/"), "with", "both are patterns of their own")
+    extra = probe.wsgi(both, path="/x/")
+    ended_well(extra)
+    that(
+        code(extra) == "404" or code(extra).startswith("3"),
+        f"status = {extra.status!r}",
+        "404, or a redirect to /x",
+    )
+
+
+def goes_to(location: str | None, path: str, query: str) -> None:
+    """Fail unless a Location leads to this path and query of the same site; it may be relative (§10.2.2)."""
+    why = f"{path}{'?' if query else ''}{query}     the same path with a slash, and the query as it was sent"
+    got = f"Location = {location!r}"
+    that(location and URI.fullmatch(location), got, why)
+    parts = urlsplit(urljoin("http://localhost" + path.rstrip("/"), location or ""))
+    same_path = unquote_to_bytes(parts.path) == unquote_to_bytes(path)
+    that(same_path and parts.query == query, got, why, rule="RFC 9110 §10.2.2")
+
+
+@check(task=4, rule="RFC 9110 §10.2.2, §17")
+def test_task4_redirects_stay_on_this_site(probe, rng):
+    """No path makes a redirect leave this site"""
+    host, far = f"{word(rng)}.example", rng.choice(FAR_NAMES)
+    with_slash, without = router(route("/<name>/", called="page")), router(route("/<name>", called="page"))
+    good = probe.wsgi(with_slash, path=f"/{latin(far)}")
+    ended_well(good)
+    goes_to(field(good, "Location"), f"/{quote(far)}/", "")
+    cases = [
+        (with_slash, f"//{host}"),
+        (without, f"//{host}/"),
+        (without, f"//{host}"),
+        (with_slash, f"/\\{host}"),
+        (with_slash, f"/{host}\r\nX-Made-Up: 1"),
+    ]
+    for site, path in cases:
+        seen = probe.wsgi(site, path=path)
+        ended_well(seen)
+        for location in [str(value) for key, value in seen.headers if str(key).lower() == "location"]:
+            got = f"Location = {location!r}"
+            encoded = "Location = a URL: what arrived decoded is percent-encoded again"
+            that(URI.fullmatch(location), got, encoded, rule="RFC 3986 §2.1")
+            to = urlsplit(urljoin("http://localhost/", location)).netloc.partition(":")[0]
+            that(
+                to == "localhost",
+                got,
+                f"a place on this site: a browser would go to {to}",
+                rule="RFC 3986 §4.2",
+            )
