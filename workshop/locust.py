@@ -90,11 +90,12 @@ def run(lab: Lab, stack: Stack, plan: Plan, folder: Path) -> dict[str, Any]:
     """One headless run, to its end; what fair.py wrote down. Raises InfraError when it wrote nothing."""
     result = folder / "result.json"
     result.unlink(missing_ok=True)
-    words = ["--headless", "--only-summary", "--users", str(plan.users), "--run-time", f"{plan.seconds}s"]
+    longest = plan.seconds + SLACK_SECONDS  # fair.py ends it after plan.seconds with all users there
+    words = ["--headless", "--only-summary", "--users", str(plan.users), "--run-time", f"{longest}s"]
     words += ["--spawn-rate", str(min(100, plan.users)), "--stop-timeout", str(STOP_SECONDS)]
     env = _environment(stack, plan, folder) | {"FAIR_RESULT": str(result)}
     with _started(lab, words, plan, env, folder) as main:
-        deadline = time.monotonic() + plan.seconds + STOP_SECONDS + SLACK_SECONDS
+        deadline = time.monotonic() + longest + STOP_SECONDS + SLACK_SECONDS
         while main.exit_code() is None and time.monotonic() < deadline:
             time.sleep(process.POLL * 5)
         main.drain(1)

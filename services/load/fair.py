@@ -102,12 +102,21 @@ class Ledger:
     def __init__(self) -> None:
         self.series: dict[tuple[str, str], Series] = defaultdict(Series)
         self.faults: dict[str, Counter[str]] = {side: Counter() for side in FRONTS}
+        self.examples: dict[str, dict[str, str]] = {side: {} for side in FRONTS}
         self.saw: dict[str, dict[str, Counter[str]]] = {side: defaultdict(Counter) for side in FRONTS}
+
+    def fault(self, side: str, kind: str, example: str = "") -> None:
+        """Count a fault; the first example of its kind is kept."""
+        kind = kind[:SHOWN]
+        self.faults[side][kind] += 1
+        if example:
+            self.examples[side].setdefault(kind, example)
 
     def plain(self) -> dict[str, Any]:
         return {
+            "examples": self.examples,
             "series": [{"side": side, "way": way, **one.plain()} for (side, way), one in self.series.items()],
-            "faults": {side: dict(faults.most_common(50)) for side, faults in self.faults.items()},
+            "faults": {side: dict(faults) for side, faults in self.faults.items()},
             "saw": {
                 side: {word: dict(seen) for word, seen in words.items()} for side, words in self.saw.items()
             },
@@ -118,6 +127,7 @@ class Ledger:
             self.series[one["side"], one["way"]].merge(one)
         for side in FRONTS:
             self.faults[side].update(plain["faults"][side])
+            self.examples[side] = {**plain["examples"][side], **self.examples[side]}
             for word, seen in plain["saw"][side].items():
                 self.saw[side][word].update(seen)
 
@@ -156,9 +166,9 @@ class Site:
         with self.visitor.client.request(
             method, self.url + path, catch_response=True, context=self.context, **more
         ) as answer:
-            fault = _fault(answer, status, body)
+            fault, example = _fault(answer, status, body)
             if fault:
-                ledger.faults[self.side][fault] += 1
+                ledger.fault(self.side, fault, example)
                 answer.failure(fault)
             else:
                 answer.success()
@@ -167,7 +177,7 @@ class Site:
     def expect(self, holds: object, otherwise: str) -> bool:
         """Note the fault `otherwise` unless something holds."""
         if not holds:
-            ledger.faults[self.side][otherwise[:SHOWN]] += 1
+            ledger.fault(self.side, otherwise)
         return bool(holds)
 
     def saw(self, word: str, value: object) -> None:
@@ -182,7 +192,7 @@ class Site:
             yield
         except Exception as error:
             wrong = error
-            ledger.faults[self.side][f"{what}: {type(error).__name__}: {error}"[:SHOWN]] += 1
+            ledger.fault(self.side, f"{what}: {type(error).__name__}: {error}")
         events.request.fire(
             request_type="DO",
             name=f"{self.name} {what}",
@@ -204,16 +214,16 @@ class Site:
         return parts.hostname or "127.0.0.1", parts.port or 80
 
 
-def _fault(answer: Any, status: int, body: bytes | None) -> str:
-    """What is wrong with an answer; nothing when it is as expected."""
+def _fault(answer: Any, status: int, body: bytes | None) -> tuple[str, str]:
+    """What is wrong with an answer, and an example of it; nothing when it is as expected."""
     if answer.status_code == 0:
-        return _no_answer(answer.error)
+        return _no_answer(answer.error), ""
     if answer.status_code != status:
         writer = ": nginx wrote it, not your service" if answer.headers.get("x-written-by") else ""
-        return f"status {answer.status_code} instead of {status}{writer}"
+        return f"status {answer.status_code} instead of {status}{writer}", ""
     if body is not None and answer.content != body:
-        return f"the body {_short(answer.content)} instead of {_short(body)}"
-    return ""
+        return "a wrong body", f"{_short(answer.content)} instead of {_short(body)}"
+    return "", ""
 
 
 def _no_answer(error: BaseException | None) -> str:
@@ -357,10 +367,12 @@ def _on_request(
         ledger.series[context["side"], context["way"]].add(response_time, exception is not None)
 
 
-def _on_test_start(environment: Any, **_: Any) -> None:
-    if not isinstance(environment.runner, WorkerRunner):
-        for when, title, function in _moments:
-            gevent.spawn_later(when * SECONDS, _do, title, function)
+def _start_clock(environment: Any) -> None:
+    """From when every user is there; a bounded run (one that writes a result) ends SECONDS later."""
+    for when, title, function in _moments:
+        gevent.spawn_later(when * SECONDS, _do, title, function)
+    if "FAIR_RESULT" in os.environ:
+        gevent.spawn_later(SECONDS, environment.runner.quit)
 
 
 def _do(title: str, function: Callable[[Side], None]) -> None:
@@ -368,7 +380,7 @@ def _do(title: str, function: Callable[[Side], None]) -> None:
         try:
             function(Side(name))
         except Exception as error:
-            ledger.faults[name][f"{title}: {type(error).__name__}: {error}"[:SHOWN]] += 1
+            ledger.fault(name, f"{title}: {type(error).__name__}: {error}")
 
 
 def _on_report_to_master(client_id: str, data: dict[str, Any]) -> None:
@@ -390,9 +402,18 @@ def _on_quitting(environment: Any, **_: Any) -> None:
         for name in FRONTS
     ]
     ways = list(dict.fromkeys(way for user in environment.user_classes for way in user.ways))
-    result = {**ledger.plain(), "ways": ways, "facts": facts, "limits": _limits}
-    del result["saw"]
+    faults = {
+        side: {_with_example(side, kind): times for kind, times in kinds.most_common(50)}
+        for side, kinds in ledger.faults.items()
+    }
+    result = {**ledger.plain(), "faults": faults, "ways": ways, "facts": facts, "limits": _limits}
+    del result["saw"], result["examples"]
     Path(os.environ["FAIR_RESULT"]).write_text(json.dumps(result), encoding="utf-8")
+
+
+def _with_example(side: str, kind: str) -> str:
+    example = ledger.examples[side].get(kind)
+    return f"{kind}, such as {example}" if example else kind
 
 
 def _checked(function: Fact, side: Side) -> str:
@@ -404,7 +425,8 @@ def _checked(function: Fact, side: Side) -> str:
 
 def _on_init(environment: Any, **_: Any) -> None:
     environment.events.request.add_listener(_on_request)
-    environment.events.test_start.add_listener(_on_test_start)
+    if not isinstance(environment.runner, WorkerRunner):
+        environment.events.spawning_complete.add_listener(lambda **_: _start_clock(environment))
     environment.events.quitting.add_listener(_on_quitting)
     if isinstance(environment.runner, WorkerRunner):
         environment.events.report_to_master.add_listener(_on_report_to_master)
