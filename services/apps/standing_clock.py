@@ -1,0 +1,41 @@
+"""A clock that stands still unless `worker` is at work: for checks of whatever takes times without waiting.
+
+clock()               seconds, like time.perf_counter()
+worker(0.25, 5.0)     an application that takes 0.25 s until it starts its response, then 5 s for its body
+"""
+
+from collections.abc import Iterable, Iterator
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+now = 1000.0
+
+
+def clock() -> float:
+    return now
+
+
+def work(seconds: float) -> None:
+    global now
+    now += seconds
+
+
+def worker(before: float, after: float, late: bool = False) -> WSGIApplication:
+    """`late`: the response starts when its first chunk is asked for, as a generator's does."""
+
+    def start(start_response: StartResponse) -> None:
+        work(before)
+        start_response("200 OK", [("Content-Type", "text/plain"), ("X-Worker", "yes")])
+
+    def body(start_response: StartResponse) -> Iterator[bytes]:
+        if late:
+            start(start_response)
+        yield b"some work"
+        work(after)
+        yield b", and more"
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not late:
+            start(start_response)
+        return body(start_response)
+
+    return application
