@@ -19,6 +19,7 @@ from workshop.stack import Address, Stack
 from workshop.verdict import Verdict, clean, own, show_bytes
 
 CALL_SECONDS = 3.0
+LONG = 160
 
 
 class Clock:
@@ -300,6 +301,11 @@ def asgi_app(*steps: list[Any], **script: Any) -> dict[str, Any]:
     return {"$asgi": {"steps": list(steps), **script}}
 
 
+def note(name: str) -> dict[str, Any]:
+    """A function in the learner's process whose calls become events "noted", with this name and `args`."""
+    return {"$note": name}
+
+
 def recv(*pieces: bytes) -> dict[str, Any]:
     """A `recv(size)` function that hands out these pieces, then b""."""
     return {"$recv": list(pieces)}
@@ -333,12 +339,15 @@ class Probe:
         """Call "module:function"; the description of what it raised, or None when it returned."""
         return self.steps(made(function, *args, **kwargs)).raised
 
-    def steps(self, *steps: Any, seconds: float = CALL_SECONDS) -> Transcript:
-        """Evaluate steps in turn. A step is a value, or a pair (name, value) to refer to later."""
+    def steps(self, *steps: Any, seconds: float = CALL_SECONDS, sent: str = "") -> Transcript:
+        """Evaluate steps in turn. A step is a value, or a pair (name, value) to refer to later.
+
+        `sent` is what the report says of them, where the calls themselves would say less.
+        """
         listed = [
             {"as": step[0], "do": step[1]} if isinstance(step, tuple) else {"do": step} for step in steps
         ]
-        self._trail.sent = "\n".join(describe(step["do"]) for step in listed)
+        self._trail.sent = sent or "\n".join(describe(step["do"]) for step in listed)
         return self._ask("steps", {"steps": outgoing(listed)}, outgoing(listed), seconds)
 
     def wsgi(
@@ -365,7 +374,10 @@ class Probe:
             values.setdefault("CONTENT_LENGTH", str(len(body)))
         request = {"app": _app(app), "environ": {**values, **environ}, "body": body, "take": take}
         shown = {key: value for key, value in {**values, **environ}.items() if value != ""}
-        self._trail.sent = f"{describe(_app(app))}(environ, start_response) with {shown!r}"
+        called = describe(_app(app))
+        self._trail.sent = f"{called}(environ, start_response) with {shown!r}"
+        if len(called) > LONG:  # a report cuts the end: what was asked comes first
+            self._trail.sent = f"(environ, start_response) with {shown!r}\nto {called}"
         if body:
             self._trail.sent += f" and wsgi.input {show_bytes(body)}"
         return self._ask("wsgi", {"request": outgoing(request)}, outgoing(request), seconds)
@@ -458,7 +470,7 @@ def describe(value: Any) -> str:
         match value:
             case {"$import": text}:
                 return str(text.partition(":")[2] or text)
-            case {"$ref": name}:
+            case {"$ref": name} | {"$note": name}:
                 return str(name)
             case {"$attr": [thing, name]}:
                 return f"{describe(thing)}.{name}"

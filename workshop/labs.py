@@ -17,8 +17,8 @@ from workshop.paths import LABS, ORACLES, ROOT, SOLUTIONS
 class Service:
     """One process that runs around, or is, the learner's code.
 
-    `command` is a shell-like string with the holes {host} and {port}; `at` is the prefix under which
-    nginx shows it (None: only reached directly, started when a check first asks); `learner` says which
+    `command` is a shell-like string with the holes {host}, {port} and {solutions}; `at` is the prefix under
+    which nginx shows it (None: only reached directly, started when a check first asks); `learner` says which
     hop of it the learner wrote: "application" or "server".
     """
 

@@ -15,6 +15,7 @@ Values cross as JSON. What JSON can't say is tagged:
     {"$call": {"fn": ..., "args": [...], "kwargs": {...}}}, {"$attr": [value, "name"]}, {"$ref": "name"}
     {"$wsgi": script}, {"$asgi": script}   an inner application that follows a script (in only)
     {"$recv": [pieces]}                    a `recv(size)` that hands out these pieces, then b"" (in only)
+    {"$note": "name"}                      a function that logs its calls as events "noted" (in only)
 
 Only the standard library is used: this file runs beside the learner's code, and brings nothing along.
 """
@@ -139,6 +140,16 @@ def recv_of(pieces: list[bytes]) -> Callable[[int], bytes]:
     return recv
 
 
+def note_of(name: str, log: Log | None) -> Callable[..., None]:
+    """A function that takes anything, logs it as "noted" under this name, and returns None."""
+
+    def note(*args: Any, **kwargs: Any) -> None:
+        if log is not None:
+            log.add("noted", name=name, args=list(args), kwargs=kwargs)
+
+    return note
+
+
 DECODERS: dict[str, Callable[[Json, dict[str, Any], Any], Any]] = {
     "$bytes": lambda inner, names, log: base64.b64decode(inner),
     "$tuple": lambda inner, names, log: tuple(decode(inner, names, log)),
@@ -147,6 +158,7 @@ DECODERS: dict[str, Callable[[Json, dict[str, Any], Any], Any]] = {
     "$call": _decode_call,
     "$attr": _decode_attr,
     "$recv": lambda inner, names, log: recv_of(decode(inner, names, log)),
+    "$note": lambda inner, names, log: note_of(inner, log),
     "$wsgi": lambda inner, names, log: ScriptedWSGI(decode(inner, names, log), log or Log()),
     "$asgi": lambda inner, names, log: ScriptedASGI(decode(inner, names, log), log or Log()),
 }
@@ -329,6 +341,11 @@ class LoggedInput(io.RawIOBase):
 
     def read(self, size: int | None = -1) -> bytes:
         return self._logged("read", -1 if size is None else size, self._buffer.read(size))
+
+    def readinto(self, into: Any) -> int:
+        data = self._buffer.read(len(into))
+        into[: len(data)] = data
+        return len(self._logged("readinto", len(into), data))
 
     def readline(self, size: int | None = -1) -> bytes:
         return self._logged("readline", -1 if size is None else size, self._buffer.readline(size))

@@ -9,12 +9,15 @@ from pathlib import Path
 
 from workshop.errors import Refusal
 from workshop.labs import Lab, Service, target_folder
-from workshop.paths import APPS
+from workshop.paths import APPS, SOLUTIONS
 
 
 def argv(service: Service, host: str, port: int) -> list[str]:
-    """The service's command with its holes filled; programs come from this Python's environment."""
-    words = shlex.split(service.command.format(host=host, port=port))
+    """The service's command with its holes filled; programs come from this Python's environment.
+
+    {solutions} is for labs that run on an earlier lab's reference: {solutions}/05-wsgi-server/server.py.
+    """
+    words = shlex.split(service.command.format(host=host, port=port, solutions=shlex.quote(str(SOLUTIONS))))
     program = Path(sys.prefix) / "bin" / words[0]
     return [str(program) if program.exists() else words[0], *words[1:]]
 
