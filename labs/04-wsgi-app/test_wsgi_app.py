@@ -1,0 +1,752 @@
+"""Lab 4: the tasks API, from PATH_INFO to a stream, under sixteen threads."""
+
+import csv
+import io
+import json
+import random
+import string
+from typing import Any
+from urllib.parse import urlsplit
+
+from workshop.checks import (
+    Client,
+    Probe,
+    Response,
+    Transcript,
+    attribute,
+    check,
+    expect,
+    fail,
+    made,
+    method,
+    name,
+    named,
+    ref,
+    that,
+    wire_cases,
+)
+
+APP = "app:application"
+LIMIT = 64 * 1024
+EXPORTS = 4
+JSON = ("Content-Type", "application/json")
+THREADS = 'PEP 3333, "Thread Support"'
+CLOSE = 'PEP 3333, "Specification Details"'
+ATOMIC = "Python FAQ, “What kinds of global value mutation are thread-safe?”"
+FAR_NAMES = ("Zoë", "Łukasz", "Aşkın", "Νίκη", "Юлия", "明", "José")
+
+Task = dict[str, Any]
+
+
+# --- what the checks share --------------------------------------------------------------------------
+
+
+def title(rng: random.Random) -> str:
+    """A title that nobody can guess, in characters of more than one byte."""
+    return f"Ask {rng.choice(FAR_NAMES)} {rng.randrange(10**6)}"
+
+
+def word(rng: random.Random) -> str:
+    return "".join(rng.choices(string.ascii_lowercase, k=8))
+
+
+def post(client: Client, value: object, *fields: tuple[str, str]) -> Response:
+    """POST /tasks with a value as JSON, or with bytes as they are."""
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return client.request("POST", "/tasks", fields or [JSON], data)
+
+
+def created(client: Client, value: object) -> Task:
+    """A task made with POST, as it was answered. Fails unless the answer is a 201 with a task."""
+    answer = post(client, value)
+    expect("status of POST /tasks", answer.status, 201)
+    return task_in(answer.json())
+
+
+def task_in(value: object, what: str = "the answer") -> Task:
+    """A task out of JSON. Fails unless it has the three fields."""
+    shaped = isinstance(value, dict) and type(value.get("id")) is int and {"title", "done"} <= set(value)
+    that(shaped, f"{what} is {value!r}", '{"id": 1, "title": "Ask Ada", "done": false}')
+    assert isinstance(value, dict)
+    return {key: value[key] for key in ("id", "title", "done")}
+
+
+def is_json(fields: list[tuple[str, str]], rule: str = "RFC 9110 §8.3") -> None:
+    kind = value_of(fields, "Content-Type")
+    said = (kind or "").partition(";")[0].strip().lower()
+    that(
+        said == "application/json", f"Content-Type = {kind!r}", "Content-Type = 'application/json'", rule=rule
+    )
+
+
+def value_of(fields: list[tuple[str, str]], field: str) -> str | None:
+    """A field's value; names compare without case (RFC 9110 §5.1)."""
+    return next((value for key, value in fields if key.lower() == field.lower()), None)
+
+
+def error_in(status: int, fields: list[tuple[str, str]], body: bytes, what: str) -> None:
+    """Fail unless an error's body is {"error": "…"}."""
+    is_json(fields)
+    try:
+        value = json.loads(body)
+    except ValueError:
+        value = None
+    said = value.get("error") if isinstance(value, dict) else None
+    that(
+        isinstance(said, str) and said,
+        got=f"the body of a {status} for {what} is {body[:200]!r}",
+        expected='{"error": "what the client can do about it"}',
+    )
+
+
+def unlike_nginx(answer: Response) -> None:
+    """Fail when nginx wrote an answer that is the application's to write."""
+    that(
+        answer.get("X-Written-By") != "nginx",
+        got=f"{answer.line}, written by nginx",
+        expected="an answer of your application: nginx lets 128 KiB through",
+    )
+
+
+# In the learner's process, several visits in one call of the probe: its state is fresh each time.
+
+
+def talk(probe: Probe, sent: str, *steps: Any, seconds: float = 3.0) -> Transcript:
+    """Do these steps; an exception of the application's fails the check. `sent` says what they are."""
+    seen = probe.steps(*steps, seconds=seconds)
+    error = seen.raised
+    if error is not None:
+        fail(f"{error['type']}: {error['message']}"[:300], "an answer, and no exception", sent=sent)
+    return seen
+
+
+def add(text: str, done: bool = False) -> dict[str, Any]:
+    return method(ref("app:tasks"), "add", text, done)
+
+
+def visit(method_: str, target: Any, body: bytes = b"") -> dict[str, Any]:
+    """A whole visit: the application called, read to its end, and closed."""
+    return made("visits:visit", ref(APP), method_, target, body)
+
+
+def open_visit(method_: str = "GET", target: str = "/tasks.csv") -> dict[str, Any]:
+    return made("visits:open_visit", ref(APP), method_, target)
+
+
+def path_of(step: str) -> dict[str, Any]:
+    """/tasks/… of the task that an earlier step made."""
+    return method("/tasks/{}", "format", method(named(step), "__getitem__", "id"))
+
+
+def fields_of(answer: Task) -> list[tuple[str, str]]:
+    return [(pair[0], pair[1]) for pair in answer["headers"]]
+
+
+def json_of(answer: Task, what: str) -> Any:
+    """A visit's body as JSON. Fails unless it is some."""
+    try:
+        return json.loads(answer["body"])
+    except ValueError:
+        fail(f"the body of {what} is {answer['body'][:200]!r}", "JSON")
+
+
+def status_is(answer: Task, code: int, what: str, why: str = "", **more: str) -> None:
+    expect(f"status of {what}", answer["status"][:3], str(code), why, **more)
+
+
+# --- task 1 -----------------------------------------------------------------------------------------
+
+
+@check(task=1, rule="RFC 9110 §8.3 and §8.6")
+def test_task1_tasks_come_out_as_json(probe, front, rng):
+    """GET /tasks and GET /tasks/1 answer in JSON"""
+    for case in wire_cases(__file__, "get-*.http"):
+        answer = front.send(case.data)
+        expect("status", answer.status, int(case.notes["status"]))
+        is_json(answer.fields)
+        that(isinstance(answer.json(), list), f"the body is {answer.text[:200]!r}", "a list of tasks: []")
+    first, second = title(rng), title(rng)
+    sent = f"tasks.add({first!r}); tasks.add({second!r}, True); GET /tasks; GET each one"
+    steps = [("a", add(first)), ("b", add(second, True)), visit("GET", "/tasks")]
+    seen = talk(probe, sent, *steps, visit("GET", path_of("a")), visit("GET", path_of("b")))
+    one, two, listed, *singles = seen.values
+    status_is(listed, 200, "GET /tasks", sent=sent)
+    found = json_of(listed, "GET /tasks")
+    that(isinstance(found, list) and len(found) == 2, f"GET /tasks = {found!r}", "two tasks", sent=sent)
+    expect("GET /tasks", [task_in(each) for each in found], [task_in(one), task_in(two)], sent=sent)
+    expect("titles", [each["title"] for each in found], [first, second], sent=sent)
+    for answer, task in zip(singles, (one, two), strict=True):
+        status_is(answer, 200, f"GET /tasks/{task['id']}", sent=sent)
+        is_json(fields_of(answer))
+        expect(f"GET /tasks/{task['id']}", task_in(json_of(answer, "GET")), task_in(task), sent=sent)
+        length = value_of(fields_of(answer), "Content-Length")
+        size = str(len(answer["body"]))
+        that(
+            length in (None, size),
+            f"Content-Length = {length!r}",
+            f"{size!r}, the bytes of the body",
+            sent=sent,
+        )
+
+
+@check(task=1, rule="RFC 9110 §9.3.2 and §15.3.5")
+def test_task1_head_and_delete_have_no_body(probe, rng):
+    """HEAD has GET's header and no body; DELETE answers 204"""
+    text = title(rng)
+    sent = f"tasks.add({text!r}); GET, HEAD and DELETE of it; GET /tasks"
+    path = path_of("a")
+    steps = [visit("GET", path), visit("HEAD", path), visit("DELETE", path), visit("GET", "/tasks")]
+    seen = talk(probe, sent, ("a", add(text)), *steps)
+    _, got, head, deleted, listed = seen.values
+    expect("status of HEAD", head["status"], got["status"], "HEAD answers what GET would", sent=sent)
+    expect("body of HEAD", head["body"], b"", "the header only: return [] for it", sent=sent)
+    for field in ("Content-Type", "Content-Length"):
+        mine, its = value_of(fields_of(head), field), value_of(fields_of(got), field)
+        that(
+            mine in (None, its), f"{field} of HEAD = {mine!r}", f"{its!r}, as in the answer to GET", sent=sent
+        )
+    status_is(deleted, 204, "DELETE", "done, and nothing to say", sent=sent)
+    expect("body of a 204", deleted["body"], b"", "204 is No Content", sent=sent)
+    length = value_of(fields_of(deleted), "Content-Length")
+    that(
+        length is None,
+        got=f"Content-Length = {length!r} in a 204",
+        expected="no Content-Length: a 204 must not have one",
+        rule="RFC 9110 §8.6",
+        sent=sent,
+    )
+    expect("GET /tasks after DELETE", json_of(listed, "GET /tasks"), [], sent=sent)
+
+
+# --- task 2 -----------------------------------------------------------------------------------------
+
+
+@check(task=2, rule="RFC 9110 §15.3.2 and §9.3.3")
+def test_task2_tasks_are_created_and_changed(front, rng):
+    """POST creates, PATCH and PUT change, GET shows it"""
+    text, other = title(rng), title(rng)
+    answer = post(front, {"title": text})
+    expect("status of POST /tasks", answer.status, 201, "something was created")
+    task = task_in(answer.json())
+    expect(
+        "the new task", task, {"id": task["id"], "title": text, "done": False}, "done is false unless said"
+    )
+    place = answer.get("Location")
+    path = urlsplit(place or "").path
+    why = "where the new task is"
+    that(
+        path == f"/tasks/{task['id']}", f"Location = {place!r}", f"Location = '/tasks/{task['id']}'     {why}"
+    )
+    expect(f"GET {path}", task_in(front.get(path).json()), task)
+    done = created(front, {"title": other, "done": True})
+    expect("the new task", done, {"id": done["id"], "title": other, "done": True})
+    for verb, changes in (("PATCH", {"done": True}), ("PUT", {"title": other}), ("PATCH", {"done": False})):
+        answer = front.request(verb, path, [JSON], json.dumps(changes).encode())
+        task |= changes
+        expect(f"status of {verb} {path}", answer.status, 200)
+        expect(f"the answer to {verb}", task_in(answer.json()), task, "what was not named stays as it was")
+    answer = front.request("PATCH", path, [JSON], json.dumps({"id": done["id"], "done": True}).encode())
+    now = task_in(front.get(path).json(), f"GET {path}")
+    expect(f"the id at {path}", now["id"], task["id"], 'only title and done can be changed, not "id"')
+    listed = [task_in(each) for each in front.get("/tasks").json()]
+    that(now in listed and done in listed, "GET /tasks without a task that was created", "every task")
+
+
+@check(task=2, rule='PEP 3333, "Input and Error Streams"')
+def test_task2_the_body_ends_where_content_length_says(probe, front, service, rng):
+    """The body is read as far as CONTENT_LENGTH says"""
+    data = json.dumps({"title": name(rng)}).encode()
+    after = b"GET /tasks HTTP/1.1\r\n\r\n"
+    ask = {"app": APP, "method": "POST", "path": "/tasks", "CONTENT_TYPE": "application/json"}
+    seen = probe.wsgi(body=data + after, CONTENT_LENGTH=str(len(data)), **ask)
+    answered(seen, 201, f"CONTENT_LENGTH is {len(data)}: what follows is the next request's")
+    took = sum(event["returned"] for event in seen.all("read"))
+    that(
+        took <= len(data),
+        got=f"{took} bytes read from wsgi.input",
+        expected=f"at most {len(data)}, as CONTENT_LENGTH says: the next request may follow",
+    )
+    for length in ({}, {"CONTENT_LENGTH": ""}):
+        said = "empty" if length else "absent"
+        answered(probe.wsgi(**ask, **length), 400, f"CONTENT_LENGTH is {said}: there is no body, so no task")
+    cut = probe.wsgi(body=data[:-2] + b"}", CONTENT_LENGTH=str(len(data) + 20), **ask)
+    answered(cut, 400, "the client left in the middle of its body: half a body is not a shorter body")
+    chunked = [("Transfer-Encoding", "chunked"), JSON]
+    wire = b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (4, data[:4], len(data) - 4, data[4:])
+    through = front.request("POST", "/tasks", chunked, wire)
+    expect("status of a chunked POST through nginx", through.status, 201, "nginx counted: you get a length")
+    direct = service("tasks").request("POST", "/tasks", chunked, wire)
+    that(
+        direct.status in (201, 400, 411),
+        got=f"status = {direct.status} for a chunked body without nginx: no CONTENT_LENGTH",
+        expected="201 (gunicorn sets wsgi.input_terminated: read to the end), or 411 Length Required",
+        rule="RFC 9110 §15.5.12",
+    )
+
+
+def answered(seen: Transcript, code: int, why: str) -> None:
+    """Fail unless a transcript has an answer of this status."""
+    error = seen.raised
+    if error is not None:
+        fail(f"{error['type']}: {error['message']}"[:300], f"a status of {code}     {why}")
+    expect("status", (seen.status or "")[:3], str(code), why)
+
+
+@check(task=2, rule="RFC 9110 §15.5.14")
+def test_task2_too_large_is_413_from_you_and_from_nginx(probe, front, rng):
+    """Too large is 413: yours above 64 KiB, nginx's above 128"""
+    data = json.dumps({"title": name(rng)}).encode()
+    whole = post(front, data.ljust(LIMIT))
+    expect(
+        "status of a body of 65536 bytes", whole.status, 201, "64 KiB are allowed; spaces at its end are JSON"
+    )
+    over = post(front, data.ljust(LIMIT + 1))
+    expect("status of a body of 65537 bytes", over.status, 413, "one byte over your BODY_LIMIT")
+    unlike_nginx(over)
+    far_over = post(front, data.ljust(200 * 1024))
+    expect("status of a body of 200 KiB", far_over.status, 413)
+    expect("X-Written-By", far_over.get("X-Written-By"), "nginx", "its client_max_body_size is 128k")
+    ask = {"app": APP, "method": "POST", "path": "/tasks", "CONTENT_TYPE": "application/json"}
+    claimed = probe.wsgi(body=data.ljust(4 * LIMIT), CONTENT_LENGTH=str(10**9), **ask)
+    answered(claimed, 413, "CONTENT_LENGTH says a gigabyte")
+    taken(claimed, 2 * LIMIT, "a number is enough to refuse it: keep the gigabyte out of memory")
+    endless = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+    unsaid = probe.wsgi(body=data.ljust(16 * LIMIT), CONTENT_LENGTH="", **endless, **ask)
+    status = (unsaid.status or "none")[:3]
+    that(
+        status in ("413", "411", "400"),
+        got=f"status = {status} for a chunked body of 1 MiB, without CONTENT_LENGTH",
+        expected="413, or 411 Length Required",
+    )
+    taken(unsaid, 4 * LIMIT, "whoever sends no length can send for ever: stop reading at the limit")
+
+
+def taken(seen: Transcript, most: int, why: str) -> None:
+    took = sum(event["returned"] for event in seen.all("read"))
+    that(took <= most, f"{took} bytes were read into memory", why)
+
+
+@check(task=2, rule="RFC 9110 §15.5.16")
+def test_task2_other_types_are_415(front, rng):
+    """What is not application/json is 415"""
+    data = json.dumps({"title": name(rng)}).encode()
+    for kind in ("application/json", "Application/JSON; charset=utf-8", "application/json ; a=b"):
+        answer = post(front, data, ("Content-Type", kind))
+        why = "types compare without case, and parameters may follow"
+        expect(f"status with Content-Type: {kind}", answer.status, 201, why, rule="RFC 9110 §8.3.1")
+    for case in wire_cases(__file__, "type-*.http"):
+        expect("status", front.send(case.data, "POST").status, int(case.notes["status"]), case.notes["why"])
+    kind = f"application/{word(rng)}"
+    for fields in ([("Content-Type", kind)], [("Content-Type", "text/plain")]):
+        expect(f"status with {fields}", post(front, data, *fields).status, 415, "say what you can read")
+
+
+@check(task=2, rule="RFC 9110 §15.5.1")
+def test_task2_what_is_no_task_is_400(front, rng):
+    """A body that is no task is 400, not 500"""
+    text = title(rng)
+    longest = created(front, {"title": "é" * 200})
+    expect(
+        "characters of the longest title", len(longest["title"]), 200, "200 characters, however many bytes"
+    )
+    face = created(front, b'{"title": "\\ud83d\\ude00"}')
+    expect("title", face["title"], "\U0001f600", "JSON writes it as two escapes: a surrogate pair")
+    for data, why in [
+        (b"", "no body"),
+        (text.encode(), "not JSON"),
+        (b'{"title": "Ask Ada"', "cut off"),
+        (b'{"title": "\xe9"}', "bytes that are no UTF-8"),
+        (b"[" * 60_000, "sixty thousand brackets: json raises RecursionError, not ValueError"),
+        (b'{"title": "\\ud800"}', "half a surrogate pair: no encoding can send it back"),
+        ([{"title": text}], "a list"),
+        (text, "text"),
+        (None, "null"),
+        ({}, "an object without title"),
+        ({"done": True}, "a new task needs a title"),
+        ({"title": rng.randrange(100)}, "a title that is a number"),
+        ({"title": None}, "a title that is null"),
+        ({"title": rng.choice(["", "   ", "\t\n"])}, "a title of nothing"),
+        ({"title": "x" * 201}, "201 characters"),
+        ({"title": text, "done": rng.choice(["yes", "false"])}, "done as text"),
+        ({"title": text, "done": 1}, "done as a number"),
+        ({"title": text, "done": None}, "done as null"),
+    ]:
+        expect("status", post(front, data).status, 400, why)
+    path = f"/tasks/{longest['id']}"
+    for changes in ({}, {"title": ""}, {"done": "no"}, [text]):
+        answer = front.request("PATCH", path, [JSON], json.dumps(changes).encode())
+        expect(f"status of PATCH with {changes!r}", answer.status, 400)
+    expect(f"GET {path}", task_in(front.get(path).json()), longest, "what was refused has changed nothing")
+
+
+# --- task 3 -----------------------------------------------------------------------------------------
+
+
+@check(task=3, rule="RFC 9110 §15.5.5")
+def test_task3_unknown_paths_are_404(probe, front, rng):
+    """What is not there is 404, however it is spelled"""
+    task = created(front, {"title": title(rng)})
+    here = f"/tasks/{task['id']}"
+    nobody = f"/tasks/{rng.randrange(10**9, 10**10)}"
+    for target in ("/", f"/{word(rng)}", f"/tasks/{word(rng)}", "/tasks/0", f"{here}/{word(rng)}", nobody):
+        expect(f"status of GET {target}", front.get(target).status, 404)
+    for target, why in [
+        (f"/tasks/%20{task['id']}", "int(' 1') is 1, and this is another path"),
+        (f"/tasks/+{task['id']}", "int('+1') is 1, and this is another path"),
+        (f"/tasks/-{task['id']}", "no task has such an id"),
+        (f"/tasks/{task['id']}_0", "int('1_0') is 10, and this is another path"),
+        ("/tasks/%B2", "PATH_INFO ends in '²': '²'.isdigit() is true, and int('²') raises ValueError"),
+    ]:
+        expect(f"status of GET {target}", front.get(target).status, 404, why)
+    body = json.dumps({"done": True}).encode()
+    expect(f"status of DELETE {nobody}", front.request("DELETE", nobody).status, 404)
+    expect(f"status of PATCH {nobody}", front.request("PATCH", nobody, [JSON], body).status, 404)
+    digits = "9" * 5000
+    sent = "GET /tasks/99999…, 5000 digits"
+    (answer,) = talk(probe, sent, visit("GET", f"/tasks/{digits}")).values
+    status_is(answer, 404, sent, "int() refuses more than 4300 digits with ValueError", sent=sent)
+    expect("status of DELETE", front.request("DELETE", here).status, 204)
+    expect("status of a second DELETE", front.request("DELETE", here).status, 404, "it is gone")
+    expect("status of GET", front.get(here).status, 404, "it was deleted")
+
+
+@check(task=3, rule="RFC 9110 §15.5.6")
+def test_task3_other_methods_are_405_with_allow(front, rng):
+    """A method that a path does not have is 405 with Allow"""
+    here = f"/tasks/{created(front, {'title': title(rng)})['id']}"
+    known = {
+        "/tasks": {"GET", "HEAD", "POST"},
+        here: {"GET", "HEAD", "PUT", "PATCH", "DELETE"},
+        "/tasks.csv": {"GET", "HEAD"},
+    }
+    odd = rng.choice(["BREW", "PROPFIND", "MKCOL"])
+    refused = {"/tasks": ("DELETE", "PATCH", odd), here: ("POST", odd), "/tasks.csv": ("POST", "DELETE")}
+    for target, methods in refused.items():
+        for verb in methods:
+            body = b'{"title": "Ask Ada"}' if verb in ("POST", "PATCH") else b""
+            answer = front.request(verb, target, [JSON] if body else [], body)
+            expect(f"status of {verb} {target}", answer.status, 405, "the path is there, this method is not")
+            allow = answer.get("Allow")
+            said = {one.strip() for one in (allow or "").split(",")}
+            that(
+                known[target] <= said and verb not in said,
+                got=f"Allow = {allow!r} for {verb} {target}",
+                expected=f"Allow = {', '.join(sorted(known[target]))!r}     what would have been right",
+            )
+    expect(f"status of GET {here}", front.get(here).status, 200)
+
+
+@check(task=3, rule="RFC 9110 §15.5")
+def test_task3_every_error_is_json(probe, front, rng):
+    """An error is {"error": "…"}, and none with HEAD"""
+    data = json.dumps({"title": title(rng)}).encode()
+    nowhere = f"/{word(rng)}"
+    for what, answer in [
+        ("no JSON", post(front, data[:-1])),
+        ("an unknown path", front.get(nowhere)),
+        ("an unknown task", front.get(f"/tasks/{rng.randrange(10**9, 10**10)}")),
+        ("a wrong method", front.request("DELETE", "/tasks")),
+        ("a body too large", post(front, data.ljust(LIMIT + 1))),
+        ("a type unknown", post(front, data, ("Content-Type", "text/plain"))),
+    ]:
+        that(
+            400 <= answer.status < 500, f"status {answer.status} for {what}", "an error of the client's: 4xx"
+        )
+        error_in(answer.status, answer.fields, answer.body, what)
+    sent = f"HEAD {nowhere}"
+    (head,) = talk(probe, sent, visit("HEAD", nowhere)).values
+    status_is(head, 404, sent, sent=sent)
+    expect(
+        f"body of {sent}",
+        head["body"],
+        b"",
+        "HEAD has none, also for an error",
+        rule="RFC 9110 §9.3.2",
+        sent=sent,
+    )
+
+
+# --- task 4 -----------------------------------------------------------------------------------------
+
+
+@check(task=4, rule='PEP 3333, "Buffering and Streaming"; RFC 4180 §2')
+def test_task4_csv_comes_line_by_line(probe, front, rng):
+    """/tasks.csv is a CSV file, and made while it is sent"""
+    texts = [title(rng), f'say "{word(rng)}", twice', f"a line\r\nand another, {word(rng)}", "=1+1"]
+    tasks = [created(front, {"title": text, "done": rng.random() < 0.5}) for text in texts]
+    answer = front.get("/tasks.csv")
+    expect("status of GET /tasks.csv", answer.status, 200)
+    kind = (answer.get("Content-Type") or "").partition(";")[0].strip().lower()
+    expect("type of GET /tasks.csv", kind, "text/csv", "RFC 7111")
+    head = answer.body.partition(b"\n")[0] + b"\n"
+    that(
+        head.endswith(b"\r\n"),
+        f"the first line is {head!r}",
+        "a line that ends with CRLF",
+        rule="RFC 4180 §2",
+    )
+    rows = rows_of(answer.body)
+    expect("the first row", rows[:1], [["id", "title", "done"]])
+    for task in tasks:
+        mine = [row for row in rows if row[:1] == [str(task["id"])]]
+        right = [[str(task["id"]), task["title"], "true" if task["done"] else "false"]]
+        expect(f"the row of task {task['id']}", mine, right, "in quotes, with its own quotes doubled")
+    for turn in range(2, EXPORTS + 3):
+        again = front.get("/tasks.csv").status
+        expect(
+            f"status of download {turn} in a row", again, 200, "the one before was over: its place is free"
+        )
+    many = [add(f"{number} {'x' * 190}") for number in range(300)]
+    sent = "tasks.add 300 times, then GET /tasks.csv"
+    steps = [("v", open_visit()), attribute(named("v"), "returned"), method(named("v"), "take")]
+    *_, returned, chunks = talk(probe, sent, *many, *steps).values
+    that(
+        returned not in ("list", "tuple", "bytes")
+        and chunks
+        and max(len(chunk) for chunk in chunks) < 16 * 1024,
+        got=f"a {returned} of {len(chunks)} chunks, the largest of {max(map(len, chunks or [b'']))} bytes",
+        expected="a line at a time, made when it is asked for: a file of any size fits into memory then",
+        sent=sent,
+    )
+    expect("lines", len(rows_of(b"".join(chunks))), 301, "a line for each task, after the header", sent=sent)
+
+
+def rows_of(data: bytes) -> list[list[str]]:
+    """A CSV file's rows. Fails unless it is one, in UTF-8."""
+    try:
+        return list(csv.reader(io.StringIO(data.decode(), newline=""), strict=True))
+    except (ValueError, csv.Error) as error:
+        fail(f"{error}, in {data[:200]!r}", "CSV in UTF-8, as RFC 4180 has it", rule="RFC 4180 §2")
+
+
+@check(task=4, rule=CLOSE)
+def test_task4_close_gives_the_place_back(probe, rng):
+    """close() gives an export's place back, in every ending"""
+    words = "four times GET /tasks.csv, one chunk of each, none closed; then a fifth"
+    held = [(f"v{n}", open_visit()) for n in range(EXPORTS)]
+    began = [method(named(f"v{n}"), "take", 1) for n in range(EXPORTS)]
+    left = rng.randrange(EXPORTS)
+    steps = [*held, *began, visit("GET", "/tasks.csv"), method(named(f"v{left}"), "close")]
+    *_, fifth, _, sixth = talk(probe, words, add(title(rng)), *steps, visit("GET", "/tasks.csv")).values
+    status_is(fifth, 503, "the fifth export at one time", f"EXPORTS is {EXPORTS}", sent=words)
+    after = value_of(fields_of(fifth), "Retry-After")
+    that(after, f"Retry-After = {after!r}", "Retry-After: 1", rule="RFC 9110 §15.6.4", sent=words)
+    error_in(503, fields_of(fifth), fifth["body"], "the fifth export")
+    words += "; one of the four is closed; then a sixth"
+    status_is(
+        sixth, 200, "an export after one was closed", "its client left, and its place is free", sent=words
+    )
+    for ending, once in [
+        ("read to the end, then closed", lambda v: [method(named(v), "take"), method(named(v), "close")]),
+        ("closed after one chunk", lambda v: [method(named(v), "take", 1), method(named(v), "close")]),
+        ("closed before the first chunk was asked for", lambda v: [method(named(v), "close")]),
+    ]:
+        again(probe, rng, ending, once)
+    again(probe, rng, "asked for with HEAD", lambda v: [method(named(v), "answer")], "HEAD")
+    twice(probe, rng)
+
+
+def again(probe: Probe, rng: random.Random, ending: str, once: Any, verb: str = "GET") -> None:
+    """Fail unless there is a place after EXPORTS visits that ended in one way."""
+    sent = f"{verb} /tasks.csv, {ending}; this {EXPORTS} times; then GET /tasks.csv"
+    steps: list[Any] = [add(title(rng))]
+    for number in range(EXPORTS):
+        steps += [(f"v{number}", open_visit(verb)), *once(f"v{number}")]
+    *_, last = talk(probe, sent, *steps, visit("GET", "/tasks.csv")).values
+    why = "the server calls close() on what you returned: that is when the place is free again"
+    if verb == "HEAD":
+        why = "you returned something else than the export: then nobody closes it but you"
+    elif ending.startswith("closed before"):
+        why = "a generator that never began has no `finally` to come to: close() does nothing"
+    status_is(last, 200, f"the export after {EXPORTS} that were {ending}", why, sent=sent)
+
+
+def twice(probe: Probe, rng: random.Random) -> None:
+    """Fail when closing twice gives two places back."""
+    sent = f"GET /tasks.csv, one chunk, closed twice; then {EXPORTS} more that stay open; then one more"
+    close = [method(named("v"), "take", 1), method(named("v"), "close"), method(named("v"), "close")]
+    held = [(f"v{n}", open_visit()) for n in range(EXPORTS)]
+    began = [method(named(f"v{n}"), "take", 1) for n in range(EXPORTS)]
+    steps = [add(title(rng)), ("v", open_visit()), *close, *held, *began]
+    *_, last = talk(probe, sent, *steps, visit("GET", "/tasks.csv")).values
+    status_is(
+        last,
+        503,
+        "one export too many",
+        "a place is given back once, however often close() is called",
+        sent=sent,
+    )
+
+
+# --- task 5 -----------------------------------------------------------------------------------------
+
+# services/apps/interleaving.py stops one request before each of its steps in turn; meanwhile another runs.
+
+
+def meetings(
+    probe: Probe, first: tuple[str, str, bytes], second: tuple[str, str, bytes], then: str = ""
+) -> Any:
+    """Every way of the second request coming in the middle of the first, one after the other.
+
+    Yields each report with the words that tell it. Fails when one raised or both wait for ever.
+    """
+    after = [["GET", then]] if then else []
+    before = ["POST", "/tasks", b'{"title": "Ask Ada"}']
+    clean = ["DELETE", "/tasks/{id}"]
+    asked = [ref(APP), "app", list(first), list(second), before, after, clean]
+    words = f"{shown(first)} and {shown(second)} at the same time"
+    seen = talk(probe, words, made("interleaving:explore", *asked), seconds=9.0)
+    reports = seen.values[-1]
+    that(reports, "no step of the application's own", "code in app.py", sent=words)
+    for report in reports:
+        number = str(report["id"])
+        sent = f"{shown(first)}, stopped before {report['stopped']}\nthen {shown(second)}, to its end"
+        sent = f"{sent}\nthen the first goes on".replace("{id}", number)
+        if report["waits"]:
+            places = " and ".join(report["waits"])
+            fail(
+                f"no end: they wait at {places}",
+                "a lock that is free again, also when something is raised",
+                sent=sent,
+            )
+        for answer in (report["first"], report["second"]):
+            if "raised" in answer:
+                fail(f"{answer['raised']} at {answer['at']}", "an answer to each", sent=sent)
+        yield report, sent
+
+
+def shown(request: tuple[str, str, bytes]) -> str:
+    return f"{request[0]} {request[1]} {request[2].decode()}".strip()
+
+
+def state(answer: Task) -> Any:
+    """What is at the end: the task, or None when it is gone."""
+    return task_in(json_of(answer, "GET")) if answer["status"].startswith("200") else None
+
+
+@check(task=5, rule=THREADS)
+def test_task5_no_id_is_given_twice(probe, service, rng):
+    """No id is given twice, whoever comes in between"""
+    ada, grace = title(rng), title(rng)
+    one, two = (json.dumps({"title": text}).encode() for text in (ada, grace))
+    for report, sent in meetings(probe, ("POST", "/tasks", one), ("POST", "/tasks", two)):
+        tasks = [task_in(json_of(report[which], "POST")) for which in ("first", "second")]
+        ids = [task["id"] for task in tasks]
+        that(
+            ids[0] != ids[1],
+            got=f"both were created with the id {ids[0]}: one of them is lost",
+            expected="two ids: reading the last one and storing the next belong together, under one lock",
+            rule=ATOMIC,
+            sent=sent,
+        )
+        expect("titles", [task["title"] for task in tasks], [ada, grace], "each its own", sent=sent)
+    sent = "POST /tasks; DELETE of it; POST /tasks"
+    steps = [("a", add(ada)), visit("DELETE", path_of("a")), ("b", add(grace))]
+    old, _, new = talk(probe, sent, *steps).values
+    why = "the address of a task that is gone stays free"
+    that(
+        task_in(old)["id"] != task_in(new)["id"],
+        f"the id {new['id']} again",
+        f"a new id     {why}",
+        sent=sent,
+    )
+    at_once(service("tasks"), rng)
+
+
+def at_once(client: Client, rng: random.Random, count: int = 24) -> None:
+    """Fail unless requests that arrive together at gunicorn's threads get ids of their own."""
+    titles = [title(rng) for _ in range(count)]
+    wires = [client.connect() for _ in titles]
+    try:
+        requests = [posting(text) for text in titles]
+        for wire, data in zip(wires, requests, strict=True):
+            wire.send(data[:-1])
+        for wire, data in zip(wires, requests, strict=True):
+            wire.send(data[-1:])
+        answers = [wire.response("POST") for wire in wires]
+    finally:
+        for wire in wires:
+            wire.close()
+    tasks = [task_in(answer.json()) for answer in answers if answer.status == 201]
+    sent = f"POST /tasks, {count} at the same time"
+    expect("answers of 201", len(tasks), count, sent=sent)
+    expect("ids", len({task["id"] for task in tasks}), count, "one for each", sent=sent)
+    expect("titles", [task["title"] for task in tasks], titles, "to each its own", sent=sent)
+
+
+def posting(text: str) -> bytes:
+    body = json.dumps({"title": text}).encode()
+    head = (
+        "POST /tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    )
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+@check(task=5, rule=THREADS)
+def test_task5_no_change_is_lost(probe, rng):
+    """No change is lost, and what is deleted stays deleted"""
+    text = title(rng)
+    here = "/tasks/{id}"
+    done = ("PATCH", here, b'{"done": true}')
+    rename = ("PATCH", here, json.dumps({"title": text}).encode())
+    for first, second in ((done, rename), (rename, done)):
+        for report, sent in meetings(probe, first, second, then=here):
+            now = state(report["then"][0])
+            right = {"id": report["id"], "title": text, "done": True}
+            expect("the task afterwards", now, right, "both were answered with 200", rule=ATOMIC, sent=sent)
+    delete = ("DELETE", here, b"")
+    for report, sent in meetings(probe, done, delete, then=here):
+        status_is(report["second"], 204, "DELETE", sent=sent)
+        now = state(report["then"][0])
+        expect(
+            "the task afterwards",
+            now,
+            None,
+            "DELETE was answered with 204: a change must not bring it back",
+            sent=sent,
+        )
+    for report, sent in meetings(probe, delete, delete, then=here):
+        codes = sorted(report[which]["status"][:3] for which in ("first", "second"))
+        expect("statuses of the two", codes, ["204", "404"], "one of them found it", sent=sent)
+
+
+@check(task=5, rule=THREADS)
+def test_task5_readers_and_writers_meet(probe, rng):
+    """Nobody who reads is disturbed by a writer, or stops one"""
+    make = ("POST", "/tasks", json.dumps({"title": title(rng)}).encode())
+    for report, sent in meetings(probe, ("GET", "/tasks", b""), make):
+        status_is(report["first"], 200, "GET /tasks", sent=sent)
+        found = json_of(report["first"], "GET /tasks")
+        that(report["id"] in [task["id"] for task in found], f"{found!r}", "the task from before", sent=sent)
+    for report, sent in meetings(probe, ("GET", "/tasks/{id}", b""), ("DELETE", "/tasks/{id}", b"")):
+        code = report["first"]["status"][:3]
+        that(code in ("200", "404"), f"status = {code}", "200 or 404: it was there, or it was not", sent=sent)
+    streaming(probe, rng)
+
+
+def streaming(probe: Probe, rng: random.Random) -> None:
+    """Fail when an export that is under way stops a writer, or is broken by one."""
+    body = json.dumps({"title": title(rng)}).encode()
+    sent = "GET /tasks.csv, its first two lines read; POST /tasks, in another thread; then the rest"
+    some = [("a", add(title(rng))), add(title(rng)), add(title(rng))]
+    begun = [("v", open_visit()), method(named("v"), "take", 2)]
+    meanwhile = made("visits:visit_in_thread", ref(APP), "POST", "/tasks", body)
+    gone = made("visits:visit_in_thread", ref(APP), "DELETE", path_of("a"))
+    rest = [method(named("v"), "take"), method(named("v"), "close")]
+    seen = talk(probe, sent, *some, *begun, meanwhile, gone, *rest, seconds=5.0)
+    begin, posted, deleted, end = seen.values[4], seen.values[5], seen.values[6], seen.values[7]
+    that(
+        posted and deleted,
+        got="POST /tasks was not answered while the export was under way: it waits for a lock",
+        expected="an answer: whoever downloads slowly must not hold a lock between two lines",
+        sent=sent,
+    )
+    status_is(posted, 201, "POST /tasks", sent=sent)
+    status_is(deleted, 204, "DELETE", sent=sent)
+    rows = rows_of(b"".join([*begin, *end]))
+    that(
+        len(rows) >= 3,
+        f"{len(rows)} lines",
+        "the tasks that were there from the beginning to the end",
+        sent=sent,
+    )

@@ -1,0 +1,111 @@
+"""A visit: one call of a WSGI application, by hand, that can be read as far as one likes and then left.
+
+    visit = open_visit(application, "GET", "/tasks.csv")
+    visit.take(1)         # one chunk, as a server asks for it
+    visit.close()         # and the client is gone
+
+Several visits may be open at one time, in one thread or in several.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+WAIT_SECONDS = 1.0
+
+
+class Visit:
+    """One call. `status` and `headers` are those of the last start_response; "" and [] before it."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> None:
+        self.status = ""
+        self.headers: list[tuple[str, str]] = []
+        self._written: list[bytes] = []
+        self._result = app(environ, self._start_response)
+        self._chunks: Iterator[bytes] | None = None
+
+    def _start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: object = None
+    ) -> Callable[[bytes], object]:
+        self.status, self.headers = status, list(headers)
+        return self._written.append
+
+    def take(self, count: int = -1) -> list[bytes]:
+        """The next chunks that are not empty, `count` of them or (-1) all there are."""
+        if self._chunks is None:
+            self._chunks = iter(self._result)
+        taken, self._written = self._written, []
+        while len(taken) != count:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            taken += [chunk] if chunk else []
+        return taken
+
+    @property
+    def returned(self) -> str:
+        """The type of what the application returned: "list", "generator" …"""
+        return type(self._result).__name__
+
+    def close(self) -> None:
+        """What a server does in every ending (PEP 3333, "Specification Details")."""
+        if hasattr(self._result, "close"):
+            self._result.close()
+
+    def answer(self) -> dict[str, Any]:
+        """Read to the end and close: {"status": "200 OK", "headers": [[…, …]], "body": b"…"}"""
+        try:
+            body = b"".join(self.take())
+        finally:
+            self.close()
+        return {"status": self.status, "headers": [list(pair) for pair in self.headers], "body": body}
+
+
+def environ_for(
+    method: str, target: str, body: bytes = b"", kind: str = "application/json"
+) -> dict[str, Any]:
+    """An environ as PEP 3333 has it; `target` is as on the wire, "/caf%C3%A9?x=1"."""
+    path, _, query = target.partition("?")
+    environ = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": query,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "localhost",
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    return {**environ, "CONTENT_TYPE": kind, "CONTENT_LENGTH": str(len(body))} if body else environ
+
+
+def open_visit(app: Any, method: str = "GET", target: str = "/", body: bytes = b"") -> Visit:
+    """Call the application, and read nothing yet."""
+    return Visit(app, environ_for(method, target, body))
+
+
+def visit(app: Any, method: str = "GET", target: str = "/", body: bytes = b"") -> dict[str, Any]:
+    """Call the application and read its whole answer."""
+    return open_visit(app, method, target, body).answer()
+
+
+def visit_in_thread(app: Any, method: str = "GET", target: str = "/", body: bytes = b"") -> dict[str, Any]:
+    """The same in a thread of its own; {} when there is no answer in a second: it waits for somebody."""
+    answers: list[dict[str, Any]] = []
+    thread = threading.Thread(target=lambda: answers.append(visit(app, method, target, body)), daemon=True)
+    thread.start()
+    thread.join(WAIT_SECONDS)
+    return answers[0] if answers else {}
