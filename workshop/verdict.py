@@ -91,7 +91,9 @@ def show_bytes(data: bytes, limit: int = 400) -> str:
 def _shown(char: str) -> str:
     if char == "\\":
         return "\\\\"
-    return char if (char.isascii() and char.isprintable()) or char == "…" else repr(char)[1:-1]
+    if char == "…" or (char.isascii() and char.isprintable()):
+        return char
+    return char.encode("unicode_escape").decode("ascii")
 
 
 def clean(text: str) -> str:
