@@ -20,6 +20,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import socketserver
 import sys
@@ -30,12 +31,13 @@ from pathlib import Path
 from typing import Any
 
 from workshop import nginx, process, serve
-from workshop.errors import Refusal
+from workshop.errors import EXIT_INFRA, Refusal
 from workshop.labs import Lab, Service, find, target_folder
 
 Reply = dict[str, Any]
 PROBE = Path(__file__).with_name("probe.py")
 IMPORT_SECONDS = 4.0
+TETHERED = bool(os.environ.get("WORKSHOP_TETHERED"))
 
 
 class Crew:
@@ -46,6 +48,7 @@ class Crew:
         self.ports = {name: process.free_port(bind) for name in lab.services}
         self.running: dict[str, process.Process] = {}
         self.failed: dict[str, Reply] = {}
+        self.closing = False
         self.probe: Probe | None = None
         self.locks = {name: threading.RLock() for name in lab.services}
         self.probe_lock = threading.Lock()
@@ -59,6 +62,8 @@ class Crew:
             if name in self.failed:
                 return self.failed[name]
             current = self.running.get(name)
+            if self.closing:
+                return {"state": "absent", "service": name}
             if current is None or current.exit_code() is not None:
                 self._clear(name)
                 current = self._spawn(self.lab.services[name])
@@ -77,7 +82,7 @@ class Crew:
             exited = one.exit_code() is not None
             if not exited and process.is_listening(self.bind, port):
                 return self._reply("ready", name, one)
-            if exited:
+            if exited or self.closing:
                 return self._exited(name, one)
             if time.monotonic() > deadline:
                 reply = self._reply("silent", name, one)
@@ -144,7 +149,7 @@ class Crew:
 
     def end(self) -> None:
         """End every service, side by side, and the probe."""
-        enders = [threading.Thread(target=self._clear, args=[name]) for name in list(self.running)]
+        enders = [threading.Thread(target=self._clear, args=[name]) for name in self.lab.services]
         for ender in enders:
             ender.start()
         with self.probe_lock:
@@ -239,6 +244,7 @@ class Agent:
 
     def __init__(self, lab: Lab, crews: dict[str, Crew]) -> None:
         self.lab, self.crews = lab, crews
+        self.nginx: process.Process | None = None
 
     def answer(self, request: dict[str, Any]) -> Reply:
         crew = self.crews[request.get("crew", "learner")]
@@ -259,7 +265,20 @@ class Agent:
             case "restart":
                 crew.end()
                 return {"state": "ended"}
+            case "nginx":
+                return self._nginx_status()
         return {"error": f"the agent does not know {request['do']!r}"}
+
+    def start_nginx(self, program: str, run_folder: Path) -> None:
+        """Embedded, nginx is the agent's child, so that it ends with it. In Docker it is a container."""
+        words = [program, "-e", "stderr", "-c", str(run_folder / "nginx.conf"), "-g", "daemon off;"]
+        self.nginx = process.Process(words, cwd=run_folder, env=dict(os.environ))
+
+    def _nginx_status(self) -> Reply:
+        if self.nginx is None or self.nginx.exit_code() is None:
+            return {"code": None}
+        self.nginx.drain(0.5)
+        return {"code": self.nginx.exit_code(), "output": self.nginx.output().strip()[-400:]}
 
     def start_shown(self) -> None:
         """Start what nginx shows, side by side."""
@@ -269,7 +288,10 @@ class Agent:
 
     def end(self) -> None:
         for crew in self.crews.values():
+            crew.closing = True
             crew.end()
+        if self.nginx is not None:
+            self.nginx.end(grace=1)
         process.end_orphans()
 
 
@@ -282,7 +304,10 @@ class _Handler(socketserver.StreamRequestHandler):
                 reply = self.server.agent.answer(json.loads(line))
             except Exception as error:  # ours: reported as such, never as the learner's
                 reply = {"error": f"{type(error).__name__}: {error}"}
-            self.wfile.write(json.dumps(reply).encode() + b"\n")
+            try:
+                self.wfile.write(json.dumps(reply).encode() + b"\n")
+            except OSError:  # who asked has gone
+                return
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -298,7 +323,9 @@ def write_whole(path: Path, text: str) -> None:
     Path(draft.name).rename(path)
 
 
-def run(lab: Lab, targets: dict[str, str], run_folder: Path, listens: dict[str, str]) -> None:
+def run(
+    lab: Lab, targets: dict[str, str], run_folder: Path, listens: dict[str, str], nginx_program: str
+) -> None:
     """Serve until SIGTERM, or until the tool that started us is gone (its end of standard input closes)."""
     bind = os.environ.get("WORKSHOP_BIND", "127.0.0.1")
     name = os.environ.get("WORKSHOP_NAME", "127.0.0.1")
@@ -317,11 +344,15 @@ def run(lab: Lab, targets: dict[str, str], run_folder: Path, listens: dict[str, 
         write_whole(run_folder / "nginx.conf", nginx.render(lab, fronts, name, tmp))
         threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
         agent.start_shown()
-        if os.environ.get("WORKSHOP_TETHERED"):
+        if nginx_program:
+            agent.start_nginx(nginx_program, run_folder)
+        if TETHERED:
             threading.Thread(target=_wait_for_end_of_input, args=[ended], daemon=True).start()
         ended.wait()
         agent.end()
         server.shutdown()
+    if TETHERED:
+        shutil.rmtree(run_folder, ignore_errors=True)
 
 
 def _wait_for_end_of_input(ended: threading.Event) -> None:
@@ -336,15 +367,19 @@ def main() -> int:
     parser.add_argument("--run", type=Path, default=os.environ.get("WORKSHOP_RUN", "/run/workshop"))
     parser.add_argument("--listen", default="8080")
     parser.add_argument("--listen-reference", default="8081" if os.environ.get("WORKSHOP_LOAD") else "")
+    parser.add_argument("--nginx", default="", help="the nginx to start (in Docker it is a container)")
     options = parser.parse_args()
     targets, listens = {"learner": options.target}, {"learner": options.listen}
     if options.listen_reference:
         targets["reference"], listens["reference"] = "solution", options.listen_reference
     try:
-        run(find(options.lab), targets, options.run, listens)
+        run(find(options.lab), targets, options.run, listens, options.nginx)
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
         return refusal.code
+    except OSError as error:
+        print(f"The agent can't go on: {error.strerror or error} ({error.filename}).", file=sys.stderr)
+        return EXIT_INFRA
     return 0
 
 

@@ -33,6 +33,7 @@ class DebugStack(Stack):
     folder: Path
     ports: dict[str, int]
     running: dict[str, subprocess.Popen[bytes]]
+    nginx_process: process.Process | None = None
 
     def ask(self, do: str, **fields: Any) -> dict[str, Any]:
         name = fields.get("service") or next(iter(self.lab.services))
@@ -45,6 +46,8 @@ class DebugStack(Stack):
                 return self._probe(fields)
             case "pids":
                 return {"pids": [one.pid for key, one in self.running.items() if key == name]}
+            case "nginx":
+                return {"code": None}
             case "signal":
                 os.kill(self.running[name].pid, fields["number"])
                 return {"state": "sent"}

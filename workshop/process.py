@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 OUTPUT_KEPT = 64 * 1024
@@ -24,7 +24,6 @@ OUTPUT_LIMIT = 16 * 1024 * 1024
 POLL = 0.01
 PROC = Path("/proc")
 PR_SET_CHILD_SUBREAPER = 36
-PR_SET_PDEATHSIG = 1
 
 
 _started: set[int] = set()
@@ -178,14 +177,25 @@ def _send(pids: Iterable[int], number: int) -> None:
             os.kill(pid, number)
 
 
+@contextlib.contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Let no Ctrl-C come in between: it is raised at the end of the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if seen:
+        raise KeyboardInterrupt
+
+
 def adopt_orphans() -> None:
     """Make this process the parent of what its children leave behind (Linux; elsewhere nothing)."""
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
-
-
-def die_with_parent() -> None:
-    """Have the kernel end this process when its parent dies (Linux; elsewhere nothing)."""
-    _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _prctl(option: int, value: int) -> None:

