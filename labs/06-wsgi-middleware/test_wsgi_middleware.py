@@ -15,6 +15,7 @@ from workshop.checks import (
     expect,
     fail,
     made,
+    method,
     name,
     named,
     note,
@@ -32,6 +33,7 @@ DETAILS = 'PEP 3333, "Specification Details"'
 MIDDLEWARE = 'PEP 3333, "Middleware: Components that Play Both Sides"'
 VALIDATOR = "wsgiref.validate:validator"
 ORIGIN = "https://tasks.example"
+OVERLAP = "two requests at the same time: what belongs to one of them lives in its own call"
 LINE = re.compile(r'(\S+) (\S+) "(\S+) (\S+)" (\d{3}|-) (\d+)(?: (\w+))?')
 
 Wrap = Callable[[Any], Any]
@@ -82,9 +84,8 @@ def ended_well(seen: Transcript, why: str = "an answer, and no exception") -> No
     if error is None:
         return
     when = {"call": "when it was called", "preparing": "when it was made", "close": "in close"}
-    said = (
-        f"{error['type']} {when.get(error['during'], 'while its body was iterated over')}: {error['message']}"
-    )
+    when |= {"iteration": "while its body was iterated over", "step": "in one of these calls"}
+    said = f"{error['type']} {when.get(error['during'], '')}: {error['message']}"
     if "NoneType" in error["message"] and "callable" in error["message"]:
         why = "start_response that returns what the server's one returned: `write`. Some applications call it"
     elif "positional argument" in error["message"]:
@@ -313,25 +314,34 @@ def test_task1_request_id_is_the_same_everywhere(probe, rng):
 def at_the_same_time(probe: Probe, rng: random.Random) -> None:
     """Two requests that overlap: the second comes before the first one's response is started."""
     ids = [word(rng), word(rng)]
-    calls = [
-        (f"body {number}", made(named("app"), environ(HTTP_X_REQUEST_ID=own), note(own)))
-        for number, own in enumerate(ids)
-    ]
-    bodies = [made("builtins:list", named(f"body {number}")) for number in range(len(ids))]
     layer = made("middleware:request_id", wsgi_app(late_start=True))
-    seen = probe.steps(("app", layer), *calls, *bodies)
+    seen = overlapping(probe, layer, [{"HTTP_X_REQUEST_ID": own} for own in ids])
+    for number, own in enumerate(ids):
+        started = [
+            event["args"] for event in seen.all("noted") if event["name"] == f"start_response {number}"
+        ]
+        headers = started[-1][1] if started and len(started[-1]) > 1 else []
+        got = [value for key, value in map(tuple, headers) if key.lower() == "x-request-id"]
+        expect("values of X-Request-ID", got, [own], OVERLAP, rule='PEP 3333, "Thread Support"')
+
+
+def overlapping(
+    probe: Probe, layer: Any, requests: Sequence[dict[str, str]], close: bool = False
+) -> Transcript:
+    """Call one layer for two requests, then iterate over the first body, and over the second; close them."""
+    asked: list[Any] = [("app", layer)]
+    for number, more in enumerate(requests):
+        own = f"environ {number}"
+        usual = {"SCRIPT_NAME": "", "PATH_INFO": "/", "QUERY_STRING": ""}
+        asked += [(own, {**usual, **more}), made("wsgiref.util:setup_testing_defaults", named(own))]
+        call = made(named("app"), named(own), note(f"start_response {number}"))
+        asked.append((f"body {number}", call))
+    bodies = [named(f"body {number}") for number in range(len(requests))]
+    asked += [made("builtins:list", body) for body in bodies]
+    asked += [method(body, "close") for body in bodies if close]
+    seen = probe.steps(*asked, sent=f"two requests that overlap, to one layer: {requests[0]}, {requests[1]}")
     ended_well(seen)
-    for own in ids:
-        started = next((event for event in seen.all("noted") if event["name"] == own), None)
-        headers = [tuple(pair) for pair in (started or {"args": ["", []]})["args"][1]]
-        got = [value for key, value in headers if key.lower() == "x-request-id"]
-        why = "two requests at the same time: what belongs to one of them lives in its own call"
-        expect("values of X-Request-ID", got, [own], why, rule='PEP 3333, "Thread Support"')
-
-
-def environ(**more: str) -> dict[str, str]:
-    """As much of an environ as these layers look at."""
-    return {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/", "QUERY_STRING": "", **more}
+    return seen
 
 
 @check(task=1, rule=MIDDLEWARE)
@@ -468,7 +478,7 @@ def test_task2_passwords_are_compared_by_compare_digest(probe, rng):
         that(
             asked,
             got=f"hmac.compare_digest was not asked, for {said}",
-            expected=f"hmac.compare_digest asked each time     {why}. This check counts calls; it measures no time",
+            expected=f"hmac.compare_digest asked each time     {why}. (Calls are counted, not time)",
         )
     right = probe.wsgi(app, headers=[basic(user, password)])
     that(is_called(right), f"{right.status} for the right password", "the application called")
@@ -734,22 +744,13 @@ def test_task4_everything_else_passes_through(probe, rng):
 
     passes_through(probe, rng, "access_log", wrap)
     paths = [f"/{word(rng)}", f"/{word(rng)}"]
-    calls = [
-        (f"body {number}", made(named("app"), environ(PATH_INFO=path), note("start_response")))
-        for number, path in enumerate(paths)
-    ]
-    seen = probe.steps(
-        ("app", wrap(wsgi_app(chunks=[b"abc"]))),
-        *calls,
-        *[made("builtins:list", named(f"body {number}")) for number in (0, 1)],
-        *[made({"$attr": [named(f"body {number}"), "close"]}) for number in (1, 0)],
+    seen = overlapping(
+        probe, wrap(wsgi_app(chunks=[b"abc"])), [{"PATH_INFO": path} for path in paths], close=True
     )
-    ended_well(seen)
     logged = [event["args"][0] for event in seen.all("noted") if event["name"] == "log" and event["args"]]
     found = [match.group(4, 6) for match in map(LINE.fullmatch, map(str, logged)) if match]
-    why = "two requests at the same time: what belongs to one of them lives in its own call"
-    wanted = [(paths[1], "3"), (paths[0], "3")]
-    expect("target and bytes of the lines", found, wanted, why, rule='PEP 3333, "Thread Support"')
+    wanted = [(path, "3") for path in paths]
+    expect("target and bytes of the lines", found, wanted, OVERLAP, rule='PEP 3333, "Thread Support"')
 
 
 # --- task 5 -----------------------------------------------------------------------------------------
