@@ -75,7 +75,7 @@ def notes_with(client, notebook, word):
 
 @check(task=1, rule='PEP 3333, "environ Variables" and "Unicode Issues"')
 def test_task1_path_is_decoded_and_query_is_not(service, rng):
-    """PATH_INFO is percent-decoded, as latin-1; QUERY_STRING stays as it was sent"""
+    """PATH_INFO is percent-decoded, QUERY_STRING is not"""
     client = service("behaviours")
     who = name(rng)
     query = f"name={quote(who)}&caf%C3%A9=a%2Bb+c&x"
@@ -96,7 +96,7 @@ def test_task1_path_is_decoded_and_query_is_not(service, rng):
 
 @check(task=1, rule='PEP 3333, "environ Variables"; RFC 9110 §5.3; RFC 3875 §4.1.18')
 def test_task1_fields_and_variables_have_their_names(service, rng):
-    """Every field is there once, under its name; so are the variables of the server's own"""
+    """Every field and variable is there, under its name"""
     client = service("behaviours")
     who, first, second = name(rng), f"a{rng.randrange(1000)}", f"b{rng.randrange(1000)}"
     request = (
@@ -134,7 +134,7 @@ def test_task1_fields_and_variables_have_their_names(service, rng):
 
 @check(task=1, rule='PEP 3333, "Input and Error Streams"')
 def test_task1_input_ends_where_the_body_ends(service, rng):
-    """wsgi.input holds the body, and then it ends: also while the connection stays open"""
+    """wsgi.input ends where the body ends"""
     client = service("behaviours")
     lines = [f"{name(rng)}\n" for _ in range(3)] + ["no line end"]
     body = "".join(lines)
@@ -174,7 +174,7 @@ def _chunked_body(client, body):
 
 @check(task=2, rule='PEP 3333, "The write() Callable"')
 def test_task2_write_sends_before_the_rest(service, rng):
-    """start_response returns write, and what is written comes before what is iterated"""
+    """write sends, and comes before what is iterated"""
     client = service("behaviours")
     texts = [f"{name(rng)};" for _ in range(rng.randrange(2, 5))]
     rest = name(rng)
@@ -187,7 +187,7 @@ def test_task2_write_sends_before_the_rest(service, rng):
 
 @check(task=2, rule=START)
 def test_task2_start_response_again_only_with_exc_info(service, rng):
-    """start_response is called once; again only with exc_info, and only before the head is sent"""
+    """start_response: once, and again only with exc_info"""
     client = service("behaviours")
     who, book = name(rng), f"start {rng.random()}"
     response = client.get(behave("start", how="late", name=who))
@@ -236,7 +236,7 @@ def _broken(client, target, forbidden):
 
 @check(task=3, rule=STREAMING)
 def test_task3_each_chunk_leaves_before_the_next_is_made(service, stack):
-    """Each chunk is sent before the next one is asked for, and write sends before it returns"""
+    """Each chunk leaves before the next one is made"""
     client = service("behaviours")
     for how in ("iterator", "write"):
         with client.connect(seconds=4) as connection:
@@ -271,9 +271,9 @@ def _line_of_gate(connection, index, how):
 
 @check(task=3, rule='PEP 3333, "Handling the Content-Length Header"; RFC 9112 §6')
 def test_task3_the_client_can_tell_where_the_body_ends(service, rng):
-    """The client can tell where the body ends: Content-Length, chunked, or the end of the connection"""
+    """The client can tell where the body ends"""
     client = service("behaviours")
-    chunks = [f"{name(rng)}\n" * rng.randrange(1, 40) for _ in range(3)]
+    chunks = [f"{name(rng)}\n" * rng.randrange(1, 4) for _ in range(3)]
     body = "".join(chunks)
     for kind in ("iterator", "list"):
         response = client.get(behave("answer", chunk=[chunks[0], "", *chunks[1:]], kind=kind))
@@ -300,10 +300,13 @@ def _wrong_lengths(client, chunks, body):
     with client.connect(seconds=3) as connection:
         target = behave("answer", chunk=chunks, header=f"Content-Length:{len(body) - 5}")
         connection.send(request_bytes("GET", target, [("Connection", "close")]))
-        response = connection.response()
+        try:
+            status, text = _whole(connection)
+        except NoAnswer:
+            status, text = 0, ""
         rest = _rest(connection)
-    if response.status != 500:
-        expect("a body that is 5 bytes too long", response.text, body[:-5], "Content-Length is a promise")
+    if status == 200:
+        expect("a body that is 5 bytes too long", text, body[:-5], "Content-Length is a promise")
         expect("what follows it", rest, b"", "bytes past Content-Length would be read as the next response")
     target = behave("answer", chunk=chunks, header=f"Content-Length:{len(body) + 5}")
     try:
@@ -312,6 +315,11 @@ def _wrong_lengths(client, chunks, body):
         return
     got = f"{response.line} and a whole body of {len(response.body)} bytes"
     that(response.status == 500, got, "the end of the connection, 5 bytes before Content-Length is reached")
+
+
+def _whole(connection):
+    response = connection.response()
+    return response.status, response.text
 
 
 def _rest(connection):
@@ -326,7 +334,7 @@ def _rest(connection):
 
 @check(task=3, rule="RFC 9110 §9.3.2, §15.3.5, §15.4.5")
 def test_task3_some_answers_have_no_body(service, rng):
-    """The answer to HEAD, 204 and 304 end with their head, whatever the application gives"""
+    """Answers to HEAD, 204 and 304 end with their head"""
     client = service("behaviours")
     text = name(rng)
     length = f"Content-Length:{len(text)}"
@@ -359,7 +367,7 @@ def test_task3_some_answers_have_no_body(service, rng):
 
 @check(task=3, rule=ERRORS)
 def test_task3_bad_headers_and_errors_become_500_or_an_end(service, rng):
-    """An error before the head becomes a 500; after it the connection ends short; no header splits"""
+    """Errors become a 500 or a cut; no header splits the answer"""
     client = service("behaviours")
     who, evil = name(rng), f"X-Evil{rng.randrange(1000)}"
     two = ["Set-Cookie:a=1", "Set-Cookie:b=2", f"X-City:\xe9 {who}"]
@@ -406,7 +414,7 @@ def test_task3_bad_headers_and_errors_become_500_or_an_end(service, rng):
 
 @check(task=3, rule='PEP 3333, "Specification Details": close()')
 def test_task3_close_is_always_called(service, rng):
-    """close() of the iterable is called once, in every ending"""
+    """close() is called once, in every ending"""
     client = service("behaviours")
     chunks = [f"{name(rng)}\n", f"{name(rng)}\n"]
     endings = {
@@ -438,16 +446,20 @@ def test_task3_close_is_always_called(service, rng):
 
 @check(task=4, rule="RFC 9112 §9.3")
 def test_task4_connections_are_kept(service, rng):
-    """A connection carries one request after the other, until one of them says close"""
+    """Connections are kept; pipelined requests stay in order"""
     client = service("behaviours")
     names = [f"{name(rng)} {index}" for index in range(4)]
     with client.connect(seconds=5) as connection:
         for who in names[:2]:
             connection.send(request_bytes("GET", behave("ignore", name=who)))
             _ignored(connection, who, "the next request on the same connection")
-        # A chunked answer must end so that another one can follow.
         connection.send(request_bytes("GET", behave("answer", chunk=names)))
-        expect("body", connection.response().text, "".join(names))
+        response = connection.response()
+        expect("body", response.text, "".join(names))
+        if (response.get("Connection") or "").lower() != "close":
+            connection.send(request_bytes("GET", behave("ignore", name=names[2])))
+            _ignored(connection, names[2], "a body without Content-Length has an end, too")
+    with client.connect(seconds=5) as connection:
         targets = [behave("ignore", name=who) for who in names]
         connection.send(b"".join(request_bytes("GET", target) for target in targets))
         for who in names:
@@ -495,7 +507,7 @@ def _unread_body(client, rng):
 
 @check(task=4, rule='RFC 9110 §10.1.1; PEP 3333, "HTTP 1.1 Expect/Continue"')
 def test_task4_expect_is_answered_before_the_body(service, rng):
-    """A client that waits for 100 Continue gets it before it sends the body; nobody else does"""
+    """100 Continue comes before the body is sent"""
     client = service("behaviours")
     body = name(rng)
     fields = [("Expect", "100-continue"), ("Content-Length", str(len(body)))]
@@ -518,20 +530,23 @@ def test_task4_expect_is_answered_before_the_body(service, rng):
     expect("interim answers to HTTP/1.0", response.interim, [], "it does not know them")
     with client.connect(seconds=4) as connection:
         connection.send(request_bytes("POST", behave("ignore", name=body), fields))
-        _ignored(connection, body, "an answer that needs no body does not wait for one")
+        connection.read()
+        if connection.received.startswith(b"HTTP/1.1 100"):
+            connection.send(body.encode())
+        _ignored(connection, body, "the application never looks at the body: there is an answer anyway")
 
 
 @check(task=4, rule="RFC 9112 §2.2, §3, §5, §6.3, §9.5; RFC 6585 §5")
 def test_task4_limits_and_silence(service, rng):
-    """What is malformed or endless is refused, who is idle is let go, and the others are served"""
+    """Malformed, endless and idle clients are let go"""
     client = service("behaviours")
     who = name(rng)
     good = request_bytes("GET", behave("ignore", name=who), [("X-Long", "x" * 4000)])
     with client.connect(seconds=4) as connection:
-        connection.send_pieces([b"\r\n", *(good[i : i + 1] for i in range(60)), good[60:3000], good[3000:]])
+        connection.send_pieces([*(good[i : i + 1] for i in range(60)), good[60:3000], good[3000:]])
         _ignored(connection, who, "a request is a request in whatever pieces it comes")
     for case in wire_cases(__file__, "bad-*.http"):
-        _refused(client, case.data, case.notes.get("why", case.name))
+        _refused(client, case.data, case.notes.get("why", case.name), must_answer="status" in case.notes)
     _refused(client, b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: y\r\n" * 200_000, "a head without end")
 
     # A client that leaves in the middle of its body takes nobody with it.
@@ -547,8 +562,8 @@ def test_task4_limits_and_silence(service, rng):
     expect("the next client's answer", answered(client.get(behave("ignore", name=who))), {"ignored": who})
 
 
-def _refused(client, data, why):
-    """400 or its like, or the end of the connection; never the application's answer."""
+def _refused(client, data, why, must_answer=False):
+    """400 or its like, or (unless RFC 9112 says MUST) the end of the connection: no application's answer."""
     with client.connect(seconds=3) as connection:
         with contextlib.suppress(NoAnswer):
             connection.send(data)
@@ -556,7 +571,13 @@ def _refused(client, data, why):
             response = connection.response()
         except Deadline:
             fail(f"neither an answer nor an end ({why})", "400 Bad Request or its like", sent=_shown(data))
-        except NoAnswer:
+        except NoAnswer as error:
+            that(
+                not must_answer,
+                f"{error.got} ({why})",
+                "400 Bad Request, and then the end",
+                sent=_shown(data),
+            )
             return
         except WireError as error:
             fail(f"{error.got} ({why})", "400 Bad Request or its like", sent=_shown(data))
@@ -574,7 +595,7 @@ def _shown(data):
 
 @check(task=5, rule='PEP 3333, "Thread Support"')
 def test_task5_threads_run_side_by_side_and_idle_clients_hold_none(service, rng):
-    """As many requests run at once as there are threads, and idle clients hold none of them"""
+    """Threads run side by side, and idle clients hold none"""
     client = service("patient")
     others = told(client.get("/"))["others"]
     expect("wsgi.multithread", others.get("wsgi.multithread"), "True", "the application must be told")
@@ -617,7 +638,7 @@ def _meet(client, place):
 
 @check(task=5, rule='PEP 3333, "Rationale and Goals"')
 def test_task5_tasks_flask_and_django_run_unchanged(front, rng):
-    """The tasks API, a Flask and a Django application run on it, behind nginx, unchanged"""
+    """The tasks API, Flask and Django run unchanged behind nginx"""
     title = f"Read PEP {rng.randrange(100, 4000)}, \u201ccaf\u00e9\u201d"
     body = f'{{"title": "{title}"}}'.encode()
     response = front.request("POST", "/tasks", [("Content-Type", "application/json")], body)

@@ -15,7 +15,6 @@ import struct
 import time
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Any
 
 HEAD_LIMIT = 64 * 1024  # bytes, from the request line to the empty line
 LINE_LIMIT = 4096  # bytes of a chunk's first line, or of a trailer
@@ -213,16 +212,21 @@ class Connection:
     """A client's socket, and the bytes from it that nobody has used yet.
 
     The socket never blocks; where a thread has to wait it does so for at most `time_out` seconds.
-    `facts` is the part of the environ that is the same for each of its requests.
+    `client` and `server` are (address, port) of the two ends.
     """
 
-    __slots__ = ("buffer", "continue_due", "deadline", "facts", "lingering", "socket", "time_out")
+    __slots__ = ("buffer", "client", "continue_due", "deadline", "lingering", "server", "socket", "time_out")
 
-    def __init__(self, client: socket.socket, facts: dict[str, Any], time_out: float) -> None:
-        self.socket, self.facts, self.time_out = client, facts, time_out
+    def __init__(self, accepted: socket.socket, time_out: float) -> None:
+        accepted.setblocking(False)
+        # A small chunk must not wait in the kernel for the acknowledgement of the one before.
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket, self.time_out = accepted, time_out
+        self.client: tuple[str, int] = accepted.getpeername()[:2]
+        self.server: tuple[str, int] = accepted.getsockname()[:2]
         self.buffer = bytearray()
-        self.deadline = time.monotonic() + time_out
-        self.continue_due = False
+        self.continue_due = False  # the client waits for 100 before it sends the body
+        self.deadline = time.monotonic() + time_out  # for whoever watches over idle connections
         self.lingering = False
 
     def hear(self) -> bool:
@@ -239,7 +243,7 @@ class Connection:
     def take(self, most: int) -> bytes:
         """Between 1 and `most` bytes, waiting for the first of them. Raises ClientGone."""
         while not self.buffer:
-            self._receive()
+            self.receive()
         data = bytes(self.buffer[:most])
         del self.buffer[:most]
         return data
@@ -249,12 +253,13 @@ class Connection:
         while (end := self.buffer.find(b"\r\n", 0, LINE_LIMIT)) < 0:
             if len(self.buffer) >= LINE_LIMIT:
                 raise Refused("400 Bad Request", "an endless line in a chunked body")
-            self._receive()
+            self.receive()
         line = bytes(self.buffer[:end])
         del self.buffer[: end + 2]
         return line
 
-    def _receive(self) -> None:
+    def receive(self) -> None:
+        """Wait for more bytes, and take them in. Raises ClientGone at the end of the stream."""
         if self.continue_due:
             # RFC 9110 §10.1.1: the client waits for this before it sends the body.
             self.continue_due = False

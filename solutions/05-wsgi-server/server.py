@@ -125,18 +125,28 @@ class Body(io.RawIOBase):
         return self.ended
 
 
-def build_environ(head: Head, facts: Environ, stream: Any) -> Environ:
+def build_environ(head: Head, connection: Connection, stream: Any, multithread: bool) -> Environ:
     """The environ of one request: a fresh, plain dict (PEP 3333, "environ Variables")."""
     path, _, query = head.target.partition("?")
     environ = {
-        **facts,
         "REQUEST_METHOD": head.method,
         "SCRIPT_NAME": "",
         # "Unicode Issues": the bytes of the decoded path as latin-1. The query stays as it came.
         "PATH_INFO": unquote_latin1(path) if path != "*" else "",
         "QUERY_STRING": query,
+        "SERVER_NAME": connection.server[0],
+        "SERVER_PORT": str(connection.server[1]),
         "SERVER_PROTOCOL": f"HTTP/1.{head.version[1]}",
+        "REMOTE_ADDR": connection.client[0],
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
         "wsgi.input": stream,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": multithread,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        # Not in PEP 3333, but known to Werkzeug: the stream ends by itself, also without a length.
+        "wsgi.input_terminated": True,
     }
     for name, value in head.fields:
         # RFC 3875 §4.1.18 turns "-" into "_": a field that is spelled with "_" could pass for another one.
@@ -160,26 +170,6 @@ def unquote_latin1(path: str) -> str:
     if "%" not in path:
         return path
     return re.sub("%([0-9A-Fa-f]{2})", lambda escape: chr(int(escape[1], 16)), path)
-
-
-def facts_of(client: socket.socket, address: Any, threads: int) -> Environ:
-    """What the environ of every request on one connection has in common."""
-    name, port = client.getsockname()[:2]
-    return {
-        "SERVER_NAME": name,
-        "SERVER_PORT": str(port),
-        "SERVER_SOFTWARE": "lab5",
-        "REMOTE_ADDR": address[0],
-        "REMOTE_PORT": str(address[1]),
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": threads > 1,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-        # Not in PEP 3333, but known to Werkzeug: reading to the end of file is safe without a length.
-        "wsgi.input_terminated": True,
-    }
 
 
 # --- tasks 2 and 3: the response ----------------------------------------------------------------------
@@ -333,7 +323,6 @@ class Response:
 
     def abort(self) -> None:
         """End the connection so that the client can tell that the body is not whole."""
-        self.keep_alive = False
         if self._left is None and not self._chunked:
             self._connection.abort()
 
@@ -358,10 +347,12 @@ def run(application: Application, environ: Environ, response: Response) -> None:
 # --- task 4: one connection ---------------------------------------------------------------------------
 
 
-def serve_request(connection: Connection, application: Application, stopping: bool) -> bool | None:
-    """Answer the request at the start of the connection's buffer.
+def serve_request(
+    connection: Connection, application: Application, last: bool, multithread: bool
+) -> bool | None:
+    """Answer the request at the start of the connection's buffer; `last` says that it must be the last one.
 
-    True: the next one may follow; False: this was the last one; None: the request is not whole yet.
+    True: the next one may follow; False: nothing may follow; None: this one's head is not whole yet.
     """
     try:
         found = read_head(connection.buffer)
@@ -370,7 +361,13 @@ def serve_request(connection: Connection, application: Application, stopping: bo
         head, used = found
         del connection.buffer[:used]
         connection.continue_due = head.expects_continue
-        return _answer(connection, head, application, head.keep_alive and not stopping)
+        body = Body(connection, head.length)
+        stream = io.BytesIO() if head.length == 0 else io.BufferedReader(body)
+        environ = build_environ(head, connection, stream, multithread)
+        response = Response(connection, head, keep_alive=head.keep_alive and not last)
+        respond(connection, application, environ, response)
+        # RFC 9112 §9.3: what is left of the body would be read as the next request.
+        return response.keep_alive and body.drain()
     except Refused as refused:
         connection.refuse(refused.status, refused.why)
     except ClientGone:
@@ -378,15 +375,12 @@ def serve_request(connection: Connection, application: Application, stopping: bo
     return False
 
 
-def _answer(connection: Connection, head: Head, application: Application, keep_alive: bool) -> bool:
-    body = Body(connection, head.length)
-    stream = io.BytesIO() if head.length == 0 else io.BufferedReader(body)
-    environ = build_environ(head, connection.facts, stream)
-    response = Response(connection, head, keep_alive)
+def respond(connection: Connection, application: Application, environ: Environ, response: Response) -> None:
+    """Run the application, and make the best of what it raises. Raises ClientGone."""
     try:
         run(application, environ, response)
     except ClientGone:
-        return False
+        raise
     except BaseException as error:
         # PEP 3333, "Error Handling": before the headers a 500 can be sent; after them only an end.
         traceback.print_exc()
@@ -396,9 +390,7 @@ def _answer(connection: Connection, head: Head, application: Application, keep_a
             connection.refuse(error.status, error.why)
         else:
             connection.refuse("500 Internal Server Error", "the application raised an exception")
-        return False
-    # RFC 9112 §9.3: what is left of the body would be read as the next request.
-    return response.keep_alive and body.drain()
+        response.keep_alive = False
 
 
 # --- task 5: many connections -------------------------------------------------------------------------
@@ -441,12 +433,12 @@ class Server:
 
     def _work(self) -> None:
         while (connection := self._ready.get()) is not None:
-            keep = serve_request(connection, self.application, self._stopping)
-            if keep and connection.buffer:
+            kept = serve_request(connection, self.application, self._stopping, self.threads > 1)
+            if kept and connection.buffer:
                 # Pipelined requests stand in line with everybody else's (RFC 9112 §9.3.2: in order).
                 self._ready.put(connection)
                 continue
-            if keep is False:
+            if kept is False:
                 connection.half_close()
             self._hand_back(connection)
 
@@ -484,18 +476,16 @@ class Server:
 
     def _accept(self) -> None:
         try:
-            client, address = self.listener.accept()
+            client, _ = self.listener.accept()
         except BlockingIOError:
             return
         except OSError:
             # No descriptors left: those who are here come first.
             time.sleep(0.05)
             return
-        client.setblocking(False)
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        facts = facts_of(client, address, self.threads)
-        connection = Connection(client, facts, self.time_out)
-        self._selector.register(client, selectors.EVENT_READ, connection)
+        with contextlib.suppress(OSError):  # a client that is gone already has no address
+            connection = Connection(client, self.time_out)
+            self._selector.register(client, selectors.EVENT_READ, connection)
 
     def _hear(self, connection: Connection) -> None:
         """Take in what came; a whole head, or too much for one, goes to the threads."""

@@ -1,0 +1,135 @@
+"""Lab 5: a WSGI server. Start it as: python server.py module:attribute --host 127.0.0.1 --port 8000
+
+What lab 2 built is in http1.py: `read_head`, `chunk_size`, `Refused`, and `Connection` with `take`,
+`take_line`, `receive`, `send`, `refuse` and `half_close`. What is below is yours: change whatever you like.
+"""
+
+import argparse
+import importlib
+import io
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+
+from http1 import ClientGone, Connection, read_head
+
+
+class Body(io.RawIOBase):
+    """The body of one request, and then the end of file; `length` in bytes, None for a chunked body.
+
+    io.BufferedReader makes read, readline, readlines and iteration of `readinto`. Of b"abcGET /next …" with
+    length 3, it gives b"abc", and then 0 for ever.
+    """
+
+    def __init__(self, connection, length):
+        self.connection, self.length = connection, length
+
+    def readable(self):
+        return True
+
+    def readinto(self, into):
+        """Put the next bytes into the buffer `into`; how many there were, 0 at the end of the body."""
+        # TODO task 1: connection.take(most) waits for between 1 and `most` bytes.
+        raise NotImplementedError("lab 5 task 1: read the body, and no further")
+
+
+def build_environ(head, connection, stream):
+    """The environ of a request (PEP 3333, "environ Variables"): a new dict each time.
+
+    b"GET /caf%C3%A9?x=%20 HTTP/1.1" has PATH_INFO "/caf\\xc3\\xa9" and QUERY_STRING "x=%20"; b"X-Tag:a" and
+    b"X-Tag: b" make HTTP_X_TAG "a,b". `head` is an http1.Head; connection.client and .server are (address,
+    port).
+    """
+    # TODO task 1
+    raise NotImplementedError("lab 5 task 1: build environ")
+
+
+class Response:
+    """One answer on its way to the client."""
+
+    def __init__(self, connection, head):
+        self.connection, self.head = connection, head
+        self.status, self.headers, self.headers_sent = "", [], False
+
+    def start_response(self, status, headers, exc_info=None):
+        """Keep status ("200 OK") and headers ([("Content-Type", "text/plain")]); returns `write`."""
+        # TODO task 2: a second call, exc_info before the head is sent, exc_info after it.
+        if self.status or exc_info:
+            raise NotImplementedError("lab 5 task 2: start_response again")
+        self.status, self.headers = status, headers
+        return self.write
+
+    def write(self, data):
+        """Send a piece of the body before returning; write(b"hi") sends the head too, if it is the first."""
+        # TODO task 2, and again in task 3
+        raise NotImplementedError("lab 5 task 2: write")
+
+    def send_head(self):
+        """Status line and headers as they are; the end of the connection ends the body."""
+        # TODO task 3: refuse what must not be sent; Content-Length or chunks; 204, 304, HEAD.
+        lines = [f"HTTP/1.1 {self.status}", *(f"{name}: {value}" for name, value in self.headers)]
+        self.connection.send("\r\n".join([*lines, "Connection: close\r\n\r\n"]).encode("latin-1"))
+        self.headers_sent = True
+
+
+def run(application, environ, response):
+    """Call the application and send what it gives."""
+    # TODO task 3. This is wrong: it collects the whole body first, forgets close(), believes every header.
+    body = b"".join(application(environ, response.start_response))
+    if not response.headers_sent:
+        response.send_head()
+    response.connection.send(body)
+
+
+def serve_connection(connection, application):
+    """Answer one request."""
+    # TODO task 4: one after the other; Expect; Refused; who is silent for more than --keep-alive seconds.
+    while (found := read_head(connection.buffer)) is None:
+        connection.receive()
+    head, used = found
+    del connection.buffer[:used]
+    environ = build_environ(head, connection, io.BufferedReader(Body(connection, head.length)))
+    run(application, environ, Response(connection, head))
+
+
+def serve(listener, application, options):
+    """Serve one connection after the other, for ever; `options` are those of `main`."""
+    # TODO task 5: options.threads at once.
+    while True:
+        accepted, _ = listener.accept()
+        with accepted:
+            try:
+                serve_connection(Connection(accepted, options.time_out), application)
+            except ClientGone:
+                pass
+            except Exception:
+                traceback.print_exc()
+
+
+def load(name):
+    """The application that "module:attribute" names; the current directory is on the path."""
+    sys.path.insert(0, str(Path.cwd()))
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute or "application")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("application", help="module:attribute")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--keep-alive", type=float, default=5.0, help="seconds an idle connection is kept")
+    parser.add_argument("--time-out", type=float, default=10.0, help="seconds a silent client is waited for")
+    options = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    with socket.create_server((options.host, options.port), backlog=1024) as listener:
+        print(f"Listening on http://{options.host}:{options.port}", flush=True)
+        serve(listener, load(options.application), options)
+
+
+if __name__ == "__main__":
+    main()
