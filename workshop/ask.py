@@ -19,6 +19,7 @@ from workshop.stack import Address, Stack
 from workshop.verdict import Verdict, clean, own, show_bytes
 
 CALL_SECONDS = 3.0
+EVENTS_SHOWN = 8
 LONG = 160
 
 
@@ -396,7 +397,8 @@ class Probe:
         request = {"app": _app(app), "scope": scope, "receive": events, "then": then, "settle": settle}
         usual = http_scope()
         asked = {key: value for key, value in scope.items() if key == "type" or value != usual.get(key)}
-        played = ", ".join(str(event.get("type")) for event in events)
+        played = ", ".join(_played(event) for event in events[:EVENTS_SHOWN])
+        played += f", and {len(events) - EVENTS_SHOWN} more" if len(events) > EVENTS_SHOWN else ""
         self._trail.sent = f"{describe(_app(app))}(scope, receive, send) with the scope {asked!r}"
         self._trail.sent += f"; receive: {played}" if played else ""
         return self._ask("asgi", {"request": outgoing(request)}, outgoing(request), seconds)
@@ -419,6 +421,15 @@ class Probe:
 
 def _app(app: Any) -> Any:
     return ref(app) if isinstance(app, str) else app
+
+
+def _played(event: dict[str, Any]) -> str:
+    """A receive event for the report: http.request b"he" (more)."""
+    body = event.get("body") or event.get("bytes") or event.get("text") or b""
+    shown = repr(body) if len(body) <= 60 else f"({len(body)} bytes)"
+    return " ".join(
+        [str(event.get("type")), *([shown] if body else []), *(["(more)"] if event.get("more_body") else [])]
+    )
 
 
 def http_scope(

@@ -58,7 +58,7 @@ class ClientLeft(Exception):
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """The application: one call for one request. Raises ValueError for a scope that is not http."""
-    # ASGI, "Applications": a scope type that is not known M be refused with an exception.
+    # ASGI, "Applications": a scope type that is not known must be refused with an exception.
     # That is how a server learns that there is no lifespan here, and goes on without.
     if scope["type"] != "http":
         raise ValueError(f"this application knows http, not {scope['type']!r}")
@@ -390,7 +390,7 @@ def route(method: str, path: str) -> tuple[Handler, list[int]]:
         # RFC 9110 §9.3.2: HEAD wherever there is GET; the server leaves the body out.
         allowed = {**handlers, "HEAD": handlers["GET"]} if "GET" in handlers else handlers
         if method not in allowed:
-            # §15.5.6: a 405 M say what is allowed.
+            # §15.5.6: a 405 must say what is allowed.
             raise HTTPError(405, f"{path} does not know {method}", [("allow", ", ".join(sorted(allowed)))])
         return allowed[method], [int(number) for number in match.groups()]
     raise HTTPError(404, f"there is nothing at {path}")
