@@ -99,6 +99,15 @@ def error_in(status: int, fields: list[tuple[str, str]], body: bytes, what: str)
     )
 
 
+def after_unread_body(front: Client) -> None:
+    """Spend the connection on which a large body was left unread, whatever comes back.
+
+    gunicorn drains 64 KiB of what an application leaves, then closes, after it has promised to keep the
+    connection. The next request on it may be a 502 of nginx's, which says nothing about the application.
+    """
+    front.get("/tasks")
+
+
 def unlike_nginx(answer: Response) -> None:
     """Fail when nginx wrote an answer that is the application's to write."""
     that(
@@ -303,6 +312,7 @@ def test_task2_too_large_is_413_from_you_and_from_nginx(probe, front, rng):
     over = post(front, data.ljust(LIMIT + 1))
     expect("status of a body of 65537 bytes", over.status, 413, "one byte over your BODY_LIMIT")
     unlike_nginx(over)
+    after_unread_body(front)
     far_over = post(front, data.ljust(200 * 1024))
     expect("status of a body of 200 KiB", far_over.status, 413)
     expect("X-Written-By", far_over.get("X-Written-By"), "nginx", "its client_max_body_size is 128k")
@@ -311,7 +321,7 @@ def test_task2_too_large_is_413_from_you_and_from_nginx(probe, front, rng):
     answered(claimed, 413, "CONTENT_LENGTH says a gigabyte")
     taken(claimed, 2 * LIMIT, "a number is enough to refuse it: keep the gigabyte out of memory")
     endless = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
-    unsaid = probe.wsgi(body=data.ljust(16 * LIMIT), CONTENT_LENGTH="", **endless, **ask)
+    unsaid = probe.wsgi(body=data.rjust(16 * LIMIT), CONTENT_LENGTH="", **endless, **ask)
     status = (unsaid.status or "none")[:3]
     that(
         status in ("413", "411", "400"),
@@ -446,13 +456,14 @@ def test_task3_every_error_is_json(probe, front, rng):
         ("an unknown path", front.get(nowhere)),
         ("an unknown task", front.get(f"/tasks/{rng.randrange(10**9, 10**10)}")),
         ("a wrong method", front.request("DELETE", "/tasks")),
-        ("a body too large", post(front, data.ljust(LIMIT + 1))),
         ("a type unknown", post(front, data, ("Content-Type", "text/plain"))),
+        ("a body too large", post(front, data.ljust(LIMIT + 1))),
     ]:
         that(
             400 <= answer.status < 500, f"status {answer.status} for {what}", "an error of the client's: 4xx"
         )
         error_in(answer.status, answer.fields, answer.body, what)
+    after_unread_body(front)
     sent = f"HEAD {nowhere}"
     (head,) = talk(probe, sent, visit("HEAD", nowhere)).values
     status_is(head, 404, sent, sent=sent)

@@ -13,6 +13,7 @@ import io
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -92,14 +93,34 @@ def environ_for(
     return {**environ, "CONTENT_TYPE": kind, "CONTENT_LENGTH": str(len(body))} if body else environ
 
 
-def open_visit(app: Any, method: str = "GET", target: str = "/", body: bytes = b"") -> Visit:
-    """Call the application, and read nothing yet."""
-    return Visit(app, environ_for(method, target, body))
+class Alone:
+    """A visit in a thread of its own, as every request has one under gthread: what is kept for each thread
+    (`threading.local`, context variables) is not mixed up when several are open.
+    """
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._visit = self._thread.submit(Visit, app, environ).result()
+        self.returned = self._visit.returned
+
+    def take(self, count: int = -1) -> list[bytes]:
+        return self._thread.submit(self._visit.take, count).result()
+
+    def close(self) -> None:
+        self._thread.submit(self._visit.close).result()
+
+    def answer(self) -> dict[str, Any]:
+        return self._thread.submit(self._visit.answer).result()
+
+
+def open_visit(app: Any, method: str = "GET", target: str = "/", body: bytes = b"") -> Alone:
+    """Call the application in a thread that waits for more to do, and read nothing yet."""
+    return Alone(app, environ_for(method, target, body))
 
 
 def visit(app: Any, method: str = "GET", target: str = "/", body: bytes = b"") -> dict[str, Any]:
-    """Call the application and read its whole answer."""
-    return open_visit(app, method, target, body).answer()
+    """Call the application, here and now, and read its whole answer."""
+    return Visit(app, environ_for(method, target, body)).answer()
 
 
 def visit_in_thread(app: Any, method: str = "GET", target: str = "/", body: bytes = b"") -> dict[str, Any]:
