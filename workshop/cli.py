@@ -121,7 +121,8 @@ def run_checks(lab: Lab, options: argparse.Namespace, *more: str) -> int:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     import pytest
 
-    words = [str(lab.folder), "--target", options.target, *more]
+    # In one word: a folder in a word of its own would bring its conftest.py along.
+    words = [str(lab.folder), f"--target={options.target}", *more]
     words += ["-k", options.chosen] if options.chosen else []
     words += ["--all"] if options.everything else []
     words += ["--json"] if options.as_json else []
