@@ -356,11 +356,11 @@ class Judge:
         return self._crashed(finding)
 
     def _import_problem(self) -> ProbeTrouble | None:
-        """What keeps the learner's application from being imported, asked of the probe."""
+        """What keeps the application, and so what it imports of the learner's, from being imported."""
         lab = self.run.stack.lab
         for name in self._services_asked():
             module = re.search(r"\b(\w+):\w+\b", lab.services[name].command)
-            if module and f"{module[1]}.py" in lab.edit and lab.services[name].learner == "application":
+            if module and lab.services[name].learner == "application":
                 reply = self.run.stack.ask("probe", kind="steps", modules=[module[1]], seconds=1, steps=[])
                 if "not_imported" in reply:
                     return import_trouble(reply, Path(reply["folder"]))
