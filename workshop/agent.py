@@ -76,18 +76,28 @@ class Crew:
         return started
 
     def _await_listening(self, name: str, one: process.Process) -> Reply:
-        port = self.ports[name]
-        deadline = one.started + self.lab.start_seconds
+        """Wait until it listens, or has exited, or surely never will.
+
+        A process that sits still for a second after its time is over never will; one that still works may be
+        slow, or on a busy machine, and gets three times as long.
+        """
+        port, limit = self.ports[name], self.lab.start_seconds
+        used, moved = 0, one.started
         while True:
             exited = one.exit_code() is not None
             if not exited and process.is_listening(self.bind, port):
                 return self._reply("ready", name, one)
             if exited or self.closing:
                 return self._exited(name, one)
-            if time.monotonic() > deadline:
-                reply = self._reply("silent", name, one)
-                reply["listens_on"] = process.ports_of([one.pid, *process.descendants(one.pid)])
-                return self._give_up(name, reply)
+            now = time.monotonic()
+            if now > one.started + limit - 1.0:
+                family = [one.pid, *process.descendants(one.pid)]
+                if (ticks := process.cpu_ticks(family)) != used:
+                    used, moved = ticks, now
+                if (now > one.started + limit and now > moved + 1.0) or now > one.started + 3 * limit:
+                    reply = self._reply("silent", name, one)
+                    reply["listens_on"] = process.ports_of(family)
+                    return self._give_up(name, reply)
             time.sleep(process.POLL)
 
     def _exited(self, name: str, one: process.Process) -> Reply:

@@ -139,6 +139,16 @@ def _process_table() -> tuple[dict[int, int], dict[int, int]]:
     return parents, sessions
 
 
+def cpu_ticks(pids: Iterable[int]) -> int:
+    """The processor time that these processes have used, in clock ticks (0 where there is no /proc)."""
+    used = 0
+    for pid in pids:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+            used += int(fields[11]) + int(fields[12])
+    return used
+
+
 def orphans() -> list[int]:
     """Processes that this one has adopted: their own parents are gone (see `adopt_orphans`)."""
     with _starting:

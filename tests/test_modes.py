@@ -1,0 +1,111 @@
+"""Docker and embedded give the same verdicts, for every lab: starter, solution, and a mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import judging
+from workshop.labs import Lab, all_labs
+from workshop.paths import ROOT
+
+SEED = "20260"
+Verdicts = dict[str, str]
+
+
+def no_engine() -> str:
+    """Why there is no Docker mode here; "" when there is one."""
+    if shutil.which("docker") is None:
+        return "docker is not installed"
+    done = subprocess.run(
+        ["docker", "compose", "version", "--short"], capture_output=True, text=True, timeout=20, check=False
+    )
+    engine = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=20, check=False)
+    if engine.returncode != 0:
+        return "no Docker engine answers"
+    return "" if done.returncode == 0 else "docker has no compose plugin"
+
+
+NO_ENGINE = no_engine()
+needs_engine = pytest.mark.skipif(bool(NO_ENGINE), reason=f"Docker mode is not tested: {NO_ENGINE}")
+one_at_a_time = pytest.mark.xdist_group("docker")
+each_lab = pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
+
+
+def verdicts(mode: str, lab: Lab, target: str | Path) -> Verdicts:
+    done = subprocess.run(
+        [
+            "sh",
+            "workshop/launch.sh",
+            "check",
+            str(lab.number),
+            "--all",
+            "--json",
+            "--seed",
+            SEED,
+            "--target",
+            str(target),
+        ],
+        cwd=ROOT,
+        env={**judging.environment(), "MODE": mode},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    try:
+        result: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        raise AssertionError(f"{mode}: no result:\n{done.stdout}\n{done.stderr}") from None
+    assert result["mode"] == mode
+    return {check["name"]: check["verdict"] for check in result["checks"]}
+
+
+@needs_engine
+@one_at_a_time
+@each_lab
+def test_both_modes_agree(lab: Lab, tmp_path: Path) -> None:
+    mistake = judging.mistakes(lab)[0]
+    for target in (judging.starter(lab), "solution", judging.with_mistake(lab, mistake, tmp_path)):
+        in_docker = verdicts("docker", lab, target)
+        assert in_docker == verdicts("embedded", lab, target), target
+        assert set(in_docker) == set(lab.checks)
+
+
+@needs_engine
+@one_at_a_time
+def test_nothing_is_left_of_docker() -> None:
+    """A run takes its containers, networks and volumes with it."""
+    verdicts("docker", all_labs()[0], "solution")
+    for kind in ("container", "network", "volume"):
+        listed = subprocess.run(
+            ["docker", kind, "ls", *(["-a"] if kind == "container" else []), "--format", "{{json .}}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        ours = [line for line in listed.splitlines() if f"{ROOT}" in line and "-check" in line]
+        assert ours == []
+
+
+@needs_engine
+def test_compose_works_without_make() -> None:
+    """`LAB=1 docker compose config` is whole without anything that the launcher sets."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("WORKSHOP_")}
+    done = subprocess.run(
+        ["docker", "compose", "config", "--services"],
+        cwd=ROOT,
+        env={**env, "LAB": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {"app", "nginx"} <= set(done.stdout.split())
