@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 RUN = sh workshop/launch.sh
-export MODE PORT PYTHON UI WORKERS SUBMISSIONS
+export MODE PORT PYTHON UI WORKERS
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile | sed 's/%/N/'

@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, text, run in COMMANDS:
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(run=run)
-        if name in ("progress", "doctor", "labs"):
+        if name in ("progress", "doctor", "bundle"):
             continue
         command.add_argument("lab", help="a lab's number")
         if name in ("lab", "check", "debug"):
@@ -247,6 +247,13 @@ def doctor(options: argparse.Namespace) -> int:
     return EXIT_PASSED if show_health(Console()) else EXIT_FAILED
 
 
+def bundle(options: argparse.Namespace) -> int:
+    from workshop.bundle import make_bundle
+
+    print("\n".join(make_bundle()))
+    return EXIT_PASSED
+
+
 COMMANDS = [
     ("lab", "put nginx in front of a lab's service, judge it, and keep watching", lab),
     ("check", "judge a lab once: exit code 0 all passed, 1 some failed, 2 usage, 3 our fault", check),
@@ -257,5 +264,6 @@ COMMANDS = [
     ("solution", "the solution's notes and where it is; --apply puts it in place", solution),
     ("reset", "the starter again; your work is kept in .workshop/attic", reset),
     ("progress", "how far you are", progress),
+    ("bundle", "everything that a room without a network needs", bundle),
     ("doctor", "what this machine has, and what is missing", doctor),
 ]

@@ -16,6 +16,7 @@ from workshop.paths import ROOT, STATE
 from workshop.stack import DEFAULT_PORT
 
 MEGABYTES_NEEDED = 500
+IN_DOCKER = os.environ.get("WORKSHOP_STACK") == "docker"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class Symptom:
 
 
 def examine() -> list[Symptom]:
-    return [_python(), _nginx(), _docker(), _compose(), _port(), _disk(), _writable(), _locust(), _labs()]
+    """What matters where this runs: in Docker the host's engine, nginx and ports are not this process's."""
+    here = [] if IN_DOCKER else [_nginx(), _docker(), _compose(), _port()]
+    return [_python(), *here, _disk(), _writable(), _locust(), _labs()]
 
 
 def show_health(console: Console) -> bool:
@@ -89,13 +92,14 @@ def _disk() -> Symptom:
 
 
 def _writable() -> Symptom:
-    good = os.access(ROOT, os.W_OK)
+    folder = STATE if STATE.exists() else ROOT
+    good = os.access(folder, os.W_OK)
     advice = "Copy the workshop to a folder of your own."
-    return Symptom("Folder", f"{ROOT} can{'' if good else 'not'} be written to", good, True, advice)
+    return Symptom("Folder", f"{folder} can{'' if good else 'not'} be written to", good, True, advice)
 
 
 def _locust() -> Symptom:
-    there = (STATE / "load-venv").exists()
+    there = IN_DOCKER or (STATE / "load-venv").exists()
     return Symptom("locust", "installed" if there else "installed at the first `make load-N`", there)
 
 

@@ -198,9 +198,9 @@ class LabRun:
         of = sum(self.lab.points_of(name) for name in self.chosen)
         mode = self._stack.mode if self._stack else "embedded"
         lab = self.lab
-        return LabResult(
-            lab.number, lab.name, lab.title, self.target, mode, self.seed, checks, of, list(self.notes)
-        )
+        whole = len(self.chosen) == len(lab.checks)
+        head = (lab.number, lab.name, lab.title, self.target, mode, self.seed)
+        return LabResult(*head, checks, of, whole, list(self.notes))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
@@ -215,8 +215,7 @@ class LabRun:
         if self.lab is None or not self.results:
             return
         result = self.result()
-        whole = len(self.chosen) == len(self.lab.checks) and not self.debug
-        first = remember(result) if whole else False
+        first = remember(result) if result.whole and not self.debug else False
         if self.as_json:
             print(json.dumps(result.as_dict(), indent=2))
         else:

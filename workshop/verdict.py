@@ -14,6 +14,7 @@ from rich.text import Text
 LINES = 25
 INDENT = "    "
 LABEL = 10
+AGAIN = ("again", " ")
 
 
 class Verdict(StrEnum):
@@ -62,6 +63,7 @@ class LabResult:
     seed: int
     checks: list[CheckResult]
     of: int
+    whole: bool = True
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -162,7 +164,7 @@ def explain(check: CheckResult, width: int) -> list[Text]:
         ("expected", finding.expected),
         ("rule", finding.rule),
         ("where", finding.where),
-        *(("again" if number == 0 else "", row) for number, row in enumerate(finding.again)),
+        *((AGAIN[min(number, 1)], row) for number, row in enumerate(finding.again)),
     ]
     lines = [headline(check, width)]
     for label, text in rows:
@@ -175,6 +177,8 @@ def explain(check: CheckResult, width: int) -> list[Text]:
 
 def _wrapped(label: str, text: str, width: int, most: int = 6) -> list[Text]:
     room = max(30, width - len(INDENT) - LABEL)
+    if label in AGAIN:
+        room = len(text) + 1  # to be copied: never cut
     pieces = [piece for line in text.splitlines() for piece in _cut(line, room)] or [""]
     if len(pieces) > most:
         pieces[most - 1 :] = [pieces[most - 1][: room - 2] + " …"]
@@ -229,9 +233,7 @@ def closing(result: LabResult, everything: bool, first_run: bool) -> list[Text]:
     if result.verdict is Verdict.INFRA_ERROR:
         lines.append(Text("The workshop itself failed here, not you: nothing was counted.", style="bold"))
     elif result.verdict is Verdict.PASS:
-        lines.append(
-            Text(f"Done. `make load-{result.lab}` puts it under load; NOTES: `make solution-{result.lab}`.")
-        )
+        lines.append(_done(result))
     elif failed:
         lines.append(_next_step(result, failed[0], len(failed), len(skipped), everything))
         if first_run:
@@ -244,6 +246,12 @@ def closing(result: LabResult, everything: bool, first_run: bool) -> list[Text]:
     elif skipped:
         lines.append(Text(f"{len(skipped)} checks did not run: {skipped[0].finding.got}"))
     return lines
+
+
+def _done(result: LabResult) -> Text:
+    if not result.whole:
+        return Text(f"These pass. `make lab-{result.lab}` runs all of them.")
+    return Text(f"Done. `make load-{result.lab}` puts it under load; NOTES: `make solution-{result.lab}`.")
 
 
 def _edited(result: LabResult) -> str:
