@@ -18,6 +18,8 @@ from workshop.paths import ROOT, SOLUTIONS
 MISTAKES = ROOT / "tests" / "mistakes"
 ALTERNATIVES = ROOT / "tests" / "alternatives"
 SECONDS = 180
+# A mistake is judged by its own task's checks; KILLS=all runs every check, for the whole matrix.
+WHOLE_MATRIX = os.environ.get("KILLS") == "all"
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,12 @@ def report(check: dict[str, Any]) -> str:
     finding = check["finding"]
     parts = [str(finding[key]) for key in ("sent", "got", "expected", "rule", "where")]
     return "\n".join([check["verdict"], *parts, *finding["trace"]])
+
+
+def judge_mistake(lab: Lab, mistake: Mistake, folder: Path) -> dict[str, Any]:
+    """The result of a mistake: of its own task's checks, or of all."""
+    target = with_mistake(lab, mistake, folder)
+    return judge(lab, target, *([] if WHOLE_MATRIX else ["-k", f"task{mistake.task}_"]))
 
 
 def failures(result: dict[str, Any]) -> str:

@@ -38,9 +38,10 @@ def matrix() -> list[str]:
     lines = []
     for lab in sorted({row["lab"] for row in rows}):
         mine = sorted((row for row in rows if row["lab"] == lab), key=lambda row: row["task"])
-        lines.append(f"{lab}: {len(mine)} mistakes, {len(mine[0]['checks'])} checks")
+        checks = {name for row in mine for name in row["checks"]}
+        lines.append(f"{lab}: {len(mine)} mistakes, {len(checks)} checks")
         lines += [f"  {_cells(row)}  task {row['task']}  {row['mistake']}" for row in mine]
-        idle = [name for name in mine[0]["checks"] if not any(name in row["killed_by"] for row in mine)]
+        idle = sorted(checks - {name for row in mine for name in row["killed_by"]})
         lines += [f"  no mistake is caught by {name}" for name in idle]
     return lines
 

@@ -76,8 +76,7 @@ def test_legal_alternative_is_green(lab: Lab, folder: Path) -> None:
 
 @each_mistake
 def test_mistake_is_caught(lab: Lab, mistake: judging.Mistake, tmp_path: Path) -> None:
-    target = judging.with_mistake(lab, mistake, tmp_path)
-    result = judging.judge(lab, target)
+    result = judging.judge_mistake(lab, mistake, tmp_path)
     note_kills(lab.name, mistake, result)
     caught = result["by_name"][mistake.check]
     assert caught["verdict"] not in ("PASS", "SKIPPED", "INFRA_ERROR"), f"{mistake.check} let it pass"

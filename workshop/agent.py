@@ -353,7 +353,8 @@ def run(
         server.agent = agent
         write_whole(run_folder / "nginx.conf", nginx.render(lab, fronts, name, tmp))
         threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
-        agent.start_shown()
+        if not os.environ.get("WORKSHOP_LAZY"):
+            agent.start_shown()
         if nginx_program:
             agent.start_nginx(nginx_program, run_folder)
         if TETHERED:

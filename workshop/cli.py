@@ -89,7 +89,7 @@ def check(options: argparse.Namespace) -> int:
     target_folder(lab, options.target)
     if is_attached():
         return run_checks(lab, options)
-    with embedded(lab, options.target, options.port or 0) as stack:
+    with embedded(lab, options.target, options.port or 0, eager=False) as stack:
         _say(stack.notes)
         os.environ.update(stack.attachment())
         return run_checks(lab, options)

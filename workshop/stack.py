@@ -166,8 +166,11 @@ def front_port(wanted: int) -> tuple[int, str]:
 
 
 @contextlib.contextmanager
-def embedded(lab: Lab, target: str, port: int = 0, load: bool = False) -> Iterator[Stack]:
-    """Start agent and nginx for a lab; end both, whatever happens. Nothing is waited for here."""
+def embedded(lab: Lab, target: str, port: int = 0, load: bool = False, eager: bool = True) -> Iterator[Stack]:
+    """Start agent and nginx for a lab; end both, whatever happens. Nothing is waited for here.
+
+    `eager` starts what nginx shows at once; otherwise a service starts when a check first asks for it.
+    """
     target_folder(lab, target)
     chosen, said = front_port(port)
     try:
@@ -187,14 +190,14 @@ def embedded(lab: Lab, target: str, port: int = 0, load: bool = False) -> Iterat
     )
     try:
         with process.interrupts_deferred():
-            _start_agent(stack)
+            _start_agent(stack, eager)
         yield stack
     finally:
         with process.interrupts_deferred():
             _end(stack)
 
 
-def _start_agent(stack: Stack) -> None:
+def _start_agent(stack: Stack, eager: bool) -> None:
     """Start the agent, which starts nginx and the services, and ends them when this process is gone."""
     assert stack.front is not None
     words = [sys.executable, "-m", "workshop.agent", "--lab", str(stack.lab.number), "--target", stack.target]
@@ -210,7 +213,7 @@ def _start_agent(stack: Stack) -> None:
         )
     else:
         words += ["--nginx", program]
-    env = {**os.environ, "WORKSHOP_TETHERED": "1"}
+    env = {**os.environ, "WORKSHOP_TETHERED": "1", "WORKSHOP_LAZY": "" if eager else "1"}
     stack.agent_process = subprocess.Popen(
         words, cwd=ROOT, env=env, stdin=subprocess.PIPE, start_new_session=True
     )
