@@ -180,8 +180,8 @@ from fair import Visitor, at_most, fact, moment
 
 class Reader(Visitor):
     def visit(self, site):
-        answer = site.get("/", body=b"Hello, world!\\n")
-        site.saw("length", answer.headers["content-length"])
+        for answer in site.together(3, lambda: site.get("/", body=b"Hello, world!\\n")):
+            site.saw("length", answer.headers["content-length"])
 
 @fact("each length is right")
 def lengths(side):
@@ -189,7 +189,8 @@ def lengths(side):
 
 @fact("every request was noted")
 def noted(side):
-    return "" if side.saw["length"]["14"] == side.requests() > 0 else f"{side.requests()} requests"
+    said = f"{side.requests()} requests, noted {dict(side.saw['length'])}"
+    return "" if side.saw["length"]["14"] == side.requests() > 0 else said
 """
 
 

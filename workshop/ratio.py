@@ -17,7 +17,7 @@ from workshop.labs import Load
 
 YOURS, REFERENCE = "yours", "reference"
 FEW_BLOCKS = 4
-CROWDED = 5.0
+CROWDED = 8.0
 
 
 class LoadVerdict(StrEnum):

@@ -19,8 +19,8 @@ something about the code, which neither mean does alone.
 
 Several ways to the same side can be driven against each other, too:
 
-    ways = {"one thread": "/one", "a pool": "/"}        # a name, and where nginx shows it
-    at_most("a pool", 2.0, "one thread")                # on your side, mean over mean
+    ways = {"alone": "/", "fifty at once": "/"}         # a name, and where nginx shows it
+    at_most("fifty at once", 2.0, "alone")              # on your side, mean over mean
 
 With several locust processes (WORKERS=n) notes and times are sent to locust's master, which alone writes the
 result, as JSON, to the file that FAIR_RESULT names. `workshop/load.py` reads it and gives the verdict.
@@ -133,6 +133,8 @@ class Ledger:
 
 
 ledger = Ledger()
+_over = False
+_turns = 0
 
 
 # --- visiting -----------------------------------------------------------------------------------------
@@ -183,6 +185,12 @@ class Site:
     def saw(self, word: str, value: object) -> None:
         """Note a value (as text) under a word: an id, a pid. Facts find it in `side.saw[word]`, a Counter."""
         ledger.saw[self.side][word][str(value)] += 1
+
+    def together(self, times: int, do: Callable[[], Any]) -> list[Any]:
+        """Do something so many times at once, each on its own connection; their results."""
+        doing = [gevent.spawn(do) for _ in range(times)]
+        gevent.joinall(doing, raise_error=True)
+        return [one.value for one in doing]
 
     @contextlib.contextmanager
     def timed(self, what: str) -> Iterator[None]:
@@ -248,6 +256,7 @@ class Visitor(FastHttpUser):
     connection_timeout = 5.0
     network_timeout = PATIENCE
     max_redirects = 0
+    concurrency = 200  # connections of one visitor: more than `together` is asked for
     wait_time = between(0.01, 0.03)
 
     ways: ClassVar[dict[str, str]] = {"": "/"}
@@ -261,14 +270,24 @@ class Visitor(FastHttpUser):
 
     @task
     def turn(self) -> None:
-        """One visit to each site."""
-        for site in random.sample(self.sites, len(self.sites)):
-            try:
-                self.visit(site)
-            except StopUser:
-                raise
-            except Exception as error:
-                site.expect(False, f"the visit could not go on: {type(error).__name__}: {error}")
+        """One visit to each site; a turn that has begun is ended."""
+        global _turns
+        if _over:
+            return
+        _turns += 1
+        try:
+            for site in random.sample(self.sites, len(self.sites)):
+                self._visit(site)
+        finally:
+            _turns -= 1
+
+    def _visit(self, site: Site) -> None:
+        try:
+            self.visit(site)
+        except StopUser:
+            raise
+        except Exception as error:
+            site.expect(False, f"the visit could not go on: {type(error).__name__}: {error}")
 
 
 # --- what a lab adds ----------------------------------------------------------------------------------
@@ -372,7 +391,31 @@ def _start_clock(environment: Any) -> None:
     for when, title, function in _moments:
         gevent.spawn_later(when * SECONDS, _do, title, function)
     if "FAIR_RESULT" in os.environ:
-        gevent.spawn_later(SECONDS, environment.runner.quit)
+        gevent.spawn_later(SECONDS, _end, environment.runner)
+
+
+def _end(runner: Any) -> None:
+    """Let every visit end, also those of the workers; then leave."""
+    workers = runner.worker_count if isinstance(runner, MasterRunner) else 0
+    if workers:
+        runner.send_message("drain")
+    _drain()
+    deadline = time.monotonic() + 2 * PATIENCE + 5
+    while _ledgers_here < workers and time.monotonic() < deadline:
+        gevent.sleep(0.05)
+    if _ledgers_here < workers:  # then there is no result, and workshop/locust.py says so
+        os.environ.pop("FAIR_RESULT")
+        print(f"{workers - _ledgers_here} of {workers} locust workers did not report")
+    runner.quit()
+
+
+def _drain() -> None:
+    """Begin no turn any more, and wait for those that go on. (locust's own stop may cut one short.)"""
+    global _over
+    _over = True
+    deadline = time.monotonic() + 2 * PATIENCE
+    while _turns and time.monotonic() < deadline:
+        gevent.sleep(0.05)
 
 
 def _do(title: str, function: Callable[[Side], None]) -> None:
@@ -383,14 +426,19 @@ def _do(title: str, function: Callable[[Side], None]) -> None:
             ledger.fault(name, f"{title}: {type(error).__name__}: {error}")
 
 
-def _on_report_to_master(client_id: str, data: dict[str, Any]) -> None:
-    global ledger
-    data["fair"] = json.dumps(ledger.plain())
-    ledger = Ledger()
+_ledgers_here = 0
 
 
-def _on_worker_report(client_id: str, data: dict[str, Any]) -> None:
-    ledger.merge(json.loads(data["fair"]))
+def _on_drain(environment: Any, **_: Any) -> None:
+    """In a worker: its last word is what it has noted."""
+    _drain()
+    environment.runner.send_message("ledger", {"json": json.dumps(ledger.plain())})
+
+
+def _on_ledger(msg: Any, **_: Any) -> None:
+    global _ledgers_here
+    ledger.merge(json.loads(msg.data["json"]))
+    _ledgers_here += 1
 
 
 def _on_quitting(environment: Any, **_: Any) -> None:
@@ -429,9 +477,9 @@ def _on_init(environment: Any, **_: Any) -> None:
         environment.events.spawning_complete.add_listener(lambda **_: _start_clock(environment))
     environment.events.quitting.add_listener(_on_quitting)
     if isinstance(environment.runner, WorkerRunner):
-        environment.events.report_to_master.add_listener(_on_report_to_master)
+        environment.runner.register_message("drain", _on_drain, concurrent=True)
     if isinstance(environment.runner, MasterRunner):
-        environment.events.worker_report.add_listener(_on_worker_report)
+        environment.runner.register_message("ledger", _on_ledger)
 
 
 events.init.add_listener(_on_init)
