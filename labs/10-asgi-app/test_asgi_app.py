@@ -274,6 +274,7 @@ class Listener:
 @check(task=1, rule='ASGI www, "HTTP Connection Scope"')
 def test_task1_echo_shows_the_scope(probe, rng):
     """/echo answers with what the scope says"""
+    answer_of(probe.asgi("app:app", http_scope("GET", "/echo"), receive=[body_event()]))
     method, word = rng.choice(["GET", "POST", "PUT"]), far_text(rng)
     query = f"name={quote_plus(word)}&empty=&name=Ada".encode()
     tags = [(b"x-tag", str(rng.randrange(1000)).encode()) for _ in range(2)]
