@@ -2,6 +2,7 @@
 
 clock()               seconds, like time.perf_counter()
 worker(0.25, 5.0)     an application that takes 0.25 s until it starts its response, then 5 s for its body
+delayed(app, 3.0)     a layer that takes 3 s before it calls the application
 """
 
 from collections.abc import Iterable, Iterator
@@ -37,5 +38,15 @@ def worker(before: float, after: float, late: bool = False) -> WSGIApplication:
         if not late:
             start(start_response)
         return body(start_response)
+
+    return application
+
+
+def delayed(inner: WSGIApplication, seconds: float) -> WSGIApplication:
+    """A layer that takes a while before it calls what it is around."""
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        work(seconds)
+        return inner(environ, start_response)
 
     return application
