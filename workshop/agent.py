@@ -4,9 +4,10 @@ One agent serves one lab and one target. In Docker it is the container `app`; em
 tool. Checks reach it through a Unix socket, one JSON line a request and one a reply:
 
     {"do": "start", "service": "wsgi"}   ready | exited | silent, with port, pid, command and output
-    {"do": "status", "service": "wsgi"}  exit code (null: running), output, and a mark for later output
+    {"do": "status", "service": "wsgi"}  exit code (null: running), output, and a mark for later output;
+                                         told: a check's signal asked its first process to end
     {"do": "restart"}                    end everything; the next start is of the files as they are now
-    {"do": "signal", "service": ..., "number": 15}, {"do": "pids", "service": ...}
+    {"do": "signal", "service": ..., "number": 15}, {"do": "pids", "service": ...}  (and which are zombies)
     {"do": "connections", "service": ...}  the peers of its connections so far (null: nobody can tell)
     {"do": "probe", "module": ..., ...}  a transcript from workshop/probe.py
 
@@ -37,6 +38,7 @@ from workshop.labs import Lab, Service, find, target_folder
 Reply = dict[str, Any]
 PROBE = Path(__file__).with_name("probe.py")
 IMPORT_SECONDS = 4.0
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 TETHERED = bool(os.environ.get("WORKSHOP_TETHERED"))
 
 
@@ -48,6 +50,7 @@ class Crew:
         self.ports = {name: process.free_port(bind) for name in lab.services}
         self.running: dict[str, process.Process] = {}
         self.failed: dict[str, Reply] = {}
+        self.told: set[int] = set()
         self.closing = False
         self.probe: Probe | None = None
         self.locks = {name: threading.RLock() for name in lab.services}
@@ -71,7 +74,7 @@ class Crew:
 
     def _spawn(self, service: Service) -> process.Process:
         words = serve.argv(service, self.bind, self.ports[service.name])
-        started = process.Process(words, cwd=self.folder, env=serve.environment(self.folder))
+        started = process.Process(words, cwd=self.folder, env=serve.environment(self.lab, self.folder))
         self.running[service.name] = started
         return started
 
@@ -120,6 +123,7 @@ class Crew:
             "port": self.ports[name],
             "pid": one.pid,
             "code": one.exit_code(),
+            "told": one.pid in self.told,
             "flooded": one.flooded,
             "output": one.output(),
             "mark": one.written,
@@ -146,6 +150,8 @@ class Crew:
         wanted = pid or (known[0] if known else 0)
         if wanted not in known:
             return {"error": f"{wanted} is no process of {name}"}
+        if wanted == known[0] and number in ENDING:
+            self.told.add(wanted)
         with contextlib.suppress(ProcessLookupError):
             os.kill(wanted, number)
         return {"state": "sent"}
@@ -189,7 +195,7 @@ class Crew:
 
     def _import(self, module: str) -> Reply | None:
         if self.probe is None:
-            self.probe = Probe(self.folder)
+            self.probe = Probe(self.lab, self.folder)
         if module in self.probe.imported:
             return None
         reply = self.probe.ask({"kind": "import", "module": module}, IMPORT_SECONDS)
@@ -204,14 +210,14 @@ class Crew:
 class Probe:
     """The probe's process, which imports the learner's modules once and forks for every call."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, lab: Lab, folder: Path) -> None:
         self.imported: set[str] = set()
         self.answers, answers_out = os.pipe()
         requests_in, self.requests = os.pipe()
         self.process = process.Process(
             [sys.executable, "-P", str(PROBE), str(answers_out)],
             cwd=folder,
-            env=serve.environment(folder),
+            env=serve.environment(lab, folder),
             stdin=requests_in,
             pass_fds=(answers_out,),
         )
@@ -265,7 +271,8 @@ class Agent:
             case "status":
                 return crew.status(name, request.get("since", 0))
             case "pids":
-                return {"pids": crew.pids(name)}
+                known = crew.pids(name)
+                return {"pids": known, "zombies": process.zombies(known)}
             case "signal":
                 return crew.send_signal(name, request["number"], request.get("pid"))
             case "connections":

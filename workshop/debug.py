@@ -57,7 +57,7 @@ class DebugStack(Stack):
         port = self.ports[name]
         if name not in self.running or self.running[name].poll() is not None:
             words = serve.argv(self.lab.services[name], "127.0.0.1", port)
-            env = {**serve.environment(self.folder), "GUNICORN_CMD_ARGS": "--timeout 0"}
+            env = {**serve.environment(self.lab, self.folder), "GUNICORN_CMD_ARGS": "--timeout 0"}
             self.running[name] = subprocess.Popen(words, cwd=self.folder, env=env)
         while self.running[name].poll() is None and not process.is_listening("127.0.0.1", port):
             time.sleep(process.POLL)
@@ -103,7 +103,7 @@ def debugging(lab: Lab, target: str) -> Iterator[DebugStack]:
     stack.folder = target_folder(lab, target)
     stack.ports = {name: process.free_port() for name in lab.services}
     stack.running = {}
-    sys.path[:0] = serve.environment(stack.folder)["PYTHONPATH"].split(os.pathsep)
+    sys.path[:0] = serve.environment(lab, stack.folder)["PYTHONPATH"].split(os.pathsep)
     try:
         _start_nginx(stack)
         yield stack

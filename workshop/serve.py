@@ -22,12 +22,12 @@ def argv(service: Service, host: str, port: int) -> list[str]:
     return [str(program) if program.exists() else words[0], *words[1:]]
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """What the learner's process sees: its own folder and the given applications on the path."""
+def environment(lab: Lab, folder: Path) -> dict[str, str]:
+    """What the learner's process sees: its own folder on the path, the lab's given files and applications."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("WORKSHOP_", "PYTEST_"))}
     return {
         **kept,
-        "PYTHONPATH": f"{folder}{os.pathsep}{APPS}",
+        "PYTHONPATH": os.pathsep.join(map(str, [folder, lab.folder, APPS])),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
     }
@@ -47,4 +47,4 @@ def serve(lab: Lab, target: str, host: str, port: int, name: str | None = None) 
     words = argv(lab.services[chosen], host, port)
     print(f"{shown_command(words)}    (in {folder})", flush=True)
     os.chdir(folder)
-    os.execvpe(words[0], words, environment(folder))
+    os.execvpe(words[0], words, environment(lab, folder))
