@@ -58,9 +58,9 @@ class Lab:
     services: dict[str, Service]
     tasks: tuple[Task, ...]
     load: Load
-    nginx: dict[str, str] = field(default_factory=dict)
+    nginx: dict[str, Any] = field(default_factory=dict)
     start_seconds: float = 5.0
-    check_seconds: float = 6.0
+    check_seconds: float = 10.0
 
     @property
     def name(self) -> str:
