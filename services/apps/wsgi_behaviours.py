@@ -7,7 +7,8 @@
     GET  /do/write?text=a&rest=b       write(a), then [b]
     GET  /do/start?how=replace         start_response in unusual ways: replace, too_late, twice, never, late
     GET  /do/gate?how=iterator         chunks, each made only after a signal came: see `gate`
-    GET  /do/endless?say=NOTEBOOK      chunks until the client is gone
+    GET  /do/endless?say=NOTEBOOK      chunks until the client is gone; of 64 KiB, chunks=1024 of them
+    GET  /do/nap?name=x&seconds=0.01   sleeps (a second at most), and tells how many slept at the same time
     GET  /do/meet?of=4&place=x         waits until as many requests are here at the same time
     GET  /do/ignore                    answers without a look at the body
     GET  /do/notes?say=NOTEBOOK        what was written into a notebook, as JSON
@@ -22,6 +23,7 @@ import select
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -37,6 +39,7 @@ JSON_TYPE = ("Content-Type", "application/json")
 notebooks: defaultdict[str, list[str]] = defaultdict(list)
 places: dict[str, threading.Barrier] = {}
 places_lock = threading.Lock()
+sleeping = 0
 signal_read, signal_write = os.pipe()
 os.set_blocking(signal_read, False)
 os.set_blocking(signal_write, False)
@@ -263,7 +266,7 @@ def _gated(count: int) -> Iterator[bytes]:
     for index in range(count):
         yield f"{index} {os.getpid()} {NUMBER}\n".encode()
         if index + 1 < count and not _signalled():
-            yield b"gave up\n"
+            yield f"gave up after line {index}\n".encode()
             return
 
 
@@ -276,7 +279,18 @@ def endless(environ: WSGIEnvironment, start_response: StartResponse, query: Quer
     """64 KiB at a time, until the server closes the iterable: 64 MiB at the most."""
     notebook = notebooks[query.get("say")]
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return Noted([b"." * 65536] * 1024, None, notebook)
+    return Noted([b"." * 65536] * min(int(query.get("chunks", "1024")), 1024), None, notebook)
+
+
+def nap(environ: WSGIEnvironment, start_response: StartResponse, query: Query) -> Iterable[bytes]:
+    global sleeping
+    with places_lock:
+        sleeping += 1
+        seen = sleeping
+    time.sleep(min(float(query.get("seconds", "0.01")), 1.0))
+    with places_lock:
+        sleeping -= 1
+    return answer_json(start_response, {"name": query.get("name"), "at_once": seen})
 
 
 def meet(environ: WSGIEnvironment, start_response: StartResponse, query: Query) -> Iterable[bytes]:
@@ -301,6 +315,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "gate": gate,
     "ignore": ignore,
     "meet": meet,
+    "nap": nap,
     "notes": notes,
     "read": read,
     "start": start,

@@ -239,7 +239,7 @@ class Response:
                 # PEP 3333, "Other HTTP Features".
                 raise ValueError(f"{name} is hop-by-hop: it belongs to the server, not to the application")
             if lower == "content-length":
-                self._left = int(value)
+                self._left = self._promised(value)
                 if status.startswith("204"):
                     continue
             elif lower == "date":
@@ -247,6 +247,12 @@ class Response:
             lines.append(f"{name}: {value}")
         lines.append("")
         return "\r\n".join(lines).encode("latin-1")
+
+    def _promised(self, value: str) -> int:
+        """Content-Length as a number (RFC 9110 §8.6: digits only, and one of them)."""
+        if self._left is not None or not (value.isascii() and value.isdigit()):
+            raise ValueError(f"not the one Content-Length of a body: {value!r}")
+        return int(value)
 
     # task 3
 
