@@ -197,6 +197,11 @@ def comes_back_unchanged(probe: Any, rng: random.Random) -> None:
         "return what the application returns, so that the server finds its close",
         rule='PEP 3333, "Specification Details"',
     )
+    seen = probe.wsgi(router(route("/", called="home", app=app("home", chunks=[one, two], exc_info=True))))
+    reached(seen, "home")
+    last = seen.all("start_response")[-1]
+    why = "the application failed after its first chunk and said so: the server needs to know"
+    expect("exc_info", last["exc_info"], "ValueError", why, rule='PEP 3333, "Error Handling"')
 
 
 @check(task=1, rule="RFC 9110 §15.5.5")
@@ -309,7 +314,7 @@ def one_of_each() -> dict[str, Any]:
 
 
 @check(task=2, rule="wsgi.org, routing_args")
-def test_task2_parameters_become_values(probe, rng):
+def test_task2_parameters_become_values(front, probe, rng):
     """Parameters reach the application by name, converted"""
     number, note, key = rng.randrange(1000), rng.randrange(1000), UUID(int=rng.getrandbits(128), version=4)
     who, rest = word(rng), f"{word(rng)}/{word(rng)}.txt"
@@ -332,6 +337,12 @@ def test_task2_parameters_become_values(probe, rng):
     got = values_of(reached(probe.wsgi(one_of_each(), path=f"/jobs/{key}"), "job")).get("key")
     right = isinstance(got, Thing) and got.type == "UUID" and got.text == repr(key)
     that(right, f"key = {got!r}", f"key = {key!r}     a uuid.UUID")
+    for case in wire_cases(__file__, "method-*.http"):
+        answer = front.send(case.data)
+        right = case.notes["status"].split(" or ")
+        that(str(answer.status) in right, f"status = {answer.status}", f"status = {case.notes['status']}")
+        said, wanted = allowed(answer.get("Allow")) - {"OPTIONS"}, allowed(case.notes["allow"])
+        that(said == wanted, f"Allow = {answer.get('Allow')!r}", f"Allow = {case.notes['allow']!r}")
 
 
 @check(task=2, rule="README, rule 4")
@@ -532,6 +543,10 @@ def test_task3_flask_django_and_tasks_run_under_prefixes(front, rng):
         answer = front.request("POST", f"/{framework}/upper", body=data)
         expect("body", answer.body, data.upper(), "wsgi.input is the application's to read")
         expect("status", front.get(f"/{framework}/{word(rng)}").status, 404)
+    for case in wire_cases(__file__, "mounted-*.http"):
+        answer = front.send(case.data)
+        expect("status", answer.status, int(case.notes["status"]))
+        expect("body", answer.body, case.notes["body"].encode())
     title = name(rng)
     body = b'{"title": "%s"}' % title.encode()
     created = front.request("POST", "/api/tasks", [("Content-Type", "application/json")], body)
@@ -678,6 +693,10 @@ def test_task4_slash_redirects_keep_method_and_query(front, probe, rng):
     goes_to(answer.get("Location"), f"{target}/", query)
     said = said_by(front.request("POST", f"{target}/?{query}"))
     expect("values", said.get("values"), {"name": who}, "what the client finds where it was sent to")
+    for case in wire_cases(__file__, "slash-*.http"):
+        answer = front.send(case.data, "POST")
+        that(answer.status in KEEPS_METHOD, f"status = {answer.status}", "307 or 308")
+        goes_to(answer.get("Location"), *case.notes["location"].split("?"))
     plain = front.get(target)
     that(
         plain.status in (301, 302, *KEEPS_METHOD),
