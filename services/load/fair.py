@@ -170,7 +170,7 @@ class Site:
         ) as answer:
             fault, example = _fault(answer, status, body)
             if fault:
-                ledger.fault(self.side, fault, example)
+                self._fault(fault, example)
                 answer.failure(fault)
             else:
                 answer.success()
@@ -179,7 +179,7 @@ class Site:
     def expect(self, holds: object, otherwise: str) -> bool:
         """Note the fault `otherwise` unless something holds."""
         if not holds:
-            ledger.fault(self.side, otherwise)
+            self._fault(otherwise)
         return bool(holds)
 
     def saw(self, word: str, value: object) -> None:
@@ -200,7 +200,7 @@ class Site:
             yield
         except Exception as error:
             wrong = error
-            ledger.fault(self.side, f"{what}: {type(error).__name__}: {error}")
+            self._fault(f"{what}: {type(error).__name__}: {error}")
         events.request.fire(
             request_type="DO",
             name=f"{self.name} {what}",
@@ -209,6 +209,9 @@ class Site:
             exception=wrong,
             context=self.context,
         )
+
+    def _fault(self, kind: str, example: str = "") -> None:
+        ledger.fault(self.side, f"{self.way}: {kind}" if self.way else kind, example)
 
     @property
     def context(self) -> dict[str, str]:
