@@ -527,7 +527,8 @@ def rows_of(data: bytes) -> list[list[str]]:
     try:
         return list(csv.reader(io.StringIO(data.decode(), newline=""), strict=True))
     except (ValueError, csv.Error) as error:
-        fail(f"{error}, in {data[:200]!r}", "CSV in UTF-8, as RFC 4180 has it", rule="RFC 4180 §2")
+        right = "CSV in UTF-8: a title in quotes, with its own quotes doubled"
+        fail(f"{error}, in {data[:200]!r}", right, rule="RFC 4180 §2")
 
 
 @check(task=4, rule=CLOSE)
