@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import judging
 from tests.documents import README, with_table
-from workshop.labs import Lab, all_labs
+from workshop.labs import Lab, all_labs, find
 from workshop.paths import ROOT
 
 DOCUMENTS = [
@@ -45,6 +46,16 @@ def test_first_command_is_within_a_hundred_words() -> None:
     assert len(words) <= 110, len(words)
 
 
+def test_transcript_in_readme_is_real(tmp_path: Path) -> None:
+    """The failure that README shows is what a WSGI server gets that does not decode the path."""
+    lab = find("wsgi-server")
+    mistake = next(one for one in judging.mistakes(lab) if one.name == "the path is not decoded")
+    target = str(judging.with_mistake(lab, mistake, tmp_path))
+    done = judging.run("check", str(lab.number), "--target", target, "--seed", "7", "-k", "path_is_decoded")
+    shown = done.stdout.strip().split("\n\n")[0]
+    assert shown in README.read_text(encoding="utf-8"), done.stdout
+
+
 @each_document
 def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", prose(path.read_text(encoding="utf-8"))):
@@ -52,7 +63,7 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
-@each_document
+@pytest.mark.parametrize("path", DOCUMENTS[2:], ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_soft_words(path: Path) -> None:
     found = SOFT.findall(prose(path.read_text(encoding="utf-8")))
     assert not found, found

@@ -116,8 +116,16 @@ def fail(got: str, expected: str, **more: str) -> None:
 
 def shown(value: Any) -> str:
     """A value for the report: its repr, cut in the middle when it is long."""
-    text = repr(value)
+    text = ascii(value) if isinstance(value, str) and holds_bytes(value) else repr(value)
     return text if len(text) < 400 else f"{text[:200]} … {text[-150:]}"
+
+
+def holds_bytes(text: str) -> bool:
+    """Whether text is UTF-8's bytes as latin-1 characters, as in an environ: shown as \\xc3\\xa9."""
+    try:
+        return not text.isascii() and bool(text.encode("latin-1").decode("utf-8"))
+    except UnicodeError:
+        return False
 
 
 def name(rng: Any) -> str:
