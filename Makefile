@@ -15,7 +15,7 @@ check-%: FORCE   ## judge once; exit code 0 all passed, 1 some failed, 2 usage, 
 	@$(RUN) check $* $(if $(TARGET),--target "$(TARGET)") $(ARGS)
 
 load-%: FORCE    ## put your service under load, beside the reference (UI=1, WORKERS=n)
-	@$(RUN) load $* $(ARGS)
+	@$(RUN) load $* $(if $(TARGET),--target "$(TARGET)") $(ARGS); code=$$?; case $$code in 1|4) ;; *) exit $$code ;; esac
 
 serve-%: FORCE   ## serve a lab at http://127.0.0.1:8000, without checks
 	@$(RUN) serve $* $(if $(TARGET),--target "$(TARGET)") $(ARGS)
