@@ -52,7 +52,7 @@ bench: .venv-test ## the measurements that the documents quote
 
 lint: .venv-test ## ruff, and types, strictly
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check .
-	@.venv/bin/python tests/types.py
+	@.venv/bin/python tests/typecheck.py
 
 lock: .venv-test ## write the lock files from pyproject.toml
 	@sh services/runtime/lock.sh

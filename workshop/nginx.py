@@ -38,7 +38,8 @@ def render(lab: Lab, fronts: list[Front], host: str, tmp: Path, access_log: str 
         trim_blocks=True,
         lstrip_blocks=True,
     ).get_template("nginx.conf.j2")
-    options = {"client_max_body_size": "", "proxy_read_timeout": "", "location": "", **lab.nginx}
+    defaults = {"client_max_body_size": "", "proxy_read_timeout": "", "location": "", "tries": 1}
+    options = {**defaults, **lab.nginx}
     described = [
         {
             "name": front.name,

@@ -404,7 +404,7 @@ class Judge:
             return None
         for name in self._services_asked():
             reply = self.run.stack.ask("status", service=name)
-            if reply["state"] == "exited":
+            if reply["state"] == "exited" and not reply.get("told"):
                 flooded = ", after more than 16 MiB of output" if reply["flooded"] else ""
                 finding.got += f"; its process ended ({exit_text(reply['code'])}{flooded})"
                 finding.where = "your program: it ended while it was asked"

@@ -139,6 +139,21 @@ def _process_table() -> tuple[dict[int, int], dict[int, int]]:
     return parents, sessions
 
 
+def zombies(pids: Iterable[int]) -> list[int]:
+    """Those that have ended, but that their parent has not waited for."""
+    return [pid for pid in pids if _state(pid).startswith("Z")]
+
+
+def _state(pid: int) -> str:
+    """The letter for a process's state; "" when it is gone."""
+    if (PROC / "self").exists():
+        with contextlib.suppress(OSError):
+            return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].strip()
+        return ""
+    row = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return row.stdout.strip()
+
+
 def cpu_ticks(pids: Iterable[int]) -> int:
     """The processor time that these processes have used, in clock ticks (0 where there is no /proc)."""
     used = 0

@@ -159,7 +159,8 @@ def _check_chunked(head: Head, codings: str, has_length: bool) -> None:
         raise Refused("400 Bad Request", "Transfer-Encoding with Content-Length, or in HTTP/1.0")
     names = [name.strip(" \t") for name in codings.split(",") if name.strip(" \t")]
     if names != ["chunked"]:
-        status = "400 Bad Request" if names[-1:] != ["chunked"] else "501 Not Implemented"
+        once_and_last = names.count("chunked") == 1 and names[-1] == "chunked"
+        status = "501 Not Implemented" if once_and_last else "400 Bad Request"
         raise Refused(status, f"Transfer-Encoding: {', '.join(names)}")
     head.length = None
 
