@@ -1,0 +1,313 @@
+"""Lab 5's reference, attacked: what its NOTES promise, with real and hostile clients and wsgiref.validate."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from workshop import wire
+from workshop.paths import APPS, ROOT
+
+SERVER = ROOT / "solutions" / "05-wsgi-server" / "server.py"
+SECONDS = 10.0
+VALIDATED = """
+from wsgiref.validate import validator
+
+def inner(environ, start_response):
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    write(b"wrote ")
+    return Body([environ["PATH_INFO"].encode("latin-1"), b" ", body])
+
+class Body:
+    def __init__(self, chunks):
+        self.chunks = iter(chunks)
+    def __iter__(self):
+        return self
+    def __next__(self):
+        return next(self.chunks)
+    def close(self):
+        pass
+
+application = validator(inner)
+"""
+
+
+class Running:
+    """The reference serving one application, and what it printed."""
+
+    def __init__(self, folder: Path, application: str, *options: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        words = [sys.executable, str(SERVER), application, "--port", str(self.port), *options]
+        env = {**os.environ, "PYTHONPATH": str(APPS), "PYTHONUNBUFFERED": "1"}
+        self.log = folder / "log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(words, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + SECONDS
+        while "Listening" not in self.said and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self, receive_buffer: int | None = None) -> wire.Wire:
+        return wire.Wire("127.0.0.1", self.port, SECONDS, receive_buffer)
+
+    def ask(self, data: bytes, method: str = "GET") -> wire.Response:
+        with self.connect() as connection:
+            connection.send(data)
+            return connection.response(method)
+
+
+@contextlib.contextmanager
+def running(folder: Path, application: str, *options: str) -> Iterator[Running]:
+    one = Running(folder, application, *options)
+    try:
+        yield one
+    finally:
+        one.process.terminate()
+        one.process.wait(SECONDS)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    options = ("--threads", "4", "--keep-alive", "30", "--time-out", "2")
+    with running(tmp_path_factory.mktemp("behaviours"), "wsgi_behaviours:application", *options) as one:
+        yield one
+
+
+def test_wsgiref_validate_finds_nothing_on_either_side(tmp_path: Path) -> None:
+    (tmp_path / "validated.py").write_text(VALIDATED, encoding="utf-8")
+    with running(tmp_path, "validated:application") as one, httpx.Client(base_url=one.url) as client:
+        for method in ("GET", "HEAD", "POST", "PUT"):
+            content = b"body" if method in ("POST", "PUT") else b""
+            answer = client.request(method, "/caf%C3%A9", content=content)
+            assert answer.status_code == 200, one.said
+            body = b"wrote /caf\xc3\xa9 " + content
+            assert answer.content == (b"" if method == "HEAD" else body)
+        assert "AssertionError" not in one.said
+        assert "WSGIWarning" not in one.said
+
+
+def test_the_second_start_response_forgets_the_first_ones_headers(server: Running) -> None:
+    """gunicorn 27 sends both; PEP 3333, "The start_response() Callable": they are replaced."""
+    answer = server.ask(wire.request_bytes("GET", "/do/start?how=replace&name=Ada"))
+    assert answer.status == 503
+    assert answer.get("X-First") is None
+
+
+def test_a_body_cut_short_is_no_shorter_body(server: Running) -> None:
+    with server.connect() as connection:
+        fields = [("Content-Length", "100")]
+        connection.send(wire.request_bytes("POST", "/do/read?how=all", fields) + b"half")
+        connection.half_close()
+        assert connection.read_all() == b""
+
+
+def test_an_answer_is_given_to_a_client_that_is_done_sending(server: Running) -> None:
+    with server.connect() as connection:
+        connection.send(wire.request_bytes("GET", "/do/ignore?name=Ada"))
+        connection.half_close()
+        assert connection.response().json() == {"ignored": "Ada"}
+
+
+def test_slow_heads_hold_no_thread_and_get_a_408(server: Running) -> None:
+    """Forty clients in the middle of their head, and four threads."""
+    with contextlib.ExitStack() as open_ones:
+        slow = [open_ones.enter_context(server.connect()) for _ in range(40)]
+        for connection in slow:
+            connection.send(b"GET / HTTP/1.1\r\nHost:")
+        assert server.ask(wire.request_bytes("GET", "/do/ignore?name=Ada")).status == 200
+        for connection in slow:
+            assert connection.response().status == 408
+            assert connection.read() == b""
+
+
+def test_a_drip_does_not_extend_the_limit_of_a_head(server: Running) -> None:
+    with server.connect() as connection:
+        connection.send(b"GET / HTTP/1.1\r\n")
+        began = time.monotonic()
+        with contextlib.suppress(wire.NoAnswer):
+            for _ in range(80):
+                connection.send(b"X-A: b\r\n")
+                time.sleep(0.1)
+        assert time.monotonic() - began < 7
+
+
+def test_a_reader_that_takes_nothing_is_left(server: Running) -> None:
+    """Its thread is free again, and the iterable is closed, after --time-out."""
+    with server.connect(receive_buffer=4096) as connection:
+        connection.send(wire.request_bytes("GET", "/do/endless?say=stuck"))
+        deadline = time.monotonic() + SECONDS
+        notes: list[str] = []
+        while "closed" not in notes and time.monotonic() < deadline:
+            notes = server.ask(wire.request_bytes("GET", "/do/notes?say=stuck")).json()
+            time.sleep(0.1)
+        assert notes == ["closed"]
+
+
+CHUNKED = b"POST /do/read?how=all HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+ATTACKS = {
+    "both framings": CHUNKED.replace(b"Host: x", b"Host: x\r\nContent-Length: 4") + b"0\r\n\r\n",
+    "chunked twice": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    "chunked not last": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    "no such coding": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "a list of lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 4\r\n\r\nabc",
+    "a signed length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc",
+    "an underscored length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1_0\r\n\r\nabc",
+    "a bare LF": b"GET / HTTP/1.1\nHost: x\r\n\r\n",
+    "a bare LF in a line": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b\nX-B: c\r\n\r\n",
+    "a bare CR": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b\rc\r\n\r\n",
+    "a folded line": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b\r\n c\r\n\r\n",
+    "a NUL": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b\x00c\r\n\r\n",
+    "no Host": b"GET / HTTP/1.1\r\n\r\n",
+    "two Hosts": b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+    "a Host with a path": b"GET / HTTP/1.1\r\nHost: x/y\r\n\r\n",
+    "HTTP/2.0": b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
+    "two spaces": b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an expectation": b"GET / HTTP/1.1\r\nHost: x\r\nExpect: 200-ok\r\n\r\n",
+    "a bad chunk": CHUNKED + b"-3\r\nabc\r\n",
+    "a long chunk": CHUNKED + b"3\r\nabcdef\r\n0\r\n\r\n",
+    "a long target": b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a long field": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 70_000 + b"\r\n\r\n",
+}
+STATUSES = {"HTTP/2.0": 505, "an expectation": 417, "a long target": 414, "a long field": 431}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_is_answered_once_and_closed(server: Running, attack: str) -> None:
+    with server.connect() as connection:
+        connection.send(ATTACKS[attack] + wire.request_bytes("GET", "/do/ignore?name=smuggled"))
+        answer = connection.response()
+        assert answer.status == STATUSES.get(attack, 400)
+        assert answer.get("Connection") == "close"
+        assert connection.read() == b""
+        assert b"smuggled" not in connection.received
+
+
+def test_equal_lengths_and_an_absolute_target_are_understood(server: Running) -> None:
+    data = b"POST http://tasks.example/do/read?how=all HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\nabc"
+    assert server.ask(data, "POST").json()["pieces"] == ["abc"]
+    said = server.ask(b"GET http://tasks.example HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").json()
+    assert said["environ"]["HTTP_HOST"] == "tasks.example"
+    assert said["environ"]["PATH_INFO"] == "/"
+
+
+def test_pipelined_requests_are_answered_when_they_came_with_a_body(server: Running) -> None:
+    """What arrives together with the end of a body may hold whole requests: nothing else will come."""
+    get = wire.request_bytes("GET", "/do/ignore?name=next")
+    post = wire.request_bytes("POST", "/do/read?how=all", [("Content-Length", "60000")])
+    with server.connect() as connection:
+        connection.send(post)
+        time.sleep(0.05)
+        connection.send(b"x" * 60_000 + get + get)
+        assert len(connection.response("POST").json()["pieces"][0]) == 60_000
+        assert [connection.response().json()["ignored"] for _ in range(2)] == ["next", "next"]
+
+
+def test_a_large_unread_body_ends_the_connection_but_not_the_answer(server: Running) -> None:
+    with server.connect() as connection:
+        connection.send(wire.request_bytes("POST", "/do/ignore?name=Ada", [("Content-Length", "3000000")]))
+        with contextlib.suppress(wire.NoAnswer):
+            connection.send(b"x" * 3_000_000)
+        assert connection.response("POST").json() == {"ignored": "Ada"}
+
+
+@pytest.mark.parametrize("header", ["Content-Length:-1", "Content-Length:+1", "Content-Length:1_0"])
+def test_a_content_length_that_is_no_number_is_refused(server: Running, header: str) -> None:
+    target = f"/do/answer?chunk=a&header={header.replace('+', '%2B')}"
+    assert server.ask(wire.request_bytes("GET", target)).status == 500
+
+
+def test_two_content_lengths_are_refused(server: Running) -> None:
+    target = "/do/answer?chunk=a&header=Content-Length:1&header=Content-Length:2"
+    assert server.ask(wire.request_bytes("GET", target)).status == 500
+
+
+def test_an_interim_status_is_no_answer(server: Running) -> None:
+    assert server.ask(wire.request_bytes("GET", "/do/answer?chunk=a&status=100+Continue")).status == 500
+
+
+def test_httpx_keeps_its_connection(server: Running) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        for number in range(20):
+            answer = client.post("/do/read?how=all", content=(piece for piece in [b"a", b"b" * number]))
+            assert answer.json()["pieces"] == ["a" + "b" * number]
+            assert client.get("/do/answer?chunk=a&chunk=b").text == "ab"
+        pool = client._transport._pool  # type: ignore[attr-defined]
+        assert len(pool.connections) == 1
+
+
+def test_many_clients_get_their_own_answers(server: Running) -> None:
+    wrong: list[str] = []
+
+    def visit(who: int) -> None:
+        with httpx.Client(base_url=server.url) as client:
+            for number in range(25):
+                name = f"{who} {number}"
+                if client.get("/do/ignore", params={"name": name}).json() != {"ignored": name}:
+                    wrong.append(name)
+
+    clients = [threading.Thread(target=visit, args=[who]) for who in range(16)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_request_in_flight_is_finished_after_a_signal(tmp_path: Path, number: int) -> None:
+    """Idle connections hold nothing up, and the process ends with exit code 0."""
+    with (
+        running(tmp_path, "wsgi_behaviours:application") as one,
+        one.connect() as idle,
+        one.connect() as busy,
+    ):
+        idle.send(wire.request_bytes("GET", "/do/ignore?name=idle"))
+        assert idle.response().status == 200
+        busy.send(wire.request_bytes("GET", "/do/nap?name=Ada&seconds=0.8"))
+        time.sleep(0.2)
+        one.process.send_signal(number)
+        answer = busy.response()
+        assert answer.json()["name"] == "Ada"
+        assert one.process.wait(SECONDS) == 0
+        assert "Traceback" not in one.said
+
+
+def test_an_import_error_says_what_is_wrong(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(SERVER), "no_such_module:application", "--port", "0"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "No module named 'no_such_module'" in done.stderr
+
+
+def test_given_parts_are_the_same_everywhere() -> None:
+    """http1.py is given: the learner's, the starter's and the solution's are one file."""
+    text = SERVER.with_name("http1.py").read_text(encoding="utf-8")
+    lab = ROOT / "labs" / "05-wsgi-server"
+    assert text == (lab / "http1.py").read_text(encoding="utf-8")
+    assert text == (lab / ".starter" / "http1.py").read_text(encoding="utf-8")
