@@ -125,7 +125,10 @@ def talk(probe: Probe, sent: str, *steps: Any, seconds: float = 3.0) -> Transcri
     seen = probe.steps(*steps, seconds=seconds)
     error = seen.raised
     if error is not None:
-        fail(f"{error['type']}: {error['message']}"[:300], "an answer, and no exception", sent=sent)
+        why = "an answer, and no exception"
+        if error["type"] == "HTTPError":
+            why += ": it is caught in application, and raised before start_response is called"
+        fail(f"{error['type']}: {error['message']}"[:300], why, sent=sent)
     return seen
 
 
@@ -627,6 +630,11 @@ def meetings(
         yield report, sent
 
 
+def as_json(value: object) -> bytes:
+    """JSON that a person can read in a report, far names too."""
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
 def shown(request: tuple[str, str, bytes]) -> str:
     return f"{request[0]} {request[1]} {request[2].decode()}".strip()
 
@@ -640,7 +648,7 @@ def state(answer: Task) -> Any:
 def test_task5_no_id_is_given_twice(probe, service, rng):
     """No id is given twice, whoever comes in between"""
     ada, grace = title(rng), title(rng)
-    one, two = (json.dumps({"title": text}).encode() for text in (ada, grace))
+    one, two = (as_json({"title": text}) for text in (ada, grace))
     for report, sent in meetings(probe, ("POST", "/tasks", one), ("POST", "/tasks", two)):
         tasks = [task_in(json_of(report[which], "POST")) for which in ("first", "second")]
         ids = [task["id"] for task in tasks]
@@ -700,7 +708,7 @@ def test_task5_no_change_is_lost(probe, rng):
     text = title(rng)
     here = "/tasks/{id}"
     done = ("PATCH", here, b'{"done": true}')
-    rename = ("PATCH", here, json.dumps({"title": text}).encode())
+    rename = ("PATCH", here, as_json({"title": text}))
     for first, second in ((done, rename), (rename, done)):
         for report, sent in meetings(probe, first, second, then=here):
             now = state(report["then"][0])
@@ -725,7 +733,7 @@ def test_task5_no_change_is_lost(probe, rng):
 @check(task=5, rule=THREADS)
 def test_task5_readers_and_writers_meet(probe, rng):
     """Nobody who reads is disturbed by a writer, or stops one"""
-    make = ("POST", "/tasks", json.dumps({"title": title(rng)}).encode())
+    make = ("POST", "/tasks", as_json({"title": title(rng)}))
     for report, sent in meetings(probe, ("GET", "/tasks", b""), make):
         status_is(report["first"], 200, "GET /tasks", sent=sent)
         found = json_of(report["first"], "GET /tasks")

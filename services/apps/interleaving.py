@@ -35,7 +35,7 @@ Report = dict[str, Any]
 
 PATIENCE = 0.03  # seconds until a thread counts as waiting, where the system can't tell
 POLL = 0.001  # seconds
-STUCK = 1.0  # seconds after which two requests wait for each other, or for ever
+STUCK = 2.0  # seconds after which two requests wait for each other, or for ever
 MOST = 2  # a step is stopped at when it is reached for the first and the second time
 STORES = ("STORE_ATTR", "STORE_SUBSCR", "STORE_GLOBAL", "STORE_DEREF", "DELETE_SUBSCR", "DELETE_ATTR")
 
