@@ -16,6 +16,8 @@ from workshop.labs import Lab, all_labs
 from workshop.paths import ROOT
 
 SEED = "20260"
+# The launcher lets one run of a command at a time into a checkout.
+pytestmark = pytest.mark.xdist_group("launcher")
 Verdicts = dict[str, str]
 
 
@@ -34,7 +36,6 @@ def no_engine() -> str:
 
 NO_ENGINE = no_engine()
 needs_engine = pytest.mark.skipif(bool(NO_ENGINE), reason=f"Docker mode is not tested: {NO_ENGINE}")
-one_at_a_time = pytest.mark.xdist_group("docker")
 each_lab = pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
 
 
@@ -69,7 +70,6 @@ def verdicts(mode: str, lab: Lab, target: str | Path) -> Verdicts:
 
 
 @needs_engine
-@one_at_a_time
 @each_lab
 def test_both_modes_agree(lab: Lab, tmp_path: Path) -> None:
     mistake = judging.mistakes(lab)[0]
@@ -80,7 +80,6 @@ def test_both_modes_agree(lab: Lab, tmp_path: Path) -> None:
 
 
 @needs_engine
-@one_at_a_time
 def test_nothing_is_left_of_docker() -> None:
     """A run takes its containers, networks and volumes with it."""
     verdicts("docker", all_labs()[0], "solution")

@@ -55,6 +55,10 @@ def is_ready(group):
 def run(what, words):
     """Run a step; its own words are shown only when it fails."""
     env = dict(os.environ, UV_PYTHON_DOWNLOADS="never", PIP_DISABLE_PIP_VERSION_CHECK="1")
+    # Companies and universities that open TLS on the way put their certificate into the system's store.
+    env.setdefault("UV_SYSTEM_CERTS", "1")
+    if "PIP_CERT" in env:
+        env.setdefault("SSL_CERT_FILE", env["PIP_CERT"])
     env.pop("VIRTUAL_ENV", None)
     done = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
     output = done.communicate()[0].decode("utf-8", "replace").strip()

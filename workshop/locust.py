@@ -66,7 +66,9 @@ def _install() -> None:
 
 
 def _step(words: list[str]) -> None:
-    env = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_HTTP_TIMEOUT": "15"}
+    env = {"UV_SYSTEM_CERTS": "1", **os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_HTTP_TIMEOUT": "15"}
+    if "PIP_CERT" in env:
+        env.setdefault("SSL_CERT_FILE", env["PIP_CERT"])
     env.pop("VIRTUAL_ENV", None)
     done = subprocess.run(words, capture_output=True, text=True, env=env, check=False)
     if done.returncode != 0:
