@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +77,10 @@ def run(*words: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[st
 
 def judge(lab: Lab, target: str | Path, *words: str) -> dict[str, Any]:
     """A target's whole result, by check name under "by_name"."""
-    done = run("check", str(lab.number), "--target", str(target), "--all", "--json", *words)
+    return read_result(run("check", str(lab.number), "--target", str(target), "--all", "--json", *words))
+
+
+def read_result(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     try:
         result: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
@@ -82,6 +88,40 @@ def judge(lab: Lab, target: str | Path, *words: str) -> dict[str, Any]:
     result["by_name"] = {check["name"]: check for check in result["checks"]}
     result["exit"] = done.returncode
     return result
+
+
+@cache
+def judge_server() -> subprocess.Popen[str]:
+    """The process that runs verdicts in forks of itself; it ends when this one does."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.judge_server"],
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    atexit.register(end, server)
+    return server
+
+
+def end(server: subprocess.Popen[str]) -> None:
+    assert server.stdin is not None and server.stdout is not None
+    server.stdin.close()
+    server.wait(timeout=10)
+    server.stdout.close()
+
+
+def run_warm(*words: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
+    """What `run` does, without the time to import pytest: for the hundreds of mistakes."""
+    server = judge_server()
+    assert server.stdin is not None and server.stdout is not None
+    with tempfile.NamedTemporaryFile("r", prefix="verdict-", encoding="utf-8") as out:
+        server.stdin.write(json.dumps({"words": words, "out": out.name, "seconds": seconds}) + "\n")
+        server.stdin.flush()
+        code = json.loads(server.stdout.readline())["code"]
+        assert code is not None, f"{' '.join(words)} took more than {seconds:g} s"
+        return subprocess.CompletedProcess(words, code, out.read(), "")
 
 
 def report(check: dict[str, Any]) -> str:
@@ -94,7 +134,8 @@ def report(check: dict[str, Any]) -> str:
 def judge_mistake(lab: Lab, mistake: Mistake, folder: Path) -> dict[str, Any]:
     """The result of a mistake: of its own task's checks, or of all."""
     target = with_mistake(lab, mistake, folder)
-    return judge(lab, target, *([] if WHOLE_MATRIX else ["-k", f"task{mistake.task}_"]))
+    words = ["check", str(lab.number), "--target", str(target), "--all", "--json"]
+    return read_result(run_warm(*words, *([] if WHOLE_MATRIX else ["-k", f"task{mistake.task}_"])))
 
 
 def failures(result: dict[str, Any]) -> str:
