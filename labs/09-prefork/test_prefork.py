@@ -24,6 +24,7 @@ from workshop.checks import (
     name,
     request_bytes,
     that,
+    wire_cases,
 )
 
 FORK = "accept(2) and fork(2): a child has its parent's listening socket"
@@ -85,6 +86,13 @@ class House:
         wire = Wire(self.address.host, self.address.port, seconds)
         wire.send(request_bytes(method, target, [("Connection", "close")]))
         return wire
+
+    def send(self, case):
+        """The answer to a request from a file."""
+        self.note(f"requests/{case.name}.http")
+        with Wire(self.address.host, self.address.port, 6.0) as wire:
+            wire.send(case.data)
+            return wire.response()
 
     def ask(self, target="/", seconds=6.0, method="GET"):
         """Who answered, as {"pid", "parent", "edition"}."""
@@ -200,6 +208,9 @@ def test_task1_more_clients_than_workers_wait_their_turn(house, rng):
         here.ask()
     with here.open("/", 3.0) as leaver:
         leaver.reset()
+    for case in wire_cases(__file__):
+        response = here.send(case)
+        expect("status", str(response.status), case.notes.get("status", "200"))
     after = here.have_answered()
     that(
         after == before,
