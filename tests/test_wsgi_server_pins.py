@@ -306,8 +306,7 @@ def test_an_import_error_says_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_given_parts_are_the_same_everywhere() -> None:
-    """http1.py is given: the learner's, the starter's and the solution's are one file."""
+    """http1.py is given: the learner's and the solution's are one file."""
     text = SERVER.with_name("http1.py").read_text(encoding="utf-8")
     lab = ROOT / "labs" / "05-wsgi-server"
     assert text == (lab / "http1.py").read_text(encoding="utf-8")
-    assert text == (lab / ".starter" / "http1.py").read_text(encoding="utf-8")

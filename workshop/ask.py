@@ -49,6 +49,7 @@ class Trail:
     curl: str = ""
     response: wire.Response | None = None
     marks: dict[str, int] = field(default_factory=dict)
+    modules: list[str] = field(default_factory=list)
     probe_trace: list[str] = field(default_factory=list)
 
     @property
@@ -405,8 +406,9 @@ class Probe:
 
     def _ask(self, kind: str, request: dict[str, Any], value: Any, seconds: float) -> Transcript:
         self._trail.via, self._trail.connection, self._trail.curl = "probe", None, ""
+        self._trail.modules = modules_in(value)
         reply = self._stack.ask(
-            "probe", kind=kind, modules=modules_in(value), seconds=self._clock.left(seconds), **request
+            "probe", kind=kind, modules=self._trail.modules, seconds=self._clock.left(seconds), **request
         )
         folder = Path(reply["folder"])
         if "not_imported" in reply:
@@ -493,6 +495,8 @@ def describe(value: Any) -> str:
                 return f"recv of {pieces!r}"
             case {"$wsgi": script} | {"$asgi": script}:
                 return str(script.get("name", "inner"))
+        text = "{" + ", ".join(f"{key!r}: {describe(item)}" for key, item in value.items()) + "}"
+        return text if len(text) < 300 else f"{text[:200]} … ({len(value)} long)"
     if isinstance(value, list):
         return f"[{', '.join(describe(item) for item in value)}]"
     return repr(value) if len(repr(value)) < 300 else f"{repr(value)[:200]} … ({len(value)} long)"

@@ -415,7 +415,9 @@ class Judge:
         """Which hop broke the contract: we own all of them, so we can tell."""
         trail, lab = self.trail, self.run.stack.lab
         if trail.via == "probe":
-            return f"{lab.edit[0]}, called directly: no server and no nginx in between"
+            edited = [f"{module}.py" for module in trail.modules if f"{module}.py" in lab.edit]
+            called = edited[-1] if edited else lab.edit[0]
+            return f"{called}, called directly: no server and no nginx in between"
         if not trail.via:
             return ""
         response = trail.response
