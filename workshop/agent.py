@@ -186,7 +186,8 @@ class Crew:
                 problem = self._import(module)
                 if problem is not None:
                     return problem
-            assert self.probe is not None
+            if self.probe is None:  # nothing of the learner's was named: a script by itself
+                self.probe = Probe(self.lab, self.folder)
             before = self.probe.process.written
             reply = self.probe.ask(request, request["seconds"] + 3.0)
             reply.setdefault("output", self.probe.process.output(before))
