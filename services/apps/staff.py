@@ -3,7 +3,8 @@
     GET /                      {"pid": 42, "parent": 41, "edition": "first"}
     GET /slow?seconds=0.5      the same, half a second later
     GET /hang                  never answers, and holds off every signal that can be held off
-    GET /once?mark=Ada         the first one kills the process that serves it; the next one is answered
+    GET /once?mark=Ada         the first one kills the process that serves it, the next one is answered;
+                               /once?forget=1&mark=Ada is answered, and the next one is the first again
     POST /edition?text=Ada     what the next import of this module calls itself; an empty text: "first"
 
 `edition` stands for new code. It is read when this module is imported, as code is, from a file that belongs
@@ -12,6 +13,7 @@ to the session that the server was started in.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -34,6 +36,17 @@ def _read_edition() -> str:
         return "first"
 
 
+def _tidy_up() -> None:
+    """Remove what servers left behind that have ended since."""
+    for file in Path(tempfile.gettempdir()).glob("workshop-staff-*"):
+        with contextlib.suppress(OSError, ValueError):
+            try:
+                os.kill(int(file.name.split("-")[2]), 0)
+            except ProcessLookupError:
+                file.unlink()
+
+
+_tidy_up()
 EDITION = _read_edition()
 
 
@@ -47,7 +60,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             time.sleep(3600)
         case "/once":
-            _live_once(query.get("mark", ""))
+            _live_once(query.get("mark", ""), "forget" in query)
         case "/edition" if environ["REQUEST_METHOD"] == "POST":
             _write_edition(query.get("text", ""))
     body = json.dumps({"pid": os.getpid(), "parent": os.getppid(), "edition": EDITION}).encode() + b"\n"
@@ -55,15 +68,14 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     return [body]
 
 
-def _live_once(mark: str) -> None:
-    """Die at a new mark; forget one that is there."""
+def _live_once(mark: str, forget: bool) -> None:
+    """Die at a new mark. One that is there, or that is to be forgotten, is forgotten."""
     file = _file(f"once-{quote(mark, safe='')}")
-    try:
-        os.close(os.open(file, os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        file.unlink()
-    else:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if forget or file.exists():
+        file.unlink(missing_ok=True)
+        return
+    file.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _write_edition(text: str) -> None:
