@@ -1,12 +1,29 @@
-"""Shared by the repository's own tests: the kill matrix is printed when a run ends."""
+"""Shared by the repository's own tests: who may run beside whom; the kill matrix is printed when a run ends."""
 
 from __future__ import annotations
 
 import os
+from pathlib import PurePath
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.kills import forget_kills, matrix
+
+# The launcher lets one run of a command at a time into a checkout, and two loads disturb each other.
+ONE_AT_A_TIME = {"test_bad_input": "launcher", "test_modes": "launcher", "test_load": "load"}
+
+
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
+    """Tests that share a thing go to one worker, one after the other; all the others wherever there is room."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return ONE_AT_A_TIME.get(PurePath(nodeid.split("::")[0]).stem, nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _Scheduling(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -19,8 +19,6 @@ from tests.test_broken import left_running
 from workshop.labs import all_labs, find
 from workshop.paths import ROOT
 
-# The launcher lets one run of a command at a time into a checkout.
-pytestmark = pytest.mark.xdist_group("launcher")
 
 
 def launch(*words: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:

@@ -283,8 +283,6 @@ def slow_ones(lab: Lab) -> list[Slow]:
 
 
 LABS = [lab for lab in all_labs() if (lab.folder / "locustfile.py").exists()]
-# One load run at a time: two would only measure each other.
-pytestmark = pytest.mark.xdist_group("load")
 
 each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.name)
 each_slow = pytest.mark.parametrize(

@@ -16,8 +16,6 @@ from workshop.labs import Lab, all_labs
 from workshop.paths import ROOT
 
 SEED = "20260"
-# The launcher lets one run of a command at a time into a checkout.
-pytestmark = pytest.mark.xdist_group("launcher")
 Verdicts = dict[str, str]
 
 

@@ -317,15 +317,15 @@ class _Handler(socketserver.StreamRequestHandler):
     server: _Server
 
     def handle(self) -> None:
-        for line in self.rfile:
-            try:
-                reply = self.server.agent.answer(json.loads(line))
-            except Exception as error:  # ours: reported as such, never as the learner's
-                reply = {"error": f"{type(error).__name__}: {error}"}
-            try:
-                self.wfile.write(json.dumps(reply).encode() + b"\n")
-            except OSError:  # who asked has gone
-                return
+        with contextlib.suppress(OSError):  # who asked has gone
+            for line in self.rfile:
+                self.wfile.write(json.dumps(self.reply(line)).encode() + b"\n")
+
+    def reply(self, line: bytes) -> Reply:
+        try:
+            return self.server.agent.answer(json.loads(line))
+        except Exception as error:  # ours: reported as such, never as the learner's
+            return {"error": f"{type(error).__name__}: {error}"}
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

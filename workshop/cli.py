@@ -128,6 +128,8 @@ def run_checks(lab: Lab, options: argparse.Namespace, *more: str) -> int:
     words += ["--json"] if options.as_json else []
     words += ["--seed", str(options.seed)] if options.seed is not None else []
     code = int(pytest.main(words))
+    if code == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
         raise Refusal(f"Lab {lab.number} has no check that matches {options.chosen!r}.")
     return code

@@ -36,14 +36,16 @@ take_lock() {
     until mkdir "$lock" 2>/dev/null; do
         [ -s "$lock/pid" ] || sleep 1
         owner=$(cat "$lock/pid" 2>/dev/null)
-        is_ours "$owner" && stop 2 "make $command is running here already (process $owner). End it there with Ctrl-C, or with: make down"
+        is_ours "$owner" "$command" && stop 2 "make $command is running here already (process $owner). End it there with Ctrl-C, or with: make down"
         rm -rf "$lock"
         was_stale=yes
     done
     echo $$ >"$lock/pid"
 }
 
-is_ours() { [ -n "$1" ] && [ "$1" != $$ ] && kill -0 "$1" 2>/dev/null && ps -o args= -p "$1" | grep -q workshop; }
+is_ours() {    # is_ours PID COMMAND: does that process run that command of ours? Numbers come around again.
+    [ -n "$1" ] && [ "$1" != $$ ] && kill -0 "$1" 2>/dev/null && ps -o args= -p "$1" | grep -qE "(launch.sh|-m workshop) $2"
+}
 
 # --- Is there an engine? ------------------------------------------------------------------------------------------
 
@@ -178,7 +180,7 @@ embedded() {
 
 everything_down() {
     for pid in $(cat $state/*.lock/pid 2>/dev/null); do
-        is_ours "$pid" && ps -o args= -p "$pid" | grep -q -- '-m workshop' && kill "$pid"
+        is_ours "$pid" "" && kill "$pid"
     done
     if engine_answers; then
         settings

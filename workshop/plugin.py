@@ -72,6 +72,7 @@ class LabRun:
 
     def __init__(self, config: pytest.Config) -> None:
         option = config.option
+        self.config = config
         self.target: str = option.target
         self.everything: bool = option.everything
         self.as_json: bool = option.as_json
@@ -201,6 +202,11 @@ class LabRun:
         whole = len(self.chosen) == len(lab.checks)
         head = (lab.number, lab.name, lab.title, self.target, mode, self.seed)
         return LabResult(*head, checks, of, whole, list(self.notes))
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Ctrl-C: half a verdict is none, so nothing more is said."""
+        self.results.clear()
+        self.config.pluginmanager.unregister(name="terminalreporter")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
