@@ -20,7 +20,6 @@ from workshop.labs import all_labs, find
 from workshop.paths import ROOT
 
 
-
 def launch(*words: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
     """What `make` runs, embedded unless the environment says otherwise."""
     return subprocess.run(
