@@ -47,6 +47,8 @@ class Load:
 
 @dataclass(frozen=True)
 class Lab:
+    """`on` names the labs whose references this one imports: their folders come last on its path."""
+
     number: int
     slug: str
     folder: Path
@@ -59,6 +61,7 @@ class Lab:
     tasks: tuple[Task, ...]
     load: Load
     nginx: dict[str, Any] = field(default_factory=dict)
+    on: tuple[str, ...] = ()
     start_seconds: float = 5.0
     check_seconds: float = 10.0
 
@@ -139,6 +142,7 @@ def load(folder: Path) -> Lab:
             tasks=tasks,
             load=Load(**data.get("load", {})),
             nginx=data.get("nginx", {}),
+            on=tuple(data.get("on", ())),
             **data.get("budget", {}),
         )
     except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as error:

@@ -25,9 +25,10 @@ def argv(service: Service, host: str, port: int) -> list[str]:
 def environment(lab: Lab, folder: Path) -> dict[str, str]:
     """What the learner's process sees: its own folder on the path, the lab's given files and applications."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("WORKSHOP_", "PYTEST_"))}
+    references = [SOLUTIONS / name for name in lab.on]
     return {
         **kept,
-        "PYTHONPATH": os.pathsep.join(map(str, [folder, lab.folder, APPS])),
+        "PYTHONPATH": os.pathsep.join(map(str, [folder, lab.folder, APPS, *references])),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
     }
