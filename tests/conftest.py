@@ -1,4 +1,4 @@
-"""Shared by the repository's own tests: who may run beside whom; the kill matrix is printed when a run ends."""
+"""Shared by the repository's own tests: who may run beside whom, and the kill matrix at the end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped, unused-ignore]
 
 from tests.kills import forget_kills, matrix
 
@@ -16,7 +16,7 @@ ONE_AT_A_TIME = {"test_bad_input": "launcher", "test_modes": "launcher", "test_l
 
 
 class _Scheduling(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
-    """Tests that share a thing go to one worker, one after the other; all the others wherever there is room."""
+    """Tests that share a thing go to one worker, one after the other; the others where there is room."""
 
     def _split_scope(self, nodeid: str) -> str:
         return ONE_AT_A_TIME.get(PurePath(nodeid.split("::")[0]).stem, nodeid)
