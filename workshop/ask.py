@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import shlex
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from workshop import wire
 from workshop.probe import encode
 from workshop.stack import Address, Stack
 from workshop.verdict import Verdict, clean, own, show_bytes
+from workshop.websocket import WebSocket
 
 CALL_SECONDS = 3.0
 EVENTS_SHOWN = 8
 LONG = 160
+SENT_LINES = 4
 
 
 class Clock:
@@ -121,6 +123,31 @@ class Client:
 
     def get(self, target: str = "/", fields: Iterable[tuple[str, str]] = ()) -> wire.Response:
         return self.request("GET", target, fields)
+
+    def websocket(
+        self,
+        target: str = "/",
+        subprotocols: Sequence[str] = (),
+        fields: Iterable[tuple[str, str]] = (),
+        who: str = "",
+        receive_buffer: int | None = None,
+    ) -> WebSocket:
+        """A WebSocket (use it with `with`), after its handshake; look at `refused` where a 403 is legal.
+
+        The report shows what all of a check's WebSockets sent, in order, each line with its `who`.
+        """
+        before = self._trail.sent if self._trail.connection is None else ""
+        made = self.connect(receive_buffer, target=target)
+        self._trail.connection, self._trail.sent, self._trail.curl = None, before, ""
+
+        def log(line: str) -> None:
+            lines = [*self._trail.sent.splitlines(), f"{who}: {line}" if who else line] if line else []
+            self._trail.sent = "\n".join(lines[-SENT_LINES:]) or self._trail.sent
+
+        opened = WebSocket(made, target, f"localhost:{self.address.port}", fields, subprotocols, log)
+        if opened.refused is not None:
+            self._trail.response = opened.refused
+        return opened
 
     def _note(self, target: str) -> None:
         asked = self.service or self._behind(target)

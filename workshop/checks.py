@@ -39,10 +39,12 @@ from workshop.ask import (
     wsgi_app,
 )
 from workshop.verdict import show_bytes
+from workshop.websocket import Closed, WebSocket
 from workshop.wire import Deadline, NoAnswer, NotHTTP, Response, Wire, WireError, request_bytes
 
 __all__ = [
     "Client",
+    "Closed",
     "Deadline",
     "Failed",
     "NoAnswer",
@@ -51,6 +53,7 @@ __all__ = [
     "Response",
     "Thing",
     "Transcript",
+    "WebSocket",
     "Wire",
     "WireCase",
     "WireError",

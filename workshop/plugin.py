@@ -304,8 +304,8 @@ class Judge:
                 return verdict, Finding(got=got, expected="a module that imports", where=where, trace=trace)
             case Failed():
                 return self._failed(error)
-            case wire.WireError(got=got):
-                return self._wire(error, got)
+            case wire.WireError():
+                return self._wire(error)
             case MissingAttribute(thing=thing, attribute=attribute):
                 return Verdict.FAIL, self._finding(repr(thing), f"an object with the attribute {attribute!r}")
         kind = type(error).__name__
@@ -344,8 +344,8 @@ class Judge:
             return self._broken(finding) or (Verdict.FAIL, finding)
         return self._crashed(finding) or (Verdict.FAIL, finding)
 
-    def _wire(self, error: BaseException, got: str) -> tuple[Verdict, Finding]:
-        finding = self._finding(got, "a whole HTTP response", self._trace())
+    def _wire(self, error: wire.WireError) -> tuple[Verdict, Finding]:
+        finding = self._finding(error.got, error.expected, self._trace())
         broken = self._broken(finding)
         if broken:
             return broken

@@ -23,6 +23,8 @@ BYTES_CAP = 64 * 1024 * 1024
 class WireError(Exception):
     """The other side did not do what HTTP asks of it. `got` says what it did instead, in words."""
 
+    expected = "a whole HTTP response"
+
     def __init__(self, got: str, partial: bytes = b"") -> None:
         super().__init__(got)
         self.got = got
