@@ -1,7 +1,12 @@
-"""Check types, strictly: the tool, the tests, and each lab's solution by itself (their files share names)."""
+"""Check types, strictly: the tool, the tests, and each lab's solution by itself (their files share names).
 
+A solution that stands on others (`on` in its lab.toml) is checked with their folders on the path.
+"""
+
+import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -9,16 +14,24 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> int:
     """Run mypy over every group of files; 1 when one of them has errors."""
-    groups = [["workshop", *sorted(str(path) for path in ROOT.glob("tests/*.py"))]]
-    groups += [
-        sorted(str(path) for path in folder.glob("*.py")) for folder in sorted(ROOT.glob("solutions/*/"))
-    ]
-    codes = [
-        subprocess.run([sys.executable, "-m", "mypy", "--no-error-summary", *files], cwd=ROOT, check=False)
-        for files in groups
-        if files
-    ]
-    return int(any(done.returncode for done in codes))
+    codes = [check(["workshop", *sorted(str(path) for path in ROOT.glob("tests/*.py"))])]
+    for folder in sorted(ROOT.glob("solutions/*/")):
+        files = sorted(str(path) for path in folder.glob("*.py"))
+        codes += [check(files, stands_on(folder.name))] if files else []
+    return int(any(codes))
+
+
+def check(files: list[str], path: str = "") -> int:
+    """mypy's exit code for these files; `path` is where they find more modules."""
+    words = [sys.executable, "-m", "mypy", "--no-error-summary", *files]
+    return subprocess.run(words, cwd=ROOT, env={**os.environ, "MYPYPATH": path}, check=False).returncode
+
+
+def stands_on(name: str) -> str:
+    """The folders of the references that a lab's own imports."""
+    manifest = ROOT / "labs" / name / "lab.toml"
+    names = tomllib.loads(manifest.read_text(encoding="utf-8")).get("on", []) if manifest.exists() else []
+    return os.pathsep.join(str(ROOT / "solutions" / one) for one in names)
 
 
 if __name__ == "__main__":

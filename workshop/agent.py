@@ -104,12 +104,23 @@ class Crew:
             time.sleep(process.POLL)
 
     def _exited(self, name: str, one: process.Process) -> Reply:
-        left = {*process.descendants(one.pid), *process.orphans()}
+        left = self._left_behind(one)
         if not left:
             one.drain(0.5)
         reply = self._reply("exited", name, one)
         reply["left_behind"] = len(left)
         return self._give_up(name, reply)
+
+    @staticmethod
+    def _left_behind(one: process.Process) -> set[int]:
+        """What runs on although it has ended; helpers that are about to end themselves get a moment."""
+        deadline = time.monotonic() + 0.5
+        while True:
+            left = {*process.descendants(one.pid), *process.orphans()}
+            left -= set(process.zombies(left))
+            if not left or time.monotonic() > deadline:
+                return left
+            time.sleep(process.POLL)
 
     def _give_up(self, name: str, reply: Reply) -> Reply:
         self._clear(name)
