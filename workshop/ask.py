@@ -15,7 +15,8 @@ from typing import Any
 
 from workshop import wire
 from workshop.probe import encode
-from workshop.stack import Address, Stack
+from workshop.replies import Misbehaved
+from workshop.stack import SANDBOX, Address, Stack
 from workshop.verdict import Verdict, clean, own, show_bytes
 from workshop.websocket import WebSocket
 
@@ -440,12 +441,22 @@ class Probe:
         folder = Path(reply["folder"])
         if "not_imported" in reply:
             raise import_trouble(reply, folder)
-        transcript = Transcript(decoded(reply["events"]), folder, reply.get("output", ""))
+        transcript = Transcript(self._events(reply["events"]), folder, reply.get("output", ""))
         problem = call_trouble(reply, folder)
         if problem is not None:
             raise problem
         self._trail.probe_trace = transcript.trace
         return transcript
+
+    def _events(self, events: list[Any]) -> list[dict[str, Any]]:
+        """A transcript's events; what a stranger's hold that is no value is the stranger's doing."""
+        try:
+            found: list[dict[str, Any]] = decoded(events)
+        except (ValueError, TypeError, RecursionError) as error:
+            if self._stack.mode != SANDBOX:
+                raise
+            raise Misbehaved("a transcript with a value that is none") from error
+        return found
 
 
 def _app(app: Any) -> Any:

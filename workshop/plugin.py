@@ -37,9 +37,10 @@ from workshop.checks import Failed
 from workshop.debug import DAY, debugging
 from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, InfraError
 from workshop.labs import Lab, Service, of_folder
-from workshop.paths import LABS, STATE
+from workshop.paths import STATE
 from workshop.progress import remember
-from workshop.stack import Address, Stack, attached, embedded, is_attached
+from workshop.replies import Misbehaved
+from workshop.stack import SANDBOX, Address, Stack, attached, embedded, is_attached
 from workshop.verdict import CheckResult, Finding, LabResult, Verdict, last_traceback, show
 
 OUTPUT_PATIENCE = 0.3
@@ -94,7 +95,7 @@ class LabRun:
         folders = {item.path.parent for item in items}
         if len(folders) > 1:
             raise pytest.UsageError("one lab at a time: name its folder, as in `pytest labs/01-the-callable`")
-        if not folders or not folders.pop().is_relative_to(LABS):
+        if not folders or not (folders.pop() / "lab.toml").exists():
             return
         self.lab = of_folder(items[0].path.parent)
         order = self.lab.checks
@@ -153,6 +154,8 @@ class LabRun:
             verdict, finding = Judge(self, trail).of(error)
         except InfraError as infra:
             verdict, finding = Verdict.INFRA_ERROR, Finding(got=str(infra))
+        except Misbehaved as stranger:
+            verdict, finding = Verdict.CRASH, misbehaved(stranger)
         if verdict is Verdict.INFRA_ERROR:
             self._keep(error)
         mark = item.get_closest_marker("check")
@@ -160,7 +163,8 @@ class LabRun:
         finding.again = self._again(item, trail)
         self._record(item, verdict, finding)
         if verdict is Verdict.TIMEOUT:
-            self.stack.ask("restart")  # a service that hangs would fail every check after this one
+            with contextlib.suppress(Misbehaved):
+                self.stack.ask("restart")  # a service that hangs would fail every check after this one
 
     def _record(self, item: pytest.Item, verdict: Verdict, finding: Finding) -> None:
         self.results[item.name] = self._result(item, verdict, finding)
@@ -221,7 +225,8 @@ class LabRun:
         if self.lab is None or not self.results:
             return
         result = self.result()
-        first = remember(result) if result.whole and not self.debug else False
+        learners = result.whole and not self.debug and result.mode != SANDBOX
+        first = remember(result) if learners else False
         if self.as_json:
             print(json.dumps(result.as_dict(), indent=2))
         else:
@@ -285,6 +290,15 @@ class LabRun:
         return reply
 
 
+def misbehaved(error: Misbehaved) -> Finding:
+    """What somebody reads whose code broke the sandbox that it ran in."""
+    return Finding(
+        got=error.got,
+        expected="a sandbox that still works",
+        where="your program: it has ended or confused what ran it",
+    )
+
+
 class Judge:
     """Says, of whatever ended a check, which verdict it is and how it reads."""
 
@@ -306,6 +320,8 @@ class Judge:
                 return self._failed(error)
             case wire.WireError():
                 return self._wire(error)
+            case Misbehaved():
+                return Verdict.CRASH, misbehaved(error)
             case MissingAttribute(thing=thing, attribute=attribute):
                 return Verdict.FAIL, self._finding(repr(thing), f"an object with the attribute {attribute!r}")
         kind = type(error).__name__

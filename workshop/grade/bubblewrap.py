@@ -1,0 +1,281 @@
+"""Sandboxes by bubblewrap: no network, no other process, no file but the system's programs and the tool.
+
+As root each slot has a user id of its own, and a second user namespace inside keeps the submission from
+making any more of them; otherwise bubblewrap's own user namespace does both. Memory and processes are held
+by cgroups where the kernel lets us, and watched from outside in any case.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from workshop.errors import InfraError
+from workshop.grade import cgroup
+from workshop.grade.handover import Handover
+from workshop.grade.pristine import Pristine
+from workshop.grade.sandbox import DISK, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
+from workshop.labs import Lab
+
+FIRST_UID = 61184  # from here on systemd gives ids to services that come and go: no person has one
+USER = 1000
+WATCH = 0.1
+SYSTEM = ("bin", "lib", "lib32", "lib64", "sbin")
+
+
+class Bubblewrap:
+    """Starts sandboxes of one lab."""
+
+    name = "bubblewrap"
+
+    def __init__(self, lab: Lab) -> None:
+        program = shutil.which("bwrap")
+        if program is None:
+            raise InfraError("bubblewrap is not installed.")
+        self.program, self.lab = program, lab
+        self.is_root = os.geteuid() == 0
+        self.folder = Path(tempfile.mkdtemp(prefix="wg-lab-"))
+        self.pristine = Pristine(lab, self.folder / "pristine")
+        self.pristine.write_etc(USER)
+        self.has_cgroup = self._has_cgroup()
+        user = "a user of its own" if self.is_root else "a user namespace"
+        limits = "cgroup" if self.has_cgroup else "rlimits and a watch, no cgroup"
+        self.isolation = f"namespaces (all, no network), {user}, {limits}"
+
+    def _has_cgroup(self) -> bool:
+        try:
+            cgroup.Cgroup(f"try-{id(self)}", MEMORY, PROCESSES).close()
+        except (OSError, KeyError):
+            return False
+        return True
+
+    def start(self, files: Path, slot: int) -> Wrapped:
+        handover = Handover(self.lab)
+        try:
+            shutil.copytree(files, handover.target, dirs_exist_ok=True)
+            return Wrapped(self, handover, slot)
+        except BaseException:
+            handover.close()
+            raise
+
+    def words(self, handover: Handover, slot: int) -> list[str]:
+        """The whole command, up to the descriptors."""
+        words = [self.program, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
+        words += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--hostname", "sandbox"]
+        if self.is_root:
+            words += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+        else:
+            words += ["--unshare-user", "--disable-userns", "--uid", str(USER), "--gid", str(USER)]
+        words += self._files(handover)
+        words += ["--clearenv"]
+        limits = rlimits(NPROC=PROCESSES) if self.is_root else rlimits()
+        for key, value in self._environment(limits).items():
+            words += ["--setenv", key, value]
+        words += ["--chdir", "/workshop"]
+        return words
+
+    def _files(self, handover: Handover) -> list[str]:
+        links: list[str] = []
+        binds = {"/usr": Path("/usr"), "/etc": self.pristine.etc}
+        for path in (Path("/", name) for name in SYSTEM):
+            if path.is_symlink():
+                links += ["--symlink", str(path.readlink()), str(path)]
+            elif path.exists():
+                binds[str(path)] = path
+        binds |= {p: Path(p) for p in (sys.base_prefix, sys.prefix) if not Path(p).is_relative_to("/usr")}
+        binds |= {mount.inside: mount.source for mount in self.pristine.mounts()}
+        binds |= {"/target": handover.target, "/run/door": handover.door}
+        words = links
+        parents = {parent for inside in binds for parent in Path(inside).parents} - {Path("/")}
+        for parent in sorted(parents):  # those that bubblewrap makes by itself only root could pass through
+            if not parent.is_relative_to("/usr"):
+                words += ["--perms", "0755", "--dir", str(parent)]
+        for inside, source in binds.items():
+            words += ["--ro-bind", str(source), inside]
+        words += ["--proc", "/proc", "--dev", "/dev"]
+        for place in ("/tmp", "/dev/shm"):
+            words += ["--perms", "1777", "--size", str(DISK), "--tmpfs", place]
+        return [*words, "--remount-ro", "/dev", "--remount-ro", "/"]
+
+    @staticmethod
+    def _environment(limits: str) -> dict[str, str]:
+        return {
+            "PATH": f"{sys.prefix}/bin:/usr/bin:/bin:/usr/sbin",
+            "HOME": "/tmp",
+            "TMPDIR": "/tmp",
+            "LANG": "C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "SANDBOX_LIMITS": limits,
+        }
+
+    def inner(self, slot: int) -> list[str]:
+        """What runs inside: as root, a change of user first, and a namespace that allows no further ones."""
+        words = [sys.executable, "-m", "workshop.grade.inside", str(self.lab.number)]
+        if not self.is_root:
+            return words
+        uid = str(FIRST_UID + slot)
+        drop = [
+            "setpriv",
+            "--reuid",
+            uid,
+            "--regid",
+            uid,
+            "--clear-groups",
+            "--inh-caps=-all",
+            "--no-new-privs",
+        ]
+        again = ["bwrap", "--unshare-user", "--disable-userns", "--uid", str(USER), "--gid", str(USER)]
+        return [
+            *drop,
+            *again,
+            "--dev-bind",
+            "/",
+            "/",
+            "--die-with-parent",
+            "--chdir",
+            "/workshop",
+            "--",
+            *words,
+        ]
+
+    def sweep(self) -> list[str]:
+        return cgroup.sweep()
+
+    def close(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Wrapped:
+    """One sandbox that runs."""
+
+    def __init__(self, engine: Bubblewrap, handover: Handover, slot: int) -> None:
+        self.wire = handover.wire
+        self._handover = handover
+        self.facts = Facts()
+        self._group = self._new_group(engine, slot)
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in end)
+        info, info_in = os.pipe()
+        block_out, block = os.pipe()
+        words = [*engine.words(handover, slot), "--info-fd", str(info_in), "--block-fd", str(block_out)]
+        try:
+            self.popen = subprocess.Popen(
+                [*words, "--", *engine.inner(slot)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                env={},
+                pass_fds=(info_in, block_out),
+                start_new_session=True,
+            )
+        finally:
+            os.close(info_in)
+            os.close(block_out)
+        try:
+            with os.fdopen(info, "rb") as said:
+                self.first = int(json.loads(said.read() or b'{"child-pid": 0}')["child-pid"])
+            if self._group is not None and self.first:
+                self._group.add(self.first)
+        finally:
+            with contextlib.suppress(OSError):
+                os.write(block, b"!")
+            os.close(block)
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._watched, daemon=True)
+        self._watch.start()
+        try:
+            handover.complete(START_SECONDS, lambda: self.popen.poll() is None)
+        except InfraError as error:
+            said_inside = self._said()
+            self.end()
+            raise InfraError(f"{error} {said_inside}".strip()) from error
+
+    @staticmethod
+    def _new_group(engine: Bubblewrap, slot: int) -> cgroup.Cgroup | None:
+        if not engine.has_cgroup:
+            return None
+        return cgroup.Cgroup(f"{slot}-{time.monotonic_ns()}", MEMORY, PROCESSES)
+
+    def _said(self) -> str:
+        self._stderr.seek(0)
+        return self._stderr.read(2000).decode("utf-8", "replace").strip()[-300:]
+
+    def _watched(self) -> None:
+        """Look at the memory of all processes together; too much of it ends the sandbox."""
+        while not self._over.wait(WATCH):
+            used = private_memory(self.first)
+            self.facts.memory = max(self.facts.memory, used)
+            if used > MEMORY:
+                self.facts.limits.append("memory")
+                self._kill()
+                return
+
+    def _kill(self) -> None:
+        """End the first process inside: the kernel ends all others of its namespace."""
+        for pid in filter(None, (self.first, self.popen.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def end(self) -> Facts:
+        self._over.set()
+        self._watch.join()
+        code = self.popen.poll()
+        if code is not None and not self.facts.limits:
+            self.facts.ended = f"exit code {code}" if code >= 0 else f"signal {-code}"
+        if self._group is not None and self._group.out_of_memory():
+            self.facts.limits = sorted({*self.facts.limits, "memory"})
+        if code is None:
+            self.facts.cpu = processor_time(self.first)
+        self._kill()
+        self.popen.wait()
+        while Path("/proc", str(self.first)).exists() and self.first:
+            time.sleep(0.005)
+        if self._group is not None:
+            self._group.close()
+        self._stderr.close()
+        self._handover.close()
+        return self.facts
+
+
+# --- what the kernel knows ----------------------------------------------------------------------------
+
+
+def family(pid: int) -> list[int]:
+    """A process and all below it."""
+    found, queue = [], [pid] if pid else []
+    while queue:
+        one = queue.pop()
+        found.append(one)
+        with contextlib.suppress(OSError):
+            for task in Path("/proc", str(one), "task").iterdir():
+                with contextlib.suppress(OSError):
+                    queue += map(int, (task / "children").read_text().split())
+    return found
+
+
+def private_memory(pid: int) -> int:
+    """Bytes of memory that a process and all below it have for themselves."""
+    pages = 0
+    for one in family(pid):
+        with contextlib.suppress(OSError, ValueError):
+            fields = Path("/proc", str(one), "statm").read_text().split()
+            pages += int(fields[1]) - int(fields[2])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def processor_time(pid: int) -> float:
+    """Seconds that a process, all below it, and all that these have waited for have used."""
+    ticks = 0
+    for one in family(pid):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = Path("/proc", str(one), "stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")

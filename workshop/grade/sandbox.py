@@ -1,0 +1,59 @@
+"""What every sandbox is to the grader: started on a submission's files, watched from outside, and ended."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+MEMORY = 768 << 20  # bytes, of all processes together
+DISK = 64 << 20  # bytes of each writable place, which is memory too
+PROCESSES = 384
+START_SECONDS = 30.0
+# For each process; what all of them use together is watched from outside, or a cgroup's business.
+RLIMITS = {"NOFILE": 1024, "FSIZE": DISK, "CORE": 0, "AS": 2 << 30}
+
+
+@dataclass
+class Facts:
+    """What the kernel says of a sandbox: the end that it took before it was ended, and what it used.
+
+    `ended` is "" when it ran until it was ended from outside; `cpu` in seconds, `memory` in bytes.
+    """
+
+    ended: str = ""
+    cpu: float = 0.0
+    memory: int = 0
+    limits: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+class Running(Protocol):
+    """One sandbox. `wire` is the folder with the sockets that lead into it."""
+
+    wire: Path
+
+    def end(self) -> Facts:
+        """End everything in it, see that nothing is left, and say what it came to."""
+
+
+class Engine(Protocol):
+    """A kind of sandbox. `name` and `isolation` are recorded with every result."""
+
+    name: str
+    isolation: str
+
+    def start(self, files: Path, slot: int) -> Running:
+        """A sandbox with these files, up and reachable. Raises InfraError when it does not come up."""
+
+    def sweep(self) -> list[str]:
+        """End what an earlier run left behind; what it was, in words."""
+
+    def close(self) -> None: ...
+
+
+def rlimits(**more: int) -> str:
+    return json.dumps({**RLIMITS, **more})
