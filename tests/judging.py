@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+import zlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -133,11 +134,15 @@ def report(check: dict[str, Any]) -> str:
 
 
 def judge_mistake(lab: Lab, mistake: Mistake, folder: Path) -> dict[str, Any]:
-    """The result of a mistake: of its own task's checks, or of all."""
+    """The result of a mistake: of its own task's checks, or of all. Its seed is always the same one."""
     target = with_mistake(lab, mistake, folder)
+    seed = zlib.crc32(mistake.name.encode()) % 10**6
     chosen = {"named": ["-k", mistake.check], "task": ["-k", f"task{mistake.task}_"]}.get(KILLS, [])
     return read_result(
-        run_warm("check", str(lab.number), "--target", str(target), "--all", "--json", *chosen)
+        run_warm(
+            *("check", str(lab.number), "--target", str(target)),
+            *("--all", "--json", "--seed", str(seed), *chosen),
+        )
     )
 
 

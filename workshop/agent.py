@@ -366,6 +366,8 @@ def run(
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    # Whoever runs us under nohup ignores SIGHUP, and an ignored signal is inherited: not by a learner's server.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for left_over in ("agent.sock", "nginx.conf"):
         (run_folder / left_over).unlink(missing_ok=True)
     with _Server(str(run_folder / "agent.sock"), _Handler) as server:
