@@ -1,0 +1,277 @@
+"""The references of labs 11, 12, 14 and 15 together are one ASGI server: real frameworks and clients, TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import websockets.exceptions
+import websockets.sync.client
+
+from workshop import nginx, process
+from workshop.paths import APPS, SOLUTIONS
+
+MAIN = SOLUTIONS / "15-uvicorn-main" / "main.py"
+STANDS_ON = ("13-websockets", "11-asgi-server", "12-lifespan", "14-websocket-frames")  # `app` is the chat
+SECONDS = 15.0
+
+STARLETTE = """
+import contextlib
+
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route, WebSocketRoute
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    print("opened", flush=True)
+    yield {"ink": "blue"}
+    print("closed", flush=True)
+
+
+async def body(request):
+    data = await request.body()
+    return JSONResponse({"ink": request.state.ink, "length": len(data), "scheme": request.url.scheme})
+
+
+async def shout(websocket):
+    await websocket.accept(subprotocol="shout")
+    async for text in websocket.iter_text():
+        await websocket.send_text(f"{text.upper()} in {websocket.state.ink}")
+
+
+app = Starlette(
+    routes=[Route("/body", body, methods=["POST"]), WebSocketRoute("/shout", shout)], lifespan=lifespan
+)
+"""
+
+FASTAPI = """
+from fastapi import FastAPI, WebSocket
+from pydantic import BaseModel
+
+app = FastAPI()
+
+
+class Task(BaseModel):
+    title: str
+    done: bool = False
+
+
+@app.post("/tasks/{number}", status_code=201)
+async def create(number: int, task: Task):
+    return {"number": number, **task.model_dump()}
+
+
+@app.websocket("/count/{start}")
+async def count(websocket: WebSocket, start: int):
+    await websocket.accept()
+    while True:
+        start += len(await websocket.receive_bytes())
+        await websocket.send_json({"count": start})
+"""
+
+TLS = """
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate {folder}/cert.pem;
+        ssl_certificate_key {folder}/key.pem;
+        location / {{
+            proxy_pass http://127.0.0.1:{behind};
+            proxy_http_version 1.1;
+            proxy_request_buffering off;
+            proxy_set_header Host $http_host;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $connection_upgrade;
+        }}
+    }}
+}}
+"""
+
+
+class Running:
+    """The complete server with one application, started in a folder, and what it printed."""
+
+    def __init__(self, folder: Path, application: str, *options: str) -> None:
+        self.port = process.free_port()
+        path = [folder, APPS, *(SOLUTIONS / name for name in STANDS_ON)]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONUNBUFFERED": "1"}
+        words = [sys.executable, str(MAIN), application, "--port", str(self.port), *options]
+        self.log = folder / "log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                words, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        until(lambda: "Serving on" in self.said or self.process.poll() is not None)
+        assert "Serving on" in self.said, self.said
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=SECONDS)
+
+
+def until(holds: Callable[[], Any]) -> bool:
+    """Whether something comes to hold before time is over."""
+    deadline = time.monotonic() + SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@contextlib.contextmanager
+def running(folder: Path, application: str, *options: str) -> Iterator[Running]:
+    one = Running(folder, application, *options)
+    try:
+        yield one
+    finally:
+        process.end_tree(one.process.pid, grace=3.0)
+        one.process.wait(timeout=SECONDS)
+
+
+@contextlib.contextmanager
+def tls_in_front(folder: Path, behind: int) -> Iterator[tuple[int, ssl.SSLContext]]:
+    """nginx that ends TLS, with a certificate made here: its port, and a context that trusts it."""
+    program, openssl = nginx.command(), shutil.which("openssl")
+    if program is None or openssl is None:
+        pytest.skip("there is no nginx, or no openssl, on this machine")
+    key, cert, port = folder / "key.pem", folder / "cert.pem", process.free_port()
+    words = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    words += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
+    subprocess.run(words, check=True, capture_output=True)
+    for file in (key, cert, folder):
+        file.chmod(0o755)
+    conf = folder / "nginx.conf"
+    conf.write_text(TLS.format(folder=folder, port=port, behind=behind), encoding="utf-8")
+    front = subprocess.Popen([program, "-e", "stderr", "-c", str(conf), "-g", "daemon off;"])
+    try:
+        assert until(lambda: process.is_listening("127.0.0.1", port))
+        yield port, ssl.create_default_context(cafile=str(cert))
+    finally:
+        process.end_tree(front.pid, grace=2.0)
+        front.wait(timeout=SECONDS)
+
+
+def check_starlette(http: httpx.Client, connect: Callable[..., Any]) -> None:
+    """A body, the lifespan's state, and a WebSocket with a subprotocol and a message of 100,000 letters."""
+    said = http.post("/body", content=b"x" * 300_000).json()
+    assert said == {"ink": "blue", "length": 300_000, "scheme": "http"}
+    with connect("/shout", subprotocols=["whisper", "shout"]) as link:
+        assert link.subprotocol == "shout"
+        for text in ("Ada", "Gödel", "y" * 100_000):
+            link.send(text)
+            assert link.recv(timeout=SECONDS) == f"{text.upper()} in blue"
+        assert link.ping().wait(SECONDS)
+
+
+@pytest.fixture
+def starlette(tmp_path: Path) -> Iterator[Running]:
+    (tmp_path / "page.py").write_text(STARLETTE, encoding="utf-8")
+    with running(tmp_path, "page:app") as one:
+        yield one
+
+
+def test_starlette_with_lifespan_and_websockets(starlette: Running) -> None:
+    def connect(path: str, **more: Any) -> Any:
+        return websockets.sync.client.connect(f"ws://127.0.0.1:{starlette.port}{path}", **more)
+
+    with httpx.Client(base_url=starlette.url) as http:
+        check_starlette(http, connect)
+    assert starlette.stop() == -signal.SIGTERM
+    assert "opened" in starlette.said
+    assert "closed" in starlette.said
+
+
+def test_the_same_behind_nginx_with_tls(starlette: Running, tmp_path: Path) -> None:
+    with tls_in_front(tmp_path, starlette.port) as (port, context):
+
+        def connect(path: str, **more: Any) -> Any:
+            return websockets.sync.client.connect(f"wss://127.0.0.1:{port}{path}", ssl=context, **more)
+
+        with httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=context) as http:
+            check_starlette(http, connect)
+
+
+def test_fastapi_with_parameters_and_websockets(tmp_path: Path) -> None:
+    (tmp_path / "page.py").write_text(FASTAPI, encoding="utf-8")
+    with running(tmp_path, "page:app", "--workers", "2") as one:
+        answer = httpx.post(f"{one.url}/tasks/42", json={"title": "Ada"})
+        assert (answer.status_code, answer.json()) == (201, {"number": 42, "title": "Ada", "done": False})
+        assert httpx.post(f"{one.url}/tasks/42", json={}).status_code == 422
+        assert httpx.get(f"{one.url}/openapi.json").json()["info"]["title"] == "FastAPI"
+        with websockets.sync.client.connect(f"ws://127.0.0.1:{one.port}/count/7") as link:
+            for count in (10, 13):
+                link.send(b"abc")
+                assert json.loads(link.recv(timeout=SECONDS)) == {"count": count}
+        assert one.stop() == 0
+
+
+@pytest.mark.skipif(not (SOLUTIONS / "13-websockets").is_dir(), reason="lab 13 is not there yet")
+def test_the_chat_of_lab_13(tmp_path: Path) -> None:
+    """Two members hear each other; at SIGTERM both are told, and the process ends."""
+    with running(tmp_path, "app:app", "--timeout-graceful-shutdown", "5") as one:
+        room = f"ws://127.0.0.1:{one.port}/rooms/tea"
+        with contextlib.ExitStack() as members:
+            ada = members.enter_context(websockets.sync.client.connect(f"{room}?name=Ada"))
+            grace = members.enter_context(websockets.sync.client.connect(f"{room}?name=Grace"))
+            grace.send(json.dumps({"text": "Hello"}))
+            for member in (ada, grace):
+                heard = {"type": ""}
+                while heard["type"] != "said":
+                    heard = json.loads(member.recv(timeout=SECONDS))
+                assert (heard["name"], heard["text"]) == ("Grace", "Hello")  # type: ignore[comparison-overlap, unused-ignore]
+            one.process.send_signal(signal.SIGTERM)
+            with pytest.raises(websockets.exceptions.ConnectionClosed):
+                while True:
+                    ada.recv(timeout=SECONDS)
+        assert one.process.wait(timeout=SECONDS) == -signal.SIGTERM
+        with pytest.raises(OSError):
+            socket.create_connection(("127.0.0.1", one.port), timeout=1.0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_no_child_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
+    """The lifeline of lab 15's NOTES: SIGKILL can't be caught, the end of a pipe can be read."""
+    with running(tmp_path, "roster:app", "--workers", "3") as one:
+        assert until(lambda: one.said.count("Serving on") == 3)
+        children = process.descendants(one.process.pid)
+        assert len(children) == 3
+        one.process.kill()
+        one.process.wait(timeout=SECONDS)
+        assert until(lambda: not list_running(children)), one.said
+        assert one.said.count("roster: shutdown, 0 in flight") == 3
+
+
+def list_running(pids: list[int]) -> list[int]:
+    """Those that have neither ended nor are zombies."""
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists() and not process.zombies([pid])]
