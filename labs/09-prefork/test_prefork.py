@@ -104,7 +104,7 @@ class House:
             wire.send(request_bytes(method, target, [("Connection", "close")]))
             wire.response()
 
-    def at_once(self, count, target="/slow?seconds=0.04", seconds=6.0, method="GET"):
+    def at_once(self, count, target="/slow?seconds=0.02", seconds=6.0, method="GET"):
         """So many requests at the same time; what was said to each."""
         try:
             with ExitStack() as links:
@@ -351,7 +351,7 @@ def test_task3_ttin_and_ttou_change_the_number(house, rng):
         is_there(here, "TTOU is a wish for one worker less")
         that(len(left) == number, f"after another TTOU there are {len(left)} workers", f"{number}")
     here.signal(signal.SIGTTOU)
-    last = settle(here.living, lambda pids: not pids, 0.6)
+    last = settle(here.living, lambda pids: not pids, 0.4)
     that(last, "after TTOU with one worker nobody is left", "one worker: the last one stays")
     here.signal(signal.SIGTTIN)
     pids = here.who_answers(lambda pids: len(pids) == 2)
@@ -395,9 +395,9 @@ def test_task3_hup_loses_no_request(house, rng):
     here = house("main", 2)
     before = here.have_answered()
     with ExitStack() as links:
-        slow = links.enter_context(here.open("/slow?seconds=0.7"))
+        slow = links.enter_context(here.open("/slow?seconds=0.5"))
         here.ask()  # connections are accepted in turn: when this is answered, the slow one is with a worker
-        queued = ["/slow?seconds=0.3", *["/"] * rng.randrange(3, 7)]
+        queued = ["/slow?seconds=0.2", *["/"] * rng.randrange(3, 7)]
         waiting = [links.enter_context(here.open(target)) for target in queued]
         here.signal(signal.SIGHUP)
         try:
@@ -416,7 +416,7 @@ def test_task3_hup_loses_no_request(house, rng):
 @check(task=3, rule=ALIVE)
 def test_task3_int_ends_everything_at_once(house, rng):
     """INT and QUIT end arbiter and workers, and wait for nobody"""
-    here = house("main", 2)
+    here = house("three", 3)
     here.have_answered()
     number = rng.choice([signal.SIGINT, signal.SIGQUIT])
     with here.open("/slow?seconds=30", 10.0) as slow:
@@ -458,7 +458,7 @@ def test_task4_frozen_worker_is_replaced_and_busy_ones_are_not(house, rng):
     served = []
 
     def look():
-        served.append(here.ask("/slow?seconds=0.3")["pid"])
+        served.append(here.ask("/slow?seconds=0.2")["pid"])
         return here.children()
 
     children = settle(look, lambda pids: victim not in pids)
@@ -488,7 +488,7 @@ def test_task5_term_lets_requests_finish(house, rng):
     """TERM: the requests in flight are answered, and then everybody is gone"""
     here = house("main", 2)
     before = here.have_answered()
-    with here.open(f"/slow?seconds={rng.choice([0.5, 0.6, 0.7])}") as slow:
+    with here.open(f"/slow?seconds={rng.choice([0.3, 0.4, 0.5])}") as slow:
         here.ask()
         here.signal(signal.SIGTERM)
         try:
