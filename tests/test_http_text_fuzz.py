@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workshop.paths import ORACLES, SOLUTIONS
+from workshop.paths import LABS, ORACLES, SOLUTIONS
 
 LAB = "02-http-is-text"
 
@@ -31,7 +31,11 @@ def loaded(name: str, folder: Any) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(folder / LAB))  # for messages.py and mirror.py
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(folder / LAB))
     return module
 
 
@@ -233,3 +237,10 @@ def test_handler_that_raises_ends_only_its_connection() -> None:
 def test_absolute_target_is_handed_on() -> None:
     request = ours.parse_request(b"GET http://b/x HTTP/1.1\r\nHost: a\r\n\r\n")
     assert (request.target, ours.values(request.fields, "Host")) == ("http://b/x", ["a"])
+
+
+def test_given_parts_are_the_same_everywhere() -> None:
+    """messages.py and mirror.py are given: the learner's and the solution's are one file."""
+    for name in ("messages.py", "mirror.py"):
+        given = (SOLUTIONS / LAB / name).read_text(encoding="utf-8")
+        assert given == (LABS / LAB / name).read_text(encoding="utf-8")

@@ -18,22 +18,20 @@ What a client did wrong is `Refused`, with the status to answer. After it the pl
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import itertools
 import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator
+from dataclasses import replace
 from email.utils import formatdate
-from functools import partial
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-Fields = list[tuple[str, str]]  # field lines in the order in which they came, repeats and all
-Handler = Callable[["Request", int, int], tuple[int, Fields, bytes]]
+from messages import BadAnswer, Fields, Refused, Request, Response, values
+from mirror import Handler, main
 
 MAX_TARGET = 8_000  # bytes of a request's target; more: 414
 MAX_HEAD = 32_768  # bytes of a head, up to its empty line; more: 431
@@ -44,47 +42,6 @@ RECV = 65_536
 IDLE_SECONDS = 75.0  # longer than nginx keeps an idle connection (60 s): let the client be the one to leave
 FETCH_SECONDS = 10.0
 DRAIN_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request. Text is latin-1, so that each character is one byte of the wire; the body is bytes."""
-
-    method: str  # "GET"
-    target: str  # "/tasks/42?done=1", nothing decoded
-    version: str  # "HTTP/1.1"
-    fields: Fields = field(default_factory=list)  # [("Host", "localhost"), ...], names as they were sent
-    body: bytes = b""
-    trailers: Fields = field(default_factory=list)  # the fields after a chunked body
-
-
-@dataclass(frozen=True)
-class Response:
-    """One response, as `fetch` returns it."""
-
-    status: int
-    reason: str
-    version: str
-    fields: Fields = field(default_factory=list)
-    body: bytes = b""
-    trailers: Fields = field(default_factory=list)
-
-
-class Refused(Exception):
-    """The other side sent what is no HTTP/1.1 message, or too much of it; `status` is the answer to that."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status, self.reason = status, reason
-
-
-class BadAnswer(Exception):
-    """What came back to `fetch` is no response, or not a whole one."""
-
-
-def values(fields: Fields, name: str) -> list[str]:
-    """Every value of a field, in order: names compare without case (RFC 9110 §5.1)."""
-    return [value for key, value in fields if key.lower() == name.lower()]
 
 
 def members(fields: Fields, name: str) -> list[str]:
@@ -558,26 +515,5 @@ def read_content(
     return (yield from stream.to_the_end(MAX_ANSWER)), []
 
 
-# --- given: what is served --------------------------------------------------------------------------
-
-
-def mirror(request: Request, connection: int, nth: int, close: bool = False) -> tuple[int, Fields, bytes]:
-    """The request as text again, and on which connection it came, as which one."""
-    lines = [f"{request.method} {request.target} {request.version}"]
-    lines += [f"{name}: {value}" for name, value in request.fields]
-    text = "".join(f"{line}\r\n" for line in lines).encode("latin-1")
-    fields = [("Content-Type", "text/plain"), ("X-Connection", str(connection)), ("X-Nth", str(nth))]
-    return 200, [*fields, ("Connection", "close")] if close else fields, text + b"\r\n" + request.body
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Serve a mirror of requests.")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--close", action="store_true", help="end the connection after each answer")
-    options = parser.parse_args()
-    serve(options.host, options.port, partial(mirror, close=options.close))
-
-
 if __name__ == "__main__":
-    main()
+    main(serve)
