@@ -70,7 +70,12 @@ class WebSocket:
         self.subprotocol = ""
         self._events: list[Any] = []
         self._parts: list[Frame] = []
-        self._handshake(target, list(fields))
+        try:
+            self._handshake(target, list(fields))
+        except WireError as error:
+            wire.close()
+            error.expected = "an answer to the handshake: 101, or another status"
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -93,10 +98,10 @@ class WebSocket:
         while not self._events:
             self._read("no answer to the WebSocket handshake")
         answer = self._events.pop(0)
-        if self._protocol.state is State.OPEN:
-            self.subprotocol = self._protocol.subprotocol or ""
-            return
         problem = self._protocol.handshake_exc
+        if isinstance(answer, Handshake) and answer.status_code == 101 and problem is None:
+            self.subprotocol = self._protocol.subprotocol or ""
+            return  # a close may have come with it already: receive says so
         if not isinstance(answer, Handshake) or answer.status_code == 101:
             raise NotHTTP(f"a handshake that is not RFC 6455's: {problem}", bytes(self.wire.received))
         fields = [(name, value) for name, value in answer.headers.raw_items()]
