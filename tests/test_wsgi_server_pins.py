@@ -306,7 +306,7 @@ def test_an_import_error_says_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_given_parts_are_the_same_everywhere() -> None:
-    """http1.py is given: the learner's and the solution's are one file."""
-    text = SERVER.with_name("http1.py").read_text(encoding="utf-8")
+    """http1.py and command_line.py are given: the learner's and the solution's are one file."""
     lab = ROOT / "labs" / "05-wsgi-server"
-    assert text == (lab / "http1.py").read_text(encoding="utf-8")
+    for name in ("http1.py", "command_line.py"):
+        assert SERVER.with_name(name).read_text(encoding="utf-8") == (lab / name).read_text(encoding="utf-8")

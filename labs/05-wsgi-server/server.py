@@ -1,18 +1,14 @@
 """Lab 5: a WSGI server. Start it as: python server.py module:attribute --host 127.0.0.1 --port 8000
 
 What lab 2 built is in http1.py: `read_head`, `chunk_size`, `Refused`, and `Connection` with `take`,
-`take_line`, `receive`, `send`, `refuse` and `half_close`. What is below is yours: change whatever you like.
+`take_line`, `receive`, `send`, `refuse` and `half_close`. command_line.py listens, and calls `serve` below.
+What is here is yours: change whatever you like.
 """
 
-import argparse
-import importlib
 import io
-import signal
-import socket
-import sys
 import traceback
-from pathlib import Path
 
+from command_line import main
 from http1 import ClientGone, Connection, read_head
 
 
@@ -95,7 +91,7 @@ def serve_connection(connection, application):
 
 
 def serve(listener, application, options):
-    """Serve one connection after the other, for ever; `options` are those of `main`."""
+    """Serve one connection after the other, for ever; `options` are the command line's."""
     # TODO task 5: options.threads at once.
     while True:
         accepted, _ = listener.accept()
@@ -108,28 +104,5 @@ def serve(listener, application, options):
                 traceback.print_exc()
 
 
-def load(name):
-    """The application that "module:attribute" names; the current directory is on the path."""
-    sys.path.insert(0, str(Path.cwd()))
-    module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(module), attribute or "application")
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("application", help="module:attribute")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--threads", type=int, default=8)
-    parser.add_argument("--keep-alive", type=float, default=5.0, help="seconds an idle connection is kept")
-    parser.add_argument("--time-out", type=float, default=10.0, help="seconds a silent client is waited for")
-    options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
-    with socket.create_server((options.host, options.port), backlog=1024) as listener:
-        print(f"Listening on http://{options.host}:{options.port}", flush=True)
-        serve(listener, load(options.application), options)
-
-
 if __name__ == "__main__":
-    main()
+    main(serve)

@@ -17,12 +17,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import io
 import queue
 import re
 import selectors
-import signal
 import socket
 import sys
 import threading
@@ -30,10 +28,10 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from command_line import main
 from http1 import (
     HEAD_LIMIT,
     PIECE,
@@ -55,7 +53,6 @@ DRAIN_LIMIT = 64 * 1024  # bytes of an unread body that are read away to keep a 
 LINGER = 2.0  # seconds in which a client may still be sending after the last answer
 TICK = 0.5  # seconds between two looks at who is overdue
 STOP = 2.0  # seconds for the requests in flight after SIGTERM
-BACKLOG = 1024
 
 # PEP 3333, "The start_response() Callable": a status is "999 Message here", without control characters.
 # 1xx are interim (RFC 9110 §15.2): they can't be an application's answer.
@@ -538,37 +535,10 @@ class Server:
             thread.join(max(0.0, deadline - time.monotonic()))
 
 
-# --- the command line ---------------------------------------------------------------------------------
-
-
-def load(name: str) -> Application:
-    """The application that "module:attribute" names; the current directory is on the path."""
-    sys.path.insert(0, str(Path.cwd()))
-    module, _, attribute = name.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in (attribute or "application").split("."):
-        found = getattr(found, part)
-    application: Application = found
-    return application
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("application", help="module:attribute")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--threads", type=int, default=8)
-    parser.add_argument("--keep-alive", type=float, default=5.0, help="seconds an idle connection is kept")
-    parser.add_argument("--time-out", type=float, default=10.0, help="seconds a silent client is waited for")
-    options = parser.parse_args()
-    application = load(options.application)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    with socket.create_server((options.host, options.port), family=family, backlog=BACKLOG) as listener:
-        print(f"Listening on http://{options.host}:{listener.getsockname()[1]}", flush=True)
-        Server(application, listener, options.threads, options.keep_alive, options.time_out).serve()
+def serve(listener: socket.socket, application: Application, options: argparse.Namespace) -> None:
+    """What command_line.py calls."""
+    Server(application, listener, options.threads, options.keep_alive, options.time_out).serve()
 
 
 if __name__ == "__main__":
-    main()
+    main(serve)
