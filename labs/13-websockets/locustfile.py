@@ -66,13 +66,11 @@ class Member:
         self.heard = number
         self.news.set()
 
-    def wait_for(self, number: int) -> bool:
-        """Whether it hears this message in time."""
-        with gevent.Timeout(PATIENCE, False):
-            while self.heard < number:
-                self.news.clear()
-                self.news.wait()
-        return self.heard >= number
+    def wait_for(self, number: int) -> None:
+        """Return when this message has been heard."""
+        while self.heard < number:
+            self.news.clear()
+            self.news.wait()
 
 
 class Hall(Visitor):
@@ -96,7 +94,10 @@ class Hall(Visitor):
             for member in random.sample(members, AT_ONCE):
                 member.socket.send(json.dumps({"text": f"by {member.name}"}))
                 site.saw("said", "times")
-            deaf = sum(not member.wait_for(last) for member in members)
+            with gevent.Timeout(PATIENCE, False):
+                for member in members:
+                    member.wait_for(last)
+            deaf = sum(member.heard < last for member in members)
         site.expect(deaf == 0, f"not every member heard a message within {PATIENCE:g} s")
 
     def fill(self, site: Site, members: list) -> None:
