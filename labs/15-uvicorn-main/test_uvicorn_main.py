@@ -251,11 +251,15 @@ class House:
         self.stack.ask("signal", service=self.name, number=int(number), pid=pid)
 
     def note(self, what):
-        """Keep for the report what was done: the last steps."""
-        self.story.append(what)
+        """Keep for the report what was done: the last steps, equal ones counted."""
+        if self.story and self.story[-1][0] == what:
+            self.story[-1][1] += 1
+        else:
+            self.story.append([what, 1])
+        steps = [one if times == 1 else f"{one} × {times}" for one, times in self.story[-STEPS:]]
         trail = self.trail
         trail.via, trail.service, trail.connection, trail.response = "direct", self.name, None, None
-        trail.sent = "\n".join(self.story[-STEPS:])
+        trail.sent = "\n".join(steps)
 
     def open(self, target="/", seconds=10.0, more=()):
         """A connection with a request on its way; `.response()` waits for the answer."""
@@ -429,13 +433,13 @@ def test_task3_term_lets_requests_finish(house, rng):
     with ExitStack() as links:
         idle = links.enter_context(here.open("/", more=[("Connection", "keep-alive")]))
         expect("status", idle.response().status, 200)
-        seconds = rng.choice([0.8, 0.9, 1.0])
+        seconds = rng.choice([1.2, 1.3, 1.4])
         slow = [
             links.enter_context(here.open(f"/slow?seconds={seconds}")) for _ in range(rng.randrange(2, 5))
         ]
         here.ask()
         here.signal(signal.SIGTERM)
-        closed = settle(lambda: accepts_nobody(here), bool, 0.6)
+        closed = settle(lambda: accepts_nobody(here), bool, 1.0)
         heard = [kept(wire, "in flight at SIGTERM") for wire in slow]
         that(
             closed,
