@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -101,11 +103,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     words = [program, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
     log = folder / "log"
     with log.open("w") as out:
-        running = subprocess.Popen([*words, f"--user-data-dir={folder}", "about:blank"], stderr=out)
+        words += [f"--user-data-dir={folder}", "about:blank"]
+        # In a session of its own: Debian's command is a shell that waits for the browser.
+        running = subprocess.Popen(words, stderr=out, start_new_session=True)
     try:
         yield devtools_of(running, log)
     finally:
-        running.terminate()
+        os.killpg(running.pid, signal.SIGTERM)
         running.wait(timeout=PATIENCE)
 
 
