@@ -14,6 +14,7 @@ from workshop.checks import (
     Deadline,
     NoAnswer,
     Thing,
+    WireError,
     attribute,
     check,
     expect,
@@ -194,6 +195,8 @@ def all_events(rounds):
 
 
 def all_sent(rounds):
+    odd = [one.sent_bytes for one in rounds if not isinstance(one.sent_bytes, bytes)]
+    that(not odd, f"data_to_send() = {odd[:1]}"[:200], "bytes")
     return frames_of(b"".join(one.sent_bytes for one in rounds))
 
 
@@ -356,6 +359,10 @@ def test_task1_good_handshakes_are_answered(probe, rng):
     chosen = rng.choice(names)
     (offer, data), raised = accepted(probe, request, chosen, [(b"X-Room", b"42")])
     that(not raised, f"accept(…, {chosen!r}) raised {raised}"[:200], "a 101 with this subprotocol")
+    shape = (
+        isinstance(offer, Thing) and offer.type == "Offer" and isinstance(offer.subprotocols, list | tuple)
+    )
+    that(shape, f"read_handshake returned {offer!r}"[:300], "an Offer with a list of subprotocols")
     expect("offer.subprotocols", list(offer.subprotocols), names, "two lines are one list, in order")
     fields = dict(switch_of(data, f"accept(…, {chosen!r})"))
     expect(
@@ -386,7 +393,10 @@ def test_task1_bad_handshakes_are_refused(probe, rng):
         that(str(status) in notes["status"].split(" or "), f"{what}: status {status}", wanted, **more)
         if "answer" in notes:
             field, _, value = notes["answer"].partition(": ")
-            said = {bytes(pair[0]).decode().lower(): bytes(pair[1]).decode() for pair in headers}
+            pairs = [pair for pair in headers if isinstance(pair, list | tuple) and len(pair) == 2]
+            odd = [pair for pair in pairs if not all(isinstance(one, bytes) for one in pair)]
+            that(not odd, f"{what}: headers {headers}"[:300], "pairs of bytes", **more)
+            said = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in pairs}
             members = [one.strip() for one in said.get(field.lower(), "").split(",")]
             that(value in members, f"{what}: headers {headers}", f"{notes['answer']} in the answer", **more)
     (_, data), raised = accepted(probe, request_of(wire_cases(__file__, "good-1-plain.http")[0], KEY))
@@ -483,7 +493,7 @@ def test_task2_masks_and_frames_are_written(probe, rng):
     for at, (data, mask, offset) in enumerate(masks):
         got = seen.values[at] if at < len(seen.values) else f"an exception: {seen.raised['message']}"
         call = f"apply_mask of {len(data)} bytes, {offset} after the payload's start"
-        more = {"sent": f"apply_mask({show_bytes(data, 40)!r}, {mask!r}, {offset})", "rule": "RFC 6455 §5.3"}
+        more = {"sent": f"apply_mask({short(data)}, {mask!r}, {offset})", "rule": "RFC 6455 §5.3"}
         expect(
             call, got, xor(data, mask, offset), "byte i with mask byte i mod 4, of the whole payload", **more
         )
@@ -496,7 +506,9 @@ def test_task2_masks_and_frames_are_written(probe, rng):
         sent = f"encode_frame({NAMES[opcode]}, {length} bytes, fin={fin})"
         data = probe.call("frames:encode_frame", opcode, payload, fin)
         that(isinstance(data, bytes), f"{sent}: {type(data).__name__}", "bytes", sent=sent)
-        expect(f"{sent}: head", data[: len(data) - length], head_bytes(opcode, length, None, fin), sent=sent)
+        got, wanted = data[: len(data) - length].hex(" "), head_bytes(opcode, length, None, fin).hex(" ")
+        why = "FIN and opcode, no mask, and the length in as few bytes as it can be"
+        expect(f"{sent}: head", got, wanted, why, sent=sent)
         expect(f"{sent}: payload", data[len(data) - length :], payload, sent=sent)
     mask, payload = rng.randbytes(4), name(rng).encode()
     data = probe.call("frames:encode_frame", PING, payload, True, mask)
@@ -616,7 +628,7 @@ class Peer:
     def say(self, *said):
         self.link.send(b"".join(self.client.send(event) for event in said))
 
-    def hear(self):
+    def hear(self, wanted="an answer to the handshake: 101, or another status"):
         """The next event; None at the end of the stream."""
         try:
             while not self.waiting:
@@ -627,13 +639,16 @@ class Peer:
                     return None
         except RemoteProtocolError as error:
             fail(f"wsproto, as the client: {error}", "frames that a client can read")
+        except WireError as error:
+            error.expected = wanted
+            raise
         return self.waiting.pop(0)
 
     def message(self):
         """The next whole message, and the Pongs before it."""
         parts, pongs = [], []
         while True:
-            event = self.hear()
+            event = self.hear("an echo")
             if isinstance(event, events.Pong):
                 pongs.append(bytes(event.payload))
             elif isinstance(event, events.Message):
@@ -645,7 +660,7 @@ class Peer:
 
     def closing(self, code):
         """Their Close frame, which must have this code, as wsproto has it."""
-        event = self.hear()
+        event = self.hear(f"a Close frame with {code}")
         good = isinstance(event, events.CloseConnection) and event.code == code
         got = f"wsproto, as the client, heard {event or 'the end of the stream'}"[:200]
         that(good, got, f"a Close frame with {code}")
@@ -778,7 +793,12 @@ def test_task4_codes_that_are_never_sent(probe, rng):
     long = "\u00e9" * 62
     must_raise(probe, [("close", 1000, long)], "ValueError", "close() with a reason of 124 bytes")
     rounds = rounds_of(probe, ("close", 1000, long[:61] + "e"))
-    expect("a reason of 123 bytes", len(payloads(rounds[0].sent, CLOSE)[0]), 125, "the code's two, and 123")
+    expect(
+        "a reason of 123 bytes",
+        [len(one) for one in payloads(rounds[0].sent, CLOSE)],
+        [125],
+        "the code's two, and 123",
+    )
     for code in (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999):
         rounds = rounds_of(probe, close_frame(rng, code, b"Ada"))
         expect(f"a Close with {code}", all_events(rounds), [("Closed", code, "Ada")], "this one is good")
@@ -852,11 +872,11 @@ def test_task5_first_bad_byte_fails(probe, rng):
         expected_at = len(opening) + 1 + at
         found = failed_at(rounds)
         right = found is not None and expected_at <= found <= expected_at + patience
-        where = "never" if found is None else f"after {acts[found].said}"
+        where = "did not fail" if found is None else f"failed after {acts[found].said}"
         that(
             right,
-            f"{what}, {show_bytes(bad)}: it failed {where}",
-            f"Failed after byte {bad[at]:#x}, the frame is not over",
+            f"{what}, {show_bytes(bad)}: it {where}",
+            f"Failed at byte {bad[at]:#x} already: the frame is not over",
         )
         must_fail(probe, acts, [1007], f"{what}, {show_bytes(bad)}")
     for what, acts in (
