@@ -4,8 +4,11 @@ POST /visits?name=Ada   201   {"number": 3, "name": "Ada"}
 GET  /visits            200   ["Grace", "Edsger", "Ada"]
 """
 
+import asyncio
 import json
 from urllib.parse import parse_qs
+
+from journal import Journal  # given: services/apps/journal.py
 
 EVERY = 0.1  # seconds between two writes
 
@@ -37,21 +40,28 @@ async def live(scope, receive, send):
 class GuestBook:
     """Everybody who was here, in order."""
 
-    def __init__(self, journal):
+    def __init__(self, journal: Journal):
         self.journal = journal
         self.names = journal.lines()  # those of earlier runs
 
     async def add(self, name):
         """A visit; its number, counted from 1."""
-        # TODO task 1: await journal.write(["Ada"]).
-        # TODO task 4: the journal is slow; answer before it has written.
+        # TODO task 1: await journal.write(["Ada"]). Task 4: it is slow; answer before it has written.
         raise NotImplementedError("lab 12 task 1: add a visit")
 
     async def write_behind(self):
         """Write what has come in since the last write, every EVERY seconds, until told to stop."""
-        # TODO task 4: a write that raised OSError is tried again; what is cancelled in the middle of a write
-        # doesn't know whether it took place.
+        # TODO task 4: a write that raised OSError is tried again; one that is cancelled may have taken place.
         raise NotImplementedError("lab 12 task 4: write behind")
+
+
+async def happens(event, seconds):
+    """Given: whether an asyncio.Event happens within so many seconds. A sleep that can be woken."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+        return True
+    except TimeoutError:
+        return False
 
 
 async def answer(scope, receive, send):
@@ -68,8 +78,8 @@ async def answer(scope, receive, send):
 
 
 def the_book(scope):
-    """The book that `live` opened, for one request."""
-    # TODO task 1: no global; two servers in one process have two books.
+    """The book that `live` opened. No global: two servers in one process have two books."""
+    # TODO task 1
     raise NotImplementedError("lab 12 task 1: find the book in the request's state")
 
 

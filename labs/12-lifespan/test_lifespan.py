@@ -133,15 +133,19 @@ def stopped(report):
 def answered(report, status):
     """A request was answered with this status; its value."""
     if report["how"] != "returned":
-        how = report["how"] if report["how"] == "waits" else f"{report['type']}: {report['message']}"
-        fail(f"a request ended so: {how}", f"an answer with status {status}")
+        waits = report["how"] == "waits"
+        how = "it waits still" if waits else f"it raised {report['type']}: {report['message']}"
+        fail(f"a request was not answered: {how}", f"an answer with status {status}")
     expect("status", report["status"], status, f"the body was {report['value']!r}")
     return report["value"]
 
 
 def people(rng, count):
     """So many names, no two alike; one of them has letters that a query must encode."""
-    found = [f"{name(rng)} the {number}." for number in range(1, count + 1)]
+    found = []
+    while len(found) < count:
+        one = name(rng)
+        found += [one] if one not in found else []
     found[rng.randrange(count)] += " Łuk"
     return found
 
@@ -232,13 +236,14 @@ def test_task1_startup_that_fails_is_said(service, probe, rng):
             "startup.failed: an exception means “I don't know lifespan”, and the server goes on",
             where=where,
         )
-    said = reply["output"].strip()[-300:]
-    that(reply["code"], f"exit code {reply['code']}", "not 0: uvicorn's is 3", where=where)
+    said, sent = reply["output"].strip()[-300:], reply["command"]
+    that(reply["code"], f"exit code {reply['code']}", "not 0: uvicorn's is 3", where=where, sent=sent)
     that(
-        "/no/such/folder" in said and "Application startup failed" in said,
+        ("o such file" in said or "no/such/folder" in said) and "Application startup failed" in said,
         got=f"uvicorn printed {said!r}",
-        expected="the reason in the message: which journal, and what is wrong with it",
+        expected="the reason in the message: what is wrong with the journal, as OSError says it",
         where=where,
+        sent=sent,
     )
 
 
@@ -266,13 +271,14 @@ def told_without_state(probe, rng):
 # --- the server's side, played to ---------------------------------------------------------------------
 
 
-def meet(probe, manner, message=""):
+def meet(probe, manner, message="", to_the_end=False):
     """What Lifespan did with an application of this manner: see services/apps/lifetime.py."""
-    call = made("lifetime:meet", ref("lifespan:Lifespan"), manner, message)
-    shown = f"Lifespan(application).startup(), .shutdown(); the application {MANNERS.get(manner, manner)}"
+    call = made("lifetime:meet", ref("lifespan:Lifespan"), manner, message, to_the_end)
+    calls = "startup(), then shutdown()" if to_the_end else "startup()"
+    shown = f"Lifespan(application).{calls}; the application {MANNERS.get(manner, manner)}"
     seen = probe.steps(call, seconds=9.0, sent=shown)
     if seen.raised:
-        fail(f"{seen.raised['type']}: {seen.raised['message']}", "startup and shutdown that can be awaited")
+        fail(f"{seen.raised['type']}: {seen.raised['message']}", f"{calls} without an error of its own")
     return seen.values[-1]
 
 
@@ -437,10 +443,10 @@ def waiting(client):
     return wire
 
 
-def is_answered(client):
-    """Whether somebody who comes now is answered."""
+def is_answered(client, seconds=1.5):
+    """Whether somebody who comes now is answered, and not refused or left waiting."""
     try:
-        with Wire(client.address.host, client.address.port, 0.5) as wire:
+        with Wire(client.address.host, client.address.port, seconds) as wire:
             wire.send(request_bytes("GET", "/"))
             return wire.response().status == 200
     except WireError:
@@ -452,7 +458,9 @@ def test_task3_shutdown_comes_after_the_last_request(service, stack, trail, rng)
     """After SIGTERM nobody new is served, requests in flight are answered, then comes shutdown"""
     client = service("witness")
     served = 1
-    that(is_answered(client), "no answer before SIGTERM", "an answer", where="your lifespan.py: its `run`")
+    that(
+        is_answered(client, 3.0), "no answer before SIGTERM", "an answer", where="your lifespan.py: its `run`"
+    )
     with waiting(client) as slow, waiting(client) as slower:
         client.get("/")  # answered: so the two before it have been accepted
         stack.ask("signal", service="witness", number=int(signal.SIGTERM))
@@ -473,7 +481,7 @@ def test_task3_shutdown_comes_after_the_last_request(service, stack, trail, rng)
             try:
                 report = wire.response("POST").json()
             except WireError as error:
-                fail(f"a request in flight at SIGTERM: {error.got}", "its answer", where=END)
+                fail(f"a request in flight at SIGTERM: {error.got}", "its answer, then shutdown", where=END)
             expect("what it was answered: stopped", report.get("stopped"), False, "not while it is in flight")
             served += 1
     reply = ended(stack, "witness", "all requests were answered")
@@ -515,21 +523,21 @@ def test_task3_requests_that_never_end_are_cut_off(service, stack, trail):
 def test_task3_shutdown_ends_whatever_the_application_does(probe, rng):
     """shutdown tells the same call, once, and never waits for somebody who has gone"""
     message = f"{name(rng)} left the door open"
-    seen = meet(probe, "well-mannered")
+    seen = meet(probe, "well-mannered", "", True)
     ended_well("startup", seen["startup"])
     ended_well("shutdown", seen["shutdown"])
     expect("what the application was told", seen["told"], ["lifespan.startup", "lifespan.shutdown"])
     expect("how often it was called", seen["calls"], 1, "one call, from startup to shutdown")
     for manner in ("complete, then returns", "complete, then raises", "raises at once", "returns"):
-        seen = meet(probe, manner, message)
+        seen = meet(probe, manner, message, True)
         ended_well("startup", seen["startup"])
         ended_well("shutdown", seen["shutdown"])
-    seen = meet(probe, "fails at shutdown", message)
+    seen = meet(probe, "fails at shutdown", message, True)
     ended_well("startup", seen["startup"])
     ended_with("shutdown", seen["shutdown"], "ShutdownFailed", message)
     for manner in ("raises at shutdown", "returns at shutdown"):
         # Nothing was said, so the text leaves it to the server whether that counts as a failure.
-        seen = meet(probe, manner)
+        seen = meet(probe, manner, "", True)
         if seen["shutdown"].get("type") != "ShutdownFailed":
             ended_well("shutdown", seen["shutdown"])
 
@@ -677,7 +685,9 @@ def test_task4_restart_loses_no_visit(front, stack, trail, rng):
 
 def known(front):
     """The visits in the book of your own server."""
-    visits = front.get("/yours/visits").json()
+    answer = front.get("/yours/visits")
+    expect("status", answer.status, 200, f"the body was {answer.text[:100]!r}")
+    visits = answer.json()
     that(isinstance(visits, list), f"GET /visits is {visits!r}", "a list of names")
     return visits
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import journal
@@ -37,8 +39,15 @@ async def outcome(doing: Coroutine[Any, Any, Any]) -> Report:
     if isinstance(error, NotImplementedError):
         raise error
     if error is not None:
-        return {"how": "raised", "type": type(error).__name__, "message": str(error)}
+        return {"how": "raised", "type": type(error).__name__, "message": f"{error}{place(error)}"}
     return {"how": "returned"}
+
+
+def place(error: BaseException) -> str:
+    """Where an exception comes from, in the learner's own folder: " (app.py:12 in live)"; else ""."""
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if one.filename != __file__]
+    own = [one for one in frames if Path(one.filename).parent == Path.cwd()]
+    return f" ({Path(own[-1].filename).name}:{own[-1].lineno} in {own[-1].name})" if own else ""
 
 
 # --- applications of every manner, for a server's side ----------------------------------------------
@@ -100,12 +109,12 @@ class Manner:
         self.tasks.append(asyncio.current_task() is mine)
 
 
-def meet(lifespan: Any, manner: str, message: str = "") -> Report:
-    """Run Lifespan(application).startup() and shutdown() on an application of this manner."""
-    return asyncio.run(_meet(lifespan, manner, message))
+def meet(lifespan: Any, manner: str, message: str = "", to_the_end: bool = False) -> Report:
+    """Run Lifespan(application).startup() on an application of this manner; to the end: shutdown(), too."""
+    return asyncio.run(_meet(lifespan, manner, message, to_the_end))
 
 
-async def _meet(lifespan: Any, manner: str, message: str) -> Report:
+async def _meet(lifespan: Any, manner: str, message: str, to_the_end: bool) -> Report:
     app = Manner(manner, message)
     one = lifespan(app)
     starting = asyncio.ensure_future(outcome(one.startup()))
@@ -119,7 +128,7 @@ async def _meet(lifespan: Any, manner: str, message: str) -> Report:
     for _ in range(5):
         await asyncio.sleep(0)
     report["told_before"] = list(app.told)
-    if report["startup"]["how"] == "returned":
+    if to_the_end and report["startup"]["how"] == "returned":
         report["shutdown"] = await outcome(one.shutdown())
     return {**report, "scope": app.scope, "calls": app.calls, "told": app.told}
 
@@ -193,7 +202,7 @@ class Player:
         error = self.task.exception()
         if isinstance(error, NotImplementedError):
             raise error
-        return f"{type(error).__name__}: {error}" if error else ""
+        return f"{type(error).__name__}: {error}{place(error)}" if error else ""
 
     async def ask(self, method: str, target: str) -> Report:
         """One request, with a shallow copy of the state: status, body as JSON, and how the call ended."""

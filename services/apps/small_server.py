@@ -33,6 +33,7 @@ Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 Run = Callable[[Application, socket.socket, asyncio.Event, float | None], Awaitable[int]]
 
 HEAD_SECONDS = 2.0  # for a head to be complete
+HANDED_OVER = 5  # turns of the loop from accept(2) to `_connected`
 NOT_HTTP = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -63,8 +64,9 @@ class Server:
 
         Returns how many were cut off.
         """
-        # What the kernel had accepted already is handed over in this turn of the loop.
-        await asyncio.sleep(0)
+        # A connection that was accepted a moment ago is handed over some turns of the loop later.
+        for _ in range(HANDED_OVER):
+            await asyncio.sleep(0)
         if not self._running:
             return 0
         _, late = await asyncio.wait(self._running, timeout=seconds)

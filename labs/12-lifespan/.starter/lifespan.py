@@ -3,6 +3,7 @@
 python lifespan.py app:app --port 8012 --grace 10
 """
 
+import asyncio
 import sys
 
 import small_server  # given: services/apps/small_server.py
@@ -51,8 +52,8 @@ def with_state(application, state):
     raise NotImplementedError("lab 12 task 2: a copy of the state for each request")
 
 
-async def run(application, sock, stop, grace):
-    """Serve until the asyncio.Event `stop` is set; the process's exit code.
+async def run(application, sock, stop: asyncio.Event, grace):
+    """Serve until `stop` is set; the process's exit code.
 
     sock     a socket that is bound, and does not listen yet
     grace    how many seconds requests in flight then have; None: as long as they take
