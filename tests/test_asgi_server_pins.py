@@ -1,0 +1,175 @@
+"""Lab 11's reference where real servers differ, as its NOTES say, and the interface that lab 15 stands on."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from workshop.paths import SOLUTIONS
+
+FOLDER = SOLUTIONS / "11-asgi-server"
+Script = Callable[[Any], Awaitable[None]]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Any:
+    """The reference's server.py, under a module name of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(FOLDER))
+        spec = importlib.util.spec_from_file_location("asgi_server_solution", FOLDER / "server.py")
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["asgi_server_solution"] = module
+        spec.loader.exec_module(module)
+        return module
+
+
+@asynccontextmanager
+async def served(lab: ModuleType, application: Any, **more: Any) -> AsyncIterator[tuple[Any, int]]:
+    server = lab.Server(application, **more)
+    listener = socket.create_server(("127.0.0.1", 0))
+    await server.listen(listener)
+    try:
+        yield server, listener.getsockname()[1]
+    finally:
+        server.stop_accepting()
+        await server.drain(0.2)
+
+
+async def said(port: int, data: bytes, half_close: bool = False) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    if half_close:
+        writer.write_eof()
+    try:
+        async with asyncio.timeout(10):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"Hello, ", "more_body": True})
+    await send({"type": "http.response.body", "body": b"Ada"})
+
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+
+def test_http_1_0_gets_no_chunks(lab: Any) -> None:
+    async def main() -> None:
+        async with served(lab, hello) as (_, port):
+            answer = await said(port, b"GET / HTTP/1.0\r\n\r\n")
+            assert b"chunked" not in answer and answer.endswith(b"\r\n\r\nHello, Ada")
+
+    asyncio.run(main())
+
+
+def test_half_closed_client_gets_every_answer(lab: Any) -> None:
+    async def main() -> None:
+        async with served(lab, hello) as (_, port):
+            answer = await said(port, 2 * b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", half_close=True)
+            assert answer.count(b" 200 OK") == 2
+
+    asyncio.run(main())
+
+
+def test_head_has_limits_of_time_and_length(lab: Any) -> None:
+    async def main() -> None:
+        async with served(lab, hello, time_out=0.1) as (_, port):
+            assert b" 408 " in await said(port, b"GET / HTTP/1.1\r\n")
+            assert b" 431 " in await said(port, b"GET / HTTP/1.1\r\n" + b"X-A: y\r\n" * 20_000)
+
+    asyncio.run(main())
+
+
+def test_exception_between_start_and_body_is_a_500(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    async def half(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        raise LookupError("on purpose")
+
+    async def main() -> None:
+        async with served(lab, half) as (_, port):
+            assert b" 500 " in await said(port, GET)
+
+    asyncio.run(main())
+    assert "LookupError: on purpose" in capsys.readouterr().err
+
+
+def test_each_scope_has_a_copy_of_the_state(lab: Any) -> None:
+    seen: list[Any] = []
+
+    async def keeps(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(dict(scope["state"]))
+        scope["state"]["mine"] = True
+        await hello(scope, receive, send)
+
+    async def main() -> None:
+        async with served(lab, keeps, state={"book": 1}) as (_, port):
+            await said(port, GET)
+            await said(port, GET)
+
+    asyncio.run(main())
+    assert seen == [{"book": 1}, {"book": 1}]
+
+
+def test_drain_lets_requests_finish_and_cuts_off_the_rest(lab: Any) -> None:
+    gate: dict[str, Any] = {}
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        gate["called"].set()
+        await asyncio.sleep(gate["patience"])
+        await hello(scope, receive, send)
+
+    async def main(patience: float, seconds: float | None) -> tuple[int, bytes]:
+        gate.update(patience=patience, called=asyncio.Event())
+        async with served(lab, slow) as (server, port):
+            asking = asyncio.create_task(said(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+            await gate["called"].wait()
+            assert server.in_flight == 1
+            server.stop_accepting()
+            cut = await server.drain(seconds)
+            return cut, await asking
+
+    cut, answer = asyncio.run(main(0.05, None))
+    assert cut == 0 and answer.endswith(b"0\r\n\r\n") and b"connection: close" in answer
+    cut, answer = asyncio.run(main(30, 0.05))
+    assert cut == 1 and b" 500 " in answer
+
+
+def test_upgrade_hands_over_transport_and_rest(lab: Any) -> None:
+    class Other(asyncio.Protocol):
+        def __init__(self, transport: Any) -> None:
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            self.transport.write(b"again " + data)
+            self.transport.close()
+
+    def upgrade(scope: Any, transport: Any, rest: bytes, application: Any) -> Any:
+        transport.write(b"%b %b " % (scope["type"].encode(), rest))
+        return Other(transport)
+
+    head = b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+
+    async def main() -> None:
+        async with served(lab, hello, upgrade=upgrade) as (_, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(head + b"frame")
+            assert await reader.readexactly(11) == b"http frame "
+            writer.write(b"more")
+            assert await reader.read() == b"again more"
+            writer.close()
+        async with served(lab, hello) as (_, port):
+            assert b" 200 OK" in await said(port, head.replace(b"Upgrade\r\n\r\n", b"Upgrade, close\r\n\r\n"))
+
+    asyncio.run(main())
