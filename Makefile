@@ -38,6 +38,9 @@ progress: FORCE  ## how far you are
 doctor: FORCE    ## what this machine has, and what is missing
 	@$(RUN) doctor $(ARGS)
 
+grade: FORCE     ## grade a class, in sandboxes: SUBMISSIONS=folder LAB=5
+	@$(if $(and $(SUBMISSIONS),$(LAB)),$(RUN) grade "$(SUBMISSIONS)" --lab $(LAB) $(ARGS),echo "make grade SUBMISSIONS=folder LAB=5" >&2; exit 2)
+
 bundle: FORCE    ## everything that a room without a network needs
 	@$(RUN) bundle $(ARGS)
 

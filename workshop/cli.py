@@ -38,7 +38,11 @@ def _parser() -> argparse.ArgumentParser:
     for name, text, run in COMMANDS:
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(run=run)
-        if name in ("progress", "doctor", "bundle"):
+        if name == "grade":
+            from workshop.grade.options import options as grade_options
+
+            grade_options(command)
+        if name in ("progress", "doctor", "bundle", "grade"):
             continue
         command.add_argument("lab", help="a lab's number")
         if name in ("lab", "check", "debug"):
@@ -256,6 +260,13 @@ def bundle(options: argparse.Namespace) -> int:
     return EXIT_PASSED
 
 
+def grade(options: argparse.Namespace) -> int:
+    """Grade a class, in sandboxes."""
+    from workshop.grade.command import grade as grade_class
+
+    return grade_class(options)
+
+
 COMMANDS = [
     ("lab", "put nginx in front of a lab's service, judge it, and keep watching", lab),
     ("check", "judge a lab once: exit code 0 all passed, 1 some failed, 2 usage, 3 our fault", check),
@@ -266,6 +277,7 @@ COMMANDS = [
     ("solution", "the solution's notes and where it is; --apply puts it in place", solution),
     ("reset", "the starter again; your work is kept in .workshop/attic", reset),
     ("progress", "how far you are", progress),
+    ("grade", "grade a folder of submissions, in sandboxes, into the files that an LMS takes", grade),
     ("bundle", "everything that a room without a network needs", bundle),
     ("doctor", "what this machine has, and what is missing", doctor),
 ]

@@ -29,6 +29,7 @@ from workshop.labs import Lab
 FIRST_UID = 61184  # from here on systemd gives ids to services that come and go: no person has one
 USER = 1000
 WATCH = 0.1
+END_SECONDS = 10.0
 SYSTEM = ("bin", "lib", "lib32", "lib64", "sbin")
 
 
@@ -219,10 +220,9 @@ class Wrapped:
                 return
 
     def _kill(self) -> None:
-        """End the first process inside: the kernel ends all others of its namespace."""
-        for pid in filter(None, (self.first, self.popen.pid)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        """End the first process inside: the kernel ends the others of its namespace, bubblewrap follows."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.first or self.popen.pid, signal.SIGKILL)
 
     def end(self) -> Facts:
         self._over.set()
@@ -235,9 +235,12 @@ class Wrapped:
         if code is None:
             self.facts.cpu = processor_time(self.first)
         self._kill()
-        self.popen.wait()
-        while Path("/proc", str(self.first)).exists() and self.first:
-            time.sleep(0.005)
+        try:
+            self.popen.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+            self.facts.ended = "it did not end when it was killed"
         if self._group is not None:
             self._group.close()
         self._stderr.close()

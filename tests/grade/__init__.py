@@ -1,0 +1,1 @@
+"""Tests of the class grader: what needs no sandbox, and what does."""

@@ -1,0 +1,184 @@
+"""What leaves the grader: escaped, guarded, canonical, and a column of somebody else's file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from workshop.errors import Refusal
+from workshop.grade import output, table
+from workshop.grade.intake import Submission
+from workshop.grade.lms import filled
+from workshop.grade.manifest import Manifest
+from workshop.grade.outcome import Outcome, blank
+from workshop.grade.policy import Policy, score
+from workshop.grade.result import Graded, Result, result_of
+from workshop.grade.roster import Person, Roster
+from workshop.grade.store import Store, canonical
+from workshop.grade.text import cell, plain
+from workshop.labs import find
+from workshop.verdict import Verdict
+
+EVIL = '=HYPERLINK("http://x","y")<script>alert(1)</script>\x1b[2J\u202e\ud800\0'
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    return Manifest.make(find("5"), tmp_path / "manifest", 7)
+
+
+def passing(manifest: Manifest, *failed: str, verdict: Verdict = Verdict.FAIL) -> Outcome:
+    found = blank(manifest, verdict, EVIL, "", "")
+    for check in found.checks:
+        if check["name"] not in failed:
+            check.update(verdict="PASS", points=check["of"], finding={})
+    return found
+
+
+def result(manifest: Manifest, name: str = "ada", *outcomes: Outcome, policy: Policy | None = None) -> Result:
+    runs = outcomes or (passing(manifest),)
+    attempts = [Graded(Submission(Person(name, name), number), one) for number, one in enumerate(runs, 1)]
+    return result_of(manifest, policy or Policy(), attempts)
+
+
+def test_everything_on_a_page_is_escaped(manifest: Manifest, tmp_path: Path) -> None:
+    first = manifest.lab.checks[0]
+    output.write_all(tmp_path, [result(manifest, EVIL, passing(manifest, first))])
+    pages = [*tmp_path.glob("students/*/report.html"), tmp_path / "index.html"]
+    assert len(pages) == 2
+    for path in pages:
+        text = path.read_text(encoding="utf-8")
+        assert "<script" not in text and "\x1b" not in text and "\u202e" not in text and "\0" not in text
+    for path in tmp_path.glob("students/*/junit.xml"):
+        assert len(ElementTree.parse(path).getroot()) == len(manifest.lab.checks)
+    (row,) = list(csv.DictReader(io.StringIO((tmp_path / "summary.csv").read_bytes().decode())))
+    assert row["id"].startswith("'=") and row["raw"] == str(
+        manifest.lab.points - manifest.lab.points_of(first)
+    )
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
+def test_no_cell_is_a_formula(text: str) -> None:
+    assert not cell(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+def test_text_from_strangers_is_shown_and_does_nothing() -> None:
+    shown = plain(EVIL)
+    assert shown.encode("utf-8") and "\\x1b" in shown and "\\u202e" in shown and "\\ud800" in shown
+    assert len(plain("x" * 10**6)) <= 4000
+
+
+def test_infra_error_is_no_number_anywhere(manifest: Manifest, tmp_path: Path) -> None:
+    broken = passing(manifest, manifest.lab.checks[0], verdict=Verdict.INFRA_ERROR)
+    found = result(manifest, "ada", passing(manifest), broken)
+    assert found.score is None and found.data["raw"] is None and found.data["verdict"] == "INFRA_ERROR"
+    output.write_all(tmp_path, [found])
+    (row,) = list(csv.DictReader(io.StringIO((tmp_path / "summary.csv").read_bytes().decode())))
+    assert row["score"] == ""
+    assert "score" not in json.loads((tmp_path / "students/ada/gradescope.json").read_text())
+
+
+def test_raw_penalty_and_score_are_kept_apart(manifest: Manifest) -> None:
+    due = datetime.fromisoformat("2026-11-20T18:00+00:00")
+    policy = Policy(due, per_day=10, most=25)
+    for submitted, days, penalty in (
+        ("20T17:59", 0, 0),
+        ("20T18:01", 1, 10),
+        ("21T18:00", 1, 10),
+        ("25T00:00", 5, 25),
+    ):
+        person = Person("ada", "Ada", datetime.fromisoformat(f"2026-11-{submitted}+00:00"))
+        data = result_of(manifest, policy, [Graded(Submission(person, 1), passing(manifest))]).data
+        assert (data["attempts"][0]["days_late"], data["penalty_percent"], data["raw"]) == (days, penalty, 30)
+        assert data["score"] == pytest.approx(30 * (100 - penalty) / 100)
+    assert score(1, 33) == 0.67
+
+
+def test_the_best_or_the_last_attempt_counts(manifest: Manifest) -> None:
+    good, bad = passing(manifest), passing(manifest, *manifest.lab.checks)
+    assert result(manifest, "ada", good, bad).data["counted"] == 1
+    assert result(manifest, "ada", good, bad, policy=Policy(attempts="last")).score == 0.0
+
+
+def test_a_flaky_check_counts_by_its_better_verdict(manifest: Manifest) -> None:
+    name = manifest.lab.checks[0]
+    both = passing(manifest, name, verdict=Verdict.TIMEOUT).better(passing(manifest))
+    assert both.points == manifest.lab.points and both.run["flaky"] == [name]
+
+
+def test_outcomes_are_written_whole_and_read_back(manifest: Manifest, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.put("key", passing(manifest))
+    found = store.get("key")
+    assert found is not None and found.checks == passing(manifest).checks
+    (tmp_path / "store" / "half.json").write_text('{"checks": [')
+    assert store.get("half") is None and store.get("absent") is None
+    assert canonical({"b": 1, "a": "é\ud800"}) == '{\n  "a": "\\u00e9\\ud800",\n  "b": 1\n}\n'
+
+
+def test_a_hidden_check_says_no_more_than_category_and_hint(tmp_path: Path) -> None:
+    extra = tmp_path / "extra"
+    extra.mkdir()
+    (extra / "extra.toml").write_text(
+        '[[tasks]]\ntitle = "Hidden"\n[tasks.checks]\ntest_task6_secret = 5\n'
+        '[hidden.test_task6_secret]\ncategory = "limits"\nhint = "read RFC 9112"\n'
+    )
+    (extra / "test_extra.py").write_text("def test_task6_secret(): ...\n")
+    manifest = Manifest.make(find("5"), tmp_path / "m", 7, extra)
+    assert manifest.lab.points == find("5").points + 5
+    entry = blank(manifest, Verdict.FAIL, "the secret input", "", "").checks[-1]
+    assert entry["hidden"] and entry["finding"] == {"category": "limits", "hint": "read RFC 9112"}
+    assert "secret input" not in json.dumps(entry)
+    with pytest.raises(Refusal, match="inside"):
+        Manifest.make(find("5"), tmp_path / "n", 7, find("5").folder)
+
+
+CANVAS = (
+    b"\xef\xbb\xbfStudent,ID,SIS User ID,Section,Lab 5 (991),Lab 6 (992)\r\n"
+    b"    Points Possible,,,,30,30\r\n"
+    b'"Lovelace, Ada",4711,al1,"A ""best""\r\nsection",,12\r\n'
+    b'Hopper,4712,gh2,=A1,"3",\r\n'
+    b"Nobody,1,nn,B,7,\xff\r\n"
+)
+
+
+def test_one_column_of_canvas_is_filled_and_nothing_else(manifest: Manifest) -> None:
+    results = [result(manifest, "al1"), result(manifest, "gh2", passing(manifest, *manifest.lab.checks))]
+    done, count = filled(CANVAS, results, Roster(), "Lab 5")
+    assert count == 2
+    expected = CANVAS.replace(b'section",,12', b'section",30,12').replace(b'=A1,"3",', b'=A1,"0",')
+    assert done == expected
+
+
+def test_one_column_of_moodle_is_filled(manifest: Manifest, tmp_path: Path) -> None:
+    people = tmp_path / "roster.csv"
+    people.write_text("id,name,moodle\nada,Ada Lovelace,4711\n")
+    data = b"Identifier;Full name;Grade;Last modified\nParticipant 4711;Ada Lovelace;;-\nParticipant 1;X;;-"
+    done, count = filled(data, [result(manifest, "ada")], Roster.read(people), "grade")
+    assert count == 1 and done == data.replace(b"Lovelace;;", b"Lovelace;30;")
+
+
+def test_a_column_that_can_mean_two_is_refused(manifest: Manifest) -> None:
+    with pytest.raises(Refusal, match="names 2 columns"):
+        filled(CANVAS, [], Roster(), "Lab")
+
+
+def test_falls_come_first_in_a_diff() -> None:
+    before: dict[str, Any] = {"a": 10.0, "b": 20.0, "c": 30.0, "d": 5.0}
+    lines = output.diff(before, {"a": 12.0, "b": 20.0, "c": 0.0, "e": None})
+    assert [line.split()[0] for line in lines] == ["4", "fell", "fell", "rose", "rose"] or lines[
+        1
+    ].startswith("  fell")
+    assert " c" in lines[1] and not any(line.endswith(" b") for line in lines)
+
+
+def test_summary_has_a_row_a_student(manifest: Manifest) -> None:
+    rows = list(csv.reader(io.StringIO(table.document([result(manifest, "ada"), result(manifest, "bob")]))))
+    assert [row[0] for row in rows] == ["id", "ada", "bob"]

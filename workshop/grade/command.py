@@ -1,0 +1,90 @@
+"""`workshop grade SUBMISSIONS --lab N`: from a folder of submissions to the files that an LMS takes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from workshop.errors import EXIT_INFRA, EXIT_PASSED, Refusal
+from workshop.grade import engines, output
+from workshop.grade.batch import Batch
+from workshop.grade.intake import Submission, collect
+from workshop.grade.lms import fill
+from workshop.grade.manifest import Manifest
+from workshop.grade.policy import Policy
+from workshop.grade.result import Graded, Result, result_of
+from workshop.grade.roster import Roster
+from workshop.grade.store import Store, canonical, write_whole
+from workshop.labs import Lab, find
+
+
+def grade(chosen: argparse.Namespace) -> int:
+    """Grade a class; exit code 0 when everybody has a number, 3 where a failure of ours keeps one back."""
+    lab = find(chosen.lab)
+    out = chosen.out or chosen.submissions.with_name(f"{chosen.submissions.resolve().name}-graded")
+    roster = Roster.read(chosen.roster) if chosen.roster else Roster()
+    submissions = collect(chosen.submissions, lab, roster)
+    if chosen.shard:
+        submissions = shard(submissions, chosen.shard)
+    due = chosen.due.astimezone() if chosen.due else None
+    policy = Policy(due, chosen.late_per_day, chosen.late_most, chosen.attempts)
+    before = output.read_scores(out)
+    engine = engines.choose(lab, chosen.sandbox)
+    try:
+        with tempfile.TemporaryDirectory(prefix="wg-manifest-") as folder:
+            manifest = Manifest.make(lab, Path(folder), seed_of(out, lab, chosen.seed), chosen.extra)
+            batch = Batch(manifest, engine, Store(out / "store"), fresh=chosen.fresh or chosen.diff)
+            batch.workers = chosen.workers or batch.workers
+            outcomes = batch.grade(submissions)
+    finally:
+        engine.close()
+    attempts: defaultdict[str, list[Graded]] = defaultdict(list)
+    for one in submissions:
+        attempts[one.person.id].append(Graded(one, outcomes[batch.key(one)]))
+    results = [result_of(manifest, policy, group) for _, group in sorted(attempts.items())]
+    return finish(chosen, out, results, roster, before)
+
+
+def finish(
+    chosen: argparse.Namespace, out: Path, results: list[Result], roster: Roster, before: output.Scores
+) -> int:
+    """Write everything, and say what a person must know."""
+    output.write_all(out, results)
+    for line in output.summary(out, results):
+        print(line)
+    if chosen.diff:
+        for line in output.diff(before, output.scores_of(results)):
+            print(line)
+    held = [one.id for one in results if one.score is None and one.id not in chosen.waive]
+    if held:
+        print(f"Held back, no export: INFRA_ERROR for {', '.join(held[:5])}. Run it again, or --waive ID.")
+        return EXIT_INFRA
+    if chosen.export:
+        print(fill(chosen.export, out, results, roster, chosen.column))
+    return EXIT_PASSED
+
+
+def seed_of(out: Path, lab: Lab, wanted: int | None) -> int:
+    """The seed of a class: the one asked for, that of the last time, or a new one that nobody can guess."""
+    path = out / "seed.json"
+    if wanted is None:
+        try:
+            return int(json.loads(path.read_text(encoding="utf-8"))[lab.name])
+        except (OSError, ValueError, KeyError, TypeError):
+            wanted = secrets.randbelow(10**9)
+    write_whole(path, canonical({lab.name: wanted}))
+    return wanted
+
+
+def shard(submissions: list[Submission], text: str) -> list[Submission]:
+    """Part K of N of a class, every student whole. Raises Refusal when `text` is no K/N."""
+    part, _, parts = text.partition("/")
+    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+        raise Refusal(f"--shard {text} can't be used: give K/N, such as 2/4.")
+    people = sorted({one.person.id for one in submissions})
+    mine = set(people[int(part) - 1 :: int(parts)])
+    return [one for one in submissions if one.person.id in mine]

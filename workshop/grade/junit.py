@@ -1,0 +1,36 @@
+"""JUnit's XML, as CI systems read it."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+from workshop.grade.gradescope import told
+from workshop.grade.result import Result
+
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def document(result: Result) -> str:
+    """One suite: a failure for a wrong answer, an error for whatever kept a check from one."""
+    checks = result.data["checks"]
+    failures = sum(check["verdict"] == "FAIL" for check in checks)
+    errors = sum(check["verdict"] not in ("FAIL", "PASS") for check in checks)
+    counts = {"tests": len(checks), "failures": failures, "errors": errors}
+    name = _text(f"{result.data['lab']['name']}: {result.id}")
+    suite = ElementTree.Element("testsuite", {"name": name, **{key: str(n) for key, n in counts.items()}})
+    for check in checks:
+        place = f"{result.data['lab']['name']}.task{check['task']}"
+        case = ElementTree.SubElement(suite, "testcase", {"classname": place, "name": check["name"]})
+        if check["verdict"] != "PASS":
+            kind = "failure" if check["verdict"] == "FAIL" else "error"
+            problem = ElementTree.SubElement(
+                case, kind, {"message": _text(check["title"]), "type": check["verdict"]}
+            )
+            problem.text = _text("\n".join(told(check)))
+    ElementTree.indent(suite)
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{ElementTree.tostring(suite, encoding="unicode")}\n'
+
+
+def _text(text: str) -> str:
+    return NOT_XML.sub("�", text)

@@ -1,0 +1,75 @@
+"""One submission, graded: files and manifest in, an outcome out. Nothing is kept between two calls."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from workshop.errors import InfraError
+from workshop.grade.manifest import Manifest
+from workshop.grade.outcome import Outcome, assemble, blank, read_lines
+from workshop.grade.proctor import Proctor
+from workshop.grade.sandbox import Engine
+from workshop.verdict import Verdict
+
+EXPECTED = "a submission with the files that the lab asks for"
+
+
+def nothing_to_grade(manifest: Manifest, trouble: list[str]) -> Outcome:
+    """The outcome of a submission that could not be taken in: no sandbox is needed for it."""
+    return blank(
+        manifest, Verdict.NO_START, "; ".join(trouble), EXPECTED, "your submission: nothing was started"
+    )
+
+
+def log_of(out: Path) -> str:
+    """The last that a proctor said: for us, never for a student's page."""
+    try:
+        return out.with_suffix(".log").read_text(encoding="utf-8", errors="replace")[-2000:]
+    except OSError:
+        return ""
+
+
+def grade_one(
+    files: dict[str, bytes],
+    manifest: Manifest,
+    engine: Engine,
+    proctor: Proctor,
+    slot: int,
+    budget: float,
+    only: list[str] | None = None,
+) -> Outcome:
+    """Run the manifest's checks (or `only` some) on files, in a fresh sandbox, within `budget` seconds.
+
+    What fails on our side is INFRA_ERROR in the outcome; it is not raised.
+    """
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="wg-one-") as place:
+        folder, out = Path(place, "files"), Path(place, "out")
+        folder.mkdir()
+        for name, data in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        try:
+            sandbox = engine.start(folder, slot)
+        except InfraError as error:
+            return blank(manifest, Verdict.INFRA_ERROR, str(error), "", "")
+        try:
+            said = proctor.judge(manifest.folder, sandbox.wire, out, manifest.seed, budget, only)
+        except InfraError as error:
+            said = {"code": 70, "memory": 0, "trouble": str(error)}
+        finally:
+            facts = sandbox.end()
+        if said["code"] not in (None, 0, 1):
+            said["log"] = log_of(out)
+        outcome = assemble(manifest, read_lines(out), said["code"] is None, facts, only)
+    outcome.run = {
+        "seconds": round(time.monotonic() - began, 3),
+        "engine": engine.name,
+        "isolation": engine.isolation,
+        "facts": facts.as_dict(),
+        "proctor": said,
+    }
+    return outcome

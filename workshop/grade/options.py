@@ -1,0 +1,34 @@
+"""The options of `workshop grade`, apart from what they lead to: every command's help reads them."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime
+from pathlib import Path
+
+
+def options(command: argparse.ArgumentParser) -> None:
+    """The command's own options."""
+    add = command.add_argument
+    add("submissions", type=Path, help="a folder with one folder, archive or downloaded file a student")
+    add("--lab", required=True, help="the lab's number")
+    add("--out", type=Path, help="where the results go (SUBMISSIONS-graded)")
+    add("--roster", type=Path, help="a CSV with a column id, and others: name, email, submitted …")
+    add("--workers", type=int, help="slots side by side (one a core)")
+    add("--seed", type=int, help="the seed that varies the inputs (one is drawn, and kept with the results)")
+    add("--sandbox", default="auto", choices=["auto", "bubblewrap", "docker", "weak"])
+    add("--allow-weak-isolation", action="store_true", help="grade without a sandbox that deserves the name")
+    add("--runtime", default="", help="Docker's runtime, such as runsc")
+    add("--extra", type=Path, help="a folder with hidden checks, outside of the workshop")
+    add("--due", type=datetime.fromisoformat, help="when it was due, such as 2026-11-20T18:00+01:00")
+    add("--late-per-day", type=int, default=0, metavar="PERCENT")
+    add("--late-most", type=int, default=100, metavar="PERCENT")
+    add("--attempts", default="best", choices=["best", "last"], help="which of several attempts counts")
+    add("--export", type=Path, metavar="CSV", help="your own Canvas or Moodle export, to fill one column of")
+    add("--column", default="", help="that column's name, or the start of it")
+    add(
+        "--waive", action="append", default=[], metavar="ID", help="export without this student's INFRA_ERROR"
+    )
+    add("--fresh", action="store_true", help="grade everything again, whatever is known")
+    add("--diff", action="store_true", help="grade again, and show every grade that changed, falls first")
+    add("--shard", default="", metavar="K/N", help="only every Nth submission, beginning with the Kth")

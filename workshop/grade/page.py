@@ -1,0 +1,35 @@
+"""The pages that people read: one for each student, one grid for the class. Everything on them is escaped."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from workshop.grade.gradescope import told
+from workshop.grade.result import Result
+
+SIGNS = {"PASS": "✓", "FAIL": "✗", "TIMEOUT": "⧖", "CRASH": "⚡", "NO_START": "∅", "INFRA_ERROR": "!"}
+
+
+@cache
+def _templates() -> Environment:
+    loader = FileSystemLoader(Path(__file__).with_name("templates"))
+    made = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made.globals.update(signs=SIGNS, told=told, quote=quote)
+    return made
+
+
+def student(result: Result) -> str:
+    flaky = set(result.flaky)
+    return _templates().get_template("student.html.j2").render(data=result.data, flaky=flaky)
+
+
+def grid(results: list[Result]) -> str:
+    """Students down, checks across; a student's name leads to the page."""
+    checks = results[0].data["checks"] if results else []
+    return _templates().get_template("grid.html.j2").render(results=results, checks=checks)

@@ -1,0 +1,110 @@
+"""A student's result: canonical data, the same for the same work whoever graded it, where and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workshop.grade.intake import Submission
+from workshop.grade.manifest import Manifest
+from workshop.grade.outcome import Outcome
+from workshop.grade.policy import Policy, score
+from workshop.grade.text import file_name, one_line
+from workshop.verdict import Verdict
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Graded:
+    """One attempt with what became of it."""
+
+    submission: Submission
+    outcome: Outcome
+
+
+@dataclass
+class Result:
+    """One student. `data` is results.json; `run` is what stands beside it: times, sandbox, flaky checks."""
+
+    data: dict[str, Any]
+    run: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        return str(self.data["student"]["id"])
+
+    @property
+    def folder(self) -> str:
+        """The student's folder among the results."""
+        return file_name(self.id)
+
+    @property
+    def score(self) -> float | None:
+        """None when there is no number: a failure of ours stands in its place."""
+        found: float | None = self.data["score"]
+        return found
+
+    @property
+    def flaky(self) -> list[str]:
+        return [name for attempt in self.run["attempts"] for name in attempt["run"].get("flaky", [])]
+
+
+def result_of(manifest: Manifest, policy: Policy, attempts: Sequence[Graded]) -> Result:
+    """Everything about one student; the attempt that counts is the best or the last, by the policy."""
+    rows = [_row(manifest, policy, graded) for graded in attempts]
+    counted = _counted(policy, rows)
+    graded, row = attempts[counted], rows[counted]
+    person = graded.submission.person
+    lab = manifest.lab
+    data = {
+        "schema": SCHEMA,
+        "student": {"id": one_line(person.id, 200), "name": one_line(person.name, 200)},
+        "lab": {"number": lab.number, "name": lab.name, "title": lab.title},
+        "seed": manifest.seed,
+        "manifest": manifest.digest,
+        "grader": manifest.grader,
+        "attempts": rows,
+        "counted": row["attempt"],
+        **{key: row[key] for key in ("raw", "penalty_percent", "score", "of", "verdict")},
+        "checks": graded.outcome.checks,
+        "hidden_checks": len(manifest.hidden),
+        "trouble": [one_line(line) for line in graded.submission.trouble],
+        "refused": graded.submission.refused,
+    }
+    runs = [{"attempt": one.submission.attempt, "run": one.outcome.run} for one in attempts]
+    return Result(data, {"student": data["student"], "attempts": runs})
+
+
+def _row(manifest: Manifest, policy: Policy, graded: Graded) -> dict[str, Any]:
+    outcome, penalty = graded.outcome, policy.penalty(graded.submission)
+    broken = bool(outcome.infra)
+    return {
+        "attempt": graded.submission.attempt,
+        "submission": graded.submission.digest,
+        "days_late": policy.days_late(graded.submission),
+        "raw": None if broken else outcome.points,
+        "penalty_percent": penalty,
+        "score": None if broken else score(outcome.points, penalty),
+        "of": manifest.lab.points,
+        "verdict": str(verdict_of(outcome)),
+    }
+
+
+def verdict_of(outcome: Outcome) -> Verdict:
+    """The submission's verdict: its checks' when they agree, else FAIL; a failure of ours comes first."""
+    found = {Verdict(check["verdict"]) for check in outcome.checks}
+    if Verdict.INFRA_ERROR in found:
+        return Verdict.INFRA_ERROR
+    return found.pop() if len(found) == 1 else Verdict.FAIL
+
+
+def _counted(policy: Policy, rows: list[dict[str, Any]]) -> int:
+    """An attempt without a number counts first of all: it might have been the best."""
+    for index, row in enumerate(rows):
+        if row["score"] is None:
+            return index
+    if policy.attempts == "last":
+        return len(rows) - 1
+    return max(range(len(rows)), key=lambda index: (rows[index]["score"], index))

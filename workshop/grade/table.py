@@ -1,0 +1,31 @@
+"""summary.csv: a row a student, which a spreadsheet opens and never runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from workshop.grade.result import Result
+from workshop.grade.text import cell
+
+HEAD = ["id", "name", "raw", "penalty_percent", "score", "of", "verdict", "attempts", "counted", "trouble"]
+
+
+def document(results: list[Result]) -> str:
+    """The class as CSV. A missing score is an empty cell: INFRA_ERROR is no number."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    tasks = sorted({check["task"] for result in results for check in result.data["checks"]})
+    writer.writerow([*HEAD, *(f"task {task}" for task in tasks)])
+    for result in results:
+        data = result.data
+        person = [cell(data["student"]["id"]), cell(data["student"]["name"])]
+        numbers = [
+            "" if data[key] is None else data[key] for key in ("raw", "penalty_percent", "score", "of")
+        ]
+        row = [*person, *numbers, data["verdict"], len(data["attempts"]), data["counted"]]
+        row.append(cell("; ".join(data["trouble"])))
+        for task in tasks:
+            row.append(sum(check["points"] for check in data["checks"] if check["task"] == task))
+        writer.writerow(row)
+    return text.getvalue()
