@@ -969,7 +969,7 @@ def test_task5_asgi_application_runs_in_threads(probe, service, rng):
     for sent in ([], [start(), piece(b"a", more=True)]):
         seen = probe.wsgi(made("middleware:wsgi_from_asgi", asgi_app(*sent, ["raise", who])))
         error = seen.raised or {}
-        started = (seen.status or "no status")[:3]
+        started = seen.status[:3] if seen.status else "no status"
         that(
             who in error.get("message", "") or (not sent and started == "500"),
             got=f"{started} and {error.get('type', 'no exception')}, where the application raised another",

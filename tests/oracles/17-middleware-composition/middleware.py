@@ -1,7 +1,8 @@
 """The same layers over Starlette's, and the adapters of a2wsgi, with what they leave to others.
 
 Added here: weights in Accept-Encoding (by werkzeug) and weak ETags around Starlette's GZipMiddleware, 204
-and 304 past it; a copy of the scope for AuthenticationMiddleware; for a2wsgi's adapters an end when clients leave.
+and 304 past it; a copy of the scope for AuthenticationMiddleware; for a2wsgi's adapters an end when clients
+leave.
 """
 
 from __future__ import annotations
