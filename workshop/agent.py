@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from workshop import nginx, process, serve
+from workshop.door import Door, clear
 from workshop.errors import EXIT_INFRA, Refusal
 from workshop.labs import Lab, Service, find, target_folder
 
@@ -55,6 +56,7 @@ class Crew:
         self.probe: Probe | None = None
         self.locks = {name: threading.RLock() for name in lab.services}
         self.probe_lock = threading.Lock()
+        self.state = Path(tempfile.mkdtemp(prefix="workshop-state-"))
 
     def start(self, name: str) -> Reply:
         """Start a service unless it runs; returns when it listens, has exited, or is out of time.
@@ -73,7 +75,7 @@ class Crew:
             return self._await_listening(name, current)
 
     def _spawn(self, service: Service) -> process.Process:
-        words = serve.argv(service, self.bind, self.ports[service.name])
+        words = serve.argv(service, self.bind, self.ports[service.name], self.state)
         started = process.Process(words, cwd=self.folder, env=serve.environment(self.lab, self.folder))
         self.running[service.name] = started
         return started
@@ -272,7 +274,7 @@ class Agent:
 
     def __init__(self, lab: Lab, crews: dict[str, Crew]) -> None:
         self.lab, self.crews = lab, crews
-        self.nginx: process.Process | None = None
+        self.door: Door | None = None
 
     def answer(self, request: dict[str, Any]) -> Reply:
         crew = self.crews[request.get("crew", "learner")]
@@ -293,21 +295,12 @@ class Agent:
                 return crew.call_probe(request)
             case "restart":
                 crew.end()
+                if self.door is not None:
+                    self.door.renew()
                 return {"state": "ended"}
             case "nginx":
-                return self._nginx_status()
+                return self.door.status() if self.door is not None else {"code": None}
         return {"error": f"the agent does not know {request['do']!r}"}
-
-    def start_nginx(self, program: str, run_folder: Path) -> None:
-        """Embedded, nginx is the agent's child, so that it ends with it. In Docker it is a container."""
-        words = [program, "-e", "stderr", "-c", str(run_folder / "nginx.conf"), "-g", "daemon off;"]
-        self.nginx = process.Process(words, cwd=run_folder, env=dict(os.environ))
-
-    def _nginx_status(self) -> Reply:
-        if self.nginx is None or self.nginx.exit_code() is None:
-            return {"code": None}
-        self.nginx.drain(0.5)
-        return {"code": self.nginx.exit_code(), "output": self.nginx.output().strip()[-400:]}
 
     def start_shown(self) -> None:
         """Start what nginx shows, side by side."""
@@ -319,8 +312,9 @@ class Agent:
         for crew in self.crews.values():
             crew.closing = True
             crew.end()
-        if self.nginx is not None:
-            self.nginx.end(grace=1)
+            shutil.rmtree(crew.state, ignore_errors=True)
+        if self.door is not None:
+            self.door.close()
         process.end_orphans()
 
 
@@ -344,40 +338,32 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     agent: Agent
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody sees half of it."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as draft:
-        draft.write(text)
-    Path(draft.name).chmod(0o644)
-    Path(draft.name).rename(path)
-
-
 def run(
     lab: Lab, targets: dict[str, str], run_folder: Path, listens: dict[str, str], nginx_program: str
 ) -> None:
     """Serve until SIGTERM, or until the tool that started us is gone (its end of standard input closes)."""
     bind = os.environ.get("WORKSHOP_BIND", "127.0.0.1")
-    name = os.environ.get("WORKSHOP_NAME", "127.0.0.1")
+    host = os.environ.get("WORKSHOP_NAME", "127.0.0.1")
     tmp = Path(os.environ.get("WORKSHOP_NGINX_TMP", run_folder))
     process.adopt_orphans()
     crews = {crew: Crew(lab, target_folder(lab, target), bind) for crew, target in targets.items()}
-    fronts = [nginx.Front(crew, listens[crew], crews[crew].ports) for crew in crews]
+    fronts = [nginx.Front(name, listens[name], crew.ports, crew.folder) for name, crew in crews.items()]
     agent = Agent(lab, crews)
+    agent.door = Door(lab, fronts, host, run_folder, tmp, nginx_program)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    # Whoever runs us under nohup ignores SIGHUP, and an ignored signal is inherited: not by a learner's server.
+    # Whoever runs us under nohup ignores SIGHUP, and children inherit that: not a learner's server.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    for left_over in ("agent.sock", "nginx.conf"):
-        (run_folder / left_over).unlink(missing_ok=True)
+    clear(run_folder)
+    (run_folder / "agent.sock").unlink(missing_ok=True)
     with _Server(str(run_folder / "agent.sock"), _Handler) as server:
         server.agent = agent
-        write_whole(run_folder / "nginx.conf", nginx.render(lab, fronts, name, tmp))
+        agent.door.write()
         threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
         if not os.environ.get("WORKSHOP_LAZY"):
             agent.start_shown()
-        if nginx_program:
-            agent.start_nginx(nginx_program, run_folder)
+        agent.door.open()
         if TETHERED:
             threading.Thread(target=_wait_for_end_of_input, args=[ended], daemon=True).start()
         ended.wait()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workshop import wire
+from workshop.nginx import is_own, shown
 from workshop.probe import encode
 from workshop.replies import Misbehaved
 from workshop.stack import SANDBOX, Address, Stack
@@ -68,8 +69,15 @@ class StartTrouble(Exception):
         self.reply = reply
 
 
+class ConfigurationTrouble(Exception):
+    """A configuration of the learner's that `nginx -t` refuses: its own words, with file and line."""
+
+
 class Client:
-    """Speaks HTTP to one address: nginx, or a service directly."""
+    """Speaks HTTP to one address: nginx, or a service directly.
+
+    `wakes` is whether what has to be up for an answer is started first; without, what has ended stays so.
+    """
 
     def __init__(
         self,
@@ -83,6 +91,7 @@ class Client:
         self._stack, self._trail, self._clock, self._start = stack, trail, clock, start
         self.address, self.service = address, service
         self.via = "direct" if service else "nginx"
+        self.wakes = True
 
     def connect(
         self, receive_buffer: int | None = None, seconds: float | None = None, target: str = "/"
@@ -153,8 +162,16 @@ class Client:
     def _note(self, target: str) -> None:
         asked = self.service or self._behind(target)
         self._trail.via, self._trail.service = self.via, asked
-        self._start(asked)
+        for name in self._needed(asked) if self.wakes else ():
+            self._start(name)
         self._trail.response, self._trail.sent = None, ""
+
+    def _needed(self, asked: str) -> list[str]:
+        """What has to be up: the service asked, or all of them where the learner's nginx chooses."""
+        lab = self._stack.lab
+        if self.service or not is_own(lab):
+            return [asked]
+        return [service.name for service in shown(lab)]
 
     def _behind(self, target: str) -> str:
         """The service that nginx passes a target to: the longest prefix wins."""

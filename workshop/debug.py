@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from workshop import nginx, process, serve
+from workshop.door import Door
 from workshop.errors import InfraError
 from workshop.labs import Lab, target_folder
 from workshop.probe import Log, describe_exception, import_first, perform
@@ -33,7 +34,7 @@ class DebugStack(Stack):
     folder: Path
     ports: dict[str, int]
     running: dict[str, subprocess.Popen[bytes]]
-    nginx_process: process.Process | None = None
+    door: Door | None = None
 
     def ask(self, do: str, **fields: Any) -> dict[str, Any]:
         name = fields.get("service") or next(iter(self.lab.services))
@@ -47,7 +48,7 @@ class DebugStack(Stack):
             case "pids":
                 return {"pids": [one.pid for key, one in self.running.items() if key == name]}
             case "nginx":
-                return {"code": None}
+                return self.door.status() if self.door is not None else {"code": None}
             case "signal":
                 os.kill(self.running[name].pid, fields["number"])
                 return {"state": "sent"}
@@ -56,7 +57,7 @@ class DebugStack(Stack):
     def _start(self, name: str) -> dict[str, Any]:
         port = self.ports[name]
         if name not in self.running or self.running[name].poll() is not None:
-            words = serve.argv(self.lab.services[name], "127.0.0.1", port)
+            words = serve.argv(self.lab.services[name], "127.0.0.1", port, self.run)
             env = {**serve.environment(self.lab, self.folder), "GUNICORN_CMD_ARGS": "--timeout 0"}
             self.running[name] = subprocess.Popen(words, cwd=self.folder, env=env)
         while self.running[name].poll() is None and not process.is_listening("127.0.0.1", port):
@@ -111,8 +112,8 @@ def debugging(lab: Lab, target: str) -> Iterator[DebugStack]:
         for one in stack.running.values():
             process.end_tree(one.pid, grace=1)
             one.wait()
-        if stack.nginx_process is not None:
-            stack.nginx_process.end(grace=1)
+        if stack.door is not None:
+            stack.door.close()
         shutil.rmtree(run, ignore_errors=True)
 
 
@@ -123,8 +124,7 @@ def _start_nginx(stack: DebugStack) -> None:
         return
     options = {**stack.lab.nginx, "proxy_read_timeout": f"{DAY}s"}
     patient = Lab(**{**stack.lab.__dict__, "nginx": options})
-    fronts = [nginx.Front("learner", f"127.0.0.1:{stack.front.port}", stack.ports)]
-    conf = stack.run / "nginx.conf"
-    conf.write_text(nginx.render(patient, fronts, "127.0.0.1", stack.run), encoding="utf-8")
-    words = [program, "-e", "stderr", "-c", str(conf), "-g", "daemon off;"]
-    stack.nginx_process = process.Process(words, cwd=stack.run, env=dict(os.environ))
+    fronts = [nginx.Front("learner", f"127.0.0.1:{stack.front.port}", stack.ports, stack.folder)]
+    stack.door = Door(patient, fronts, "127.0.0.1", stack.run, stack.run, program)
+    stack.door.write()
+    stack.door.open()

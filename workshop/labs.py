@@ -47,7 +47,10 @@ class Load:
 
 @dataclass(frozen=True)
 class Lab:
-    """`on` names the labs whose references this one imports: their folders come last on its path."""
+    """`on` names the labs whose references this one imports: their folders come last on its path.
+
+    With `yours`, the learner's own are to be used where they pass (workshop/layers.py).
+    """
 
     number: int
     slug: str
@@ -62,6 +65,7 @@ class Lab:
     load: Load
     nginx: dict[str, Any] = field(default_factory=dict)
     on: tuple[str, ...] = ()
+    yours: bool = False
     start_seconds: float = 5.0
     check_seconds: float = 10.0
 
@@ -143,6 +147,7 @@ def load(folder: Path) -> Lab:
             load=Load(**data.get("load", {})),
             nginx=data.get("nginx", {}),
             on=tuple(data.get("on", ())),
+            yours=data.get("yours", False),
             **data.get("budget", {}),
         )
     except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as error:

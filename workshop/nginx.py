@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from workshop.labs import Lab, Service
 from workshop.paths import SERVICES
 
+MAIN = ("nginx.conf", "reference.conf")
+
 
 @dataclass(frozen=True)
 class Front:
-    """One listening address of nginx and the ports of the services behind it, by service name."""
+    """One listening address of nginx and the ports of the services behind it, by service name.
+
+    `folder` is the target's: where a lab's own configuration comes from.
+    """
 
     name: str
     listen: str
     ports: dict[str, int]
+    folder: Path
 
 
 def command() -> str | None:
@@ -28,16 +36,53 @@ def command() -> str | None:
     return named or shutil.which("nginx") or (str(beside) if beside.exists() else None)
 
 
+def is_own(lab: Lab) -> bool:
+    """Whether whoever is judged writes the configuration: `[nginx] file` names it."""
+    return "file" in lab.nginx
+
+
+def files(lab: Lab, fronts: list[Front], host: str, run: Path, tmp: Path) -> dict[str, str]:
+    """What nginx reads, by path below `run`; MAIN are what it is started with, each in a process of its own.
+
+    A lab's own file is a template with holes, so that its lines keep their numbers: @listen@, @static@ and
+    @NAME@ for each service's address.
+    """
+    if not is_own(lab):
+        return {"nginx.conf": render(lab, fronts, host, tmp)}
+    found = {}
+    for front, conf in zip(fronts, MAIN, strict=False):
+        name = f"{front.name}/{lab.nginx['file']}"
+        found[name] = _filled(lab, front, host, run)
+        found[conf] = _template("own.conf.j2").render(front=front, file=run / name, tmp=tmp)
+    if static := lab.nginx.get("static"):
+        for path in sorted((lab.folder / static).iterdir()):
+            found[f"{static}/{path.name}"] = path.read_text(encoding="utf-8")
+    return found
+
+
+def _filled(lab: Lab, front: Front, host: str, run: Path) -> str:
+    holes = {name: f"{host}:{port}" for name, port in front.ports.items()}
+    holes |= {"listen": front.listen, "static": str(run / lab.nginx.get("static", ""))}
+    text = (front.folder / lab.nginx["file"]).read_text(encoding="utf-8", errors="replace")
+    return re.sub(r"@(\w+)@", lambda hole: holes.get(hole[1], hole[0]), text)
+
+
+def complaint(said: str, run: Path) -> str:
+    """What `nginx -t` has against a lab's own file, as a line that begins with the file and the line.
+
+    `nginx: [emerg] unknown directive "foo" in /run/learner/nginx.conf:12`
+    becomes `nginx.conf:12: unknown directive "foo"`.
+    """
+    lines = [
+        re.sub(r"^(nginx|\S+ \S+): |\[\w+\] (\d+#\d+: )?", "", line) for line in said.strip().splitlines()
+    ]
+    first = next(iter(lines), "nginx ended, and said nothing")
+    match = re.fullmatch(rf"(.*) in {re.escape(str(run))}/\w+/(\S+:\d+)", first)
+    return f"{match[2]}: {match[1]}" if match else first
+
+
 def render(lab: Lab, fronts: list[Front], host: str, tmp: Path, access_log: str = "off") -> str:
     """The configuration for a lab's fronts; `host` is where nginx reaches the services."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # only the agent needs it
-
-    template = Environment(
-        loader=FileSystemLoader(SERVICES / "nginx"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("nginx.conf.j2")
     defaults = {"client_max_body_size": "", "proxy_read_timeout": "", "location": "", "tries": 1}
     options = {**defaults, **lab.nginx}
     described = [
@@ -48,7 +93,20 @@ def render(lab: Lab, fronts: list[Front], host: str, tmp: Path, access_log: str 
         }
         for front in fronts
     ]
-    return template.render(fronts=described, tmp=tmp, access_log=access_log, options=options)
+    template = _template("nginx.conf.j2")
+    text: str = template.render(fronts=described, tmp=tmp, access_log=access_log, options=options)
+    return text
+
+
+def _template(name: str) -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # only the agent needs it
+
+    return Environment(
+        loader=FileSystemLoader(SERVICES / "nginx"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template(name)
 
 
 def shown(lab: Lab) -> list[Service]:

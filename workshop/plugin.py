@@ -24,6 +24,7 @@ from workshop import wire
 from workshop.ask import (
     Client,
     Clock,
+    ConfigurationTrouble,
     MissingAttribute,
     Probe,
     ProbeTrouble,
@@ -37,6 +38,7 @@ from workshop.checks import Failed
 from workshop.debug import DAY, debugging
 from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, InfraError
 from workshop.labs import Lab, Service, of_folder
+from workshop.nginx import is_own
 from workshop.paths import STATE
 from workshop.progress import remember
 from workshop.replies import Misbehaved
@@ -268,6 +270,9 @@ class LabRun:
         stack = self.stack
         if stack.front is None:
             pytest.skip("there is no nginx on this machine")
+        refused = stack.ask("nginx").get("refused") if is_own(stack.lab) else ""
+        if refused:
+            raise ConfigurationTrouble(refused)
         return Client(stack, trail, clock, stack.front, "", lambda name: self._start(trail, name))
 
     @pytest.fixture(name="service")
@@ -311,6 +316,10 @@ class Judge:
                 return Verdict.SKIPPED, Finding(got=str(error))
             case StartTrouble(reply=reply):
                 return self._not_started(reply)
+            case ConfigurationTrouble():
+                where = f"{self.run.stack.lab.nginx['file']}: nginx read it, and does not start with it"
+                accepted = "a configuration that `nginx -t` accepts"
+                return Verdict.NO_START, Finding(got=str(error), expected=accepted, where=where)
             case ProbeTrouble(verdict=verdict, got=got, trace=trace):
                 if verdict is not Verdict.NO_START:
                     return verdict, self._finding(got, "a call that returns", trace)
@@ -409,7 +418,14 @@ class Judge:
             trace = last_traceback(reply["output"], Path(reply["folder"]))
             if trace:
                 return trace
-        return []
+        return self._hole()
+
+    def _hole(self) -> list[str]:
+        """What a starter's configuration answers where something is to be written: 501, and which task's."""
+        response = self.trail.response
+        if response is None or response.status != 501:
+            return []
+        return [line for line in response.text.splitlines() if line.startswith("NotImplementedError")][:1]
 
     def _server_said(self) -> list[str]:
         """What the server in between logged as errors since the check began."""
@@ -442,6 +458,9 @@ class Judge:
             return f"{called}, called directly: no server and no nginx in between"
         if not trail.via:
             return ""
+        if is_own(lab):
+            hop = "your nginx.conf, and the instances behind it"
+            return hop if trail.via == "nginx" else "an instance, asked directly: no nginx in between"
         response = trail.response
         if response is not None and response.get("X-Written-By") == "nginx":
             return response.text.strip()

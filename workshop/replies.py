@@ -54,7 +54,8 @@ def checked(do: str, reply: Reply, port: int | None) -> Reply:
         case "probe":
             return _probe(reply)
         case "nginx":
-            return {"code": _maybe(_number, reply.get("code")), "output": _text(reply.get("output", ""))}
+            found = {key: _text(reply.get(key, "")) for key in ("output", "refused")}
+            return {"code": _maybe(_number, reply.get("code")), **found}
     return {"state": _state(reply)}
 
 

@@ -9,15 +9,17 @@ from pathlib import Path
 
 from workshop.errors import Refusal
 from workshop.labs import Lab, Service, target_folder
-from workshop.paths import APPS, SOLUTIONS
+from workshop.paths import APPS, SOLUTIONS, STATE
 
 
-def argv(service: Service, host: str, port: int) -> list[str]:
+def argv(service: Service, host: str, port: int, state: Path = STATE) -> list[str]:
     """The service's command with its holes filled; programs come from this Python's environment.
 
-    {solutions} is for labs that run on an earlier lab's reference: {solutions}/05-wsgi-server/server.py.
+    {solutions} is for labs that run on an earlier lab's reference: {solutions}/05-wsgi-server/server.py;
+    {state} is a folder that the services of one run share, for what they keep.
     """
-    words = shlex.split(service.command.format(host=host, port=port, solutions=shlex.quote(str(SOLUTIONS))))
+    holes = {"solutions": shlex.quote(str(SOLUTIONS)), "state": shlex.quote(str(state))}
+    words = shlex.split(service.command.format(host=host, port=port, **holes))
     program = Path(sys.prefix) / "bin" / words[0]
     return [str(program) if program.exists() else words[0], *words[1:]]
 
@@ -31,7 +33,14 @@ def environment(lab: Lab, folder: Path) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(map(str, [folder, lab.folder, APPS, *references])),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
+        **(_layers(lab, folder) if lab.yours else {}),
     }
+
+
+def _layers(lab: Lab, folder: Path) -> dict[str, str]:
+    from workshop import layers  # few labs need it, and it needs rich
+
+    return {"STACK_LAYERS": layers.as_text(lab, folder)}
 
 
 def shown_command(words: list[str]) -> str:
@@ -45,6 +54,7 @@ def serve(lab: Lab, target: str, host: str, port: int, name: str | None = None) 
     if chosen not in lab.services:
         raise Refusal(f"Lab {lab.number} has no service {chosen!r}: it has {', '.join(lab.services)}.")
     folder = target_folder(lab, target)
+    STATE.mkdir(exist_ok=True)
     words = argv(lab.services[chosen], host, port)
     print(f"{shown_command(words)}    (in {folder})", flush=True)
     os.chdir(folder)

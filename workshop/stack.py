@@ -141,6 +141,8 @@ class Stack:
             if _accepts(self.front):
                 return
             reply = self.ask("nginx")
+            if reply.get("refused"):
+                return  # whoever asks through nginx is told so
             if reply["code"] is not None:
                 raise InfraError(f"nginx ended at start: {reply['output']}")
             if time.monotonic() > deadline:

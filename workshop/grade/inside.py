@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 from workshop import bridge, nginx, process
-from workshop.agent import Agent, Crew, _Handler, _Server, write_whole
+from workshop.agent import Agent, Crew, _Handler, _Server
+from workshop.door import Door
 from workshop.grade.handover import READY, receive
 from workshop.labs import find
 from workshop.stack import AGENT_PORT, FRONT_INSIDE, sandbox_ports
@@ -68,22 +69,22 @@ def run(lab_number: str) -> None:
     crew.ports = sandbox_ports(lab)
     agent = Agent(lab, {"learner": crew})
     program = nginx.command()
-    front = nginx.Front("learner", f"127.0.0.1:{FRONT_INSIDE}", crew.ports)
-    write_whole(RUN / "nginx.conf", nginx.render(lab, [front], "127.0.0.1", RUN))
-    if program is not None:
-        agent.start_nginx(program, RUN)
+    front = nginx.Front("learner", f"127.0.0.1:{FRONT_INSIDE}", crew.ports, TARGET)
+    door = agent.door = Door(lab, [front], "127.0.0.1", RUN, RUN, program or "")
+    door.write()
+    door.open()
     server = Server(listeners.pop(AGENT_PORT), agent)
     for port, listener in listeners.items():
         bridge.serve(listener, port)
     threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
-    link.sendall(READY if await_nginx(agent) else b"nginx does not listen\n")
+    link.sendall(READY if door.refused or await_nginx(door) else b"nginx does not listen\n")
     link.close()
     threading.Event().wait()
 
 
-def await_nginx(agent: Agent) -> bool:
+def await_nginx(door: Door) -> bool:
     deadline = time.monotonic() + NGINX_SECONDS
-    while agent.nginx is not None and agent.nginx.exit_code() is None and time.monotonic() < deadline:
+    while door.running and door.status()["code"] is None and time.monotonic() < deadline:
         if process.is_listening("127.0.0.1", FRONT_INSIDE):
             return True
         time.sleep(process.POLL)
