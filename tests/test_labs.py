@@ -86,7 +86,8 @@ def test_mistake_is_caught(lab: Lab, mistake: judging.Mistake, tmp_path: Path) -
 @each_lab
 def test_manifest_lists_every_check(lab: Lab) -> None:
     """lab.toml and the test file name the same checks, and each one's name begins with its task."""
-    text = "\n".join(path.read_text(encoding="utf-8") for path in lab.folder.glob("test_*.py"))
+    files = [path for path in lab.folder.glob("test_*.py") if path.name not in lab.edit]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
     written = re.findall(r"^def (test_\w+)", text, re.MULTILINE)
     assert sorted(written) == sorted(lab.checks)
     for task in lab.tasks:

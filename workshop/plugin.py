@@ -92,6 +92,13 @@ class LabRun:
 
     # --- collecting
 
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Tests that a learner writes are theirs: they run where their other code runs, never here."""
+        folder = collection_path.parent
+        if (folder / "lab.toml").exists() and collection_path.name in of_folder(folder).edit:
+            return True
+        return None
+
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Put a lab's checks into the order of lab.toml."""
         folders = {item.path.parent for item in items}

@@ -43,7 +43,8 @@ class Manifest:
         place = folder / lab.name
         place.mkdir(parents=True)
         for path in sorted(lab.folder.iterdir()):
-            if path.match("test_*.py") or path.name == "lab.toml":
+            judges = path.match("test_*.py") and path.name not in lab.edit
+            if judges or path.name == "lab.toml":
                 shutil.copyfile(path, place / path.name)
             elif path.name == "requests":
                 shutil.copytree(path, place / path.name)
