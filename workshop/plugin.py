@@ -45,7 +45,8 @@ from workshop.replies import Misbehaved
 from workshop.stack import SANDBOX, Address, Stack, attached, embedded, is_attached
 from workshop.verdict import CheckResult, Finding, LabResult, Verdict, last_traceback, show
 
-OUTPUT_PATIENCE = 0.3
+OUTPUT_PATIENCE = 0.3  # seconds in which a traceback may still come, after an answer
+BROKEN_PATIENCE = 1.5  # the same after a 5xx, or no answer: then one is likely
 POLL = 0.02
 SERVER_ERROR = re.compile(r"\[(ERROR|CRITICAL)\]|^(ERROR|CRITICAL):")
 
@@ -405,7 +406,9 @@ class Judge:
 
     def _settled(self, name: str) -> dict[str, Any]:
         """What became of a service since the check began; waits a moment for the last of its output."""
-        deadline = time.monotonic() + OUTPUT_PATIENCE
+        response = self.trail.response
+        broken = response is None or response.status >= 500
+        deadline = time.monotonic() + (BROKEN_PATIENCE if broken else OUTPUT_PATIENCE)
         while True:
             reply = self.run.stack.ask("status", service=name, since=self.trail.marks.get(name, 0))
             settled = reply["state"] != "running" or "Traceback" in reply["output"]
@@ -453,7 +456,8 @@ class Judge:
                 flooded = ", after more than 16 MiB of output" if reply["flooded"] else ""
                 finding.got += f"; its process ended ({exit_text(reply['code'])}{flooded})"
                 finding.where = "your program: it ended while it was asked"
-                return Verdict.CRASH, finding
+                hole = any(line.startswith("NotImplementedError") for line in finding.trace)
+                return (Verdict.FAIL if hole else Verdict.CRASH), finding
         return None
 
     def _where(self) -> str:
