@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing
 
 from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, Refusal
+from workshop.grade import options as grade_options
 from workshop.labs import Lab, find, target_folder
 from workshop.stack import DEFAULT_PORT, Stack, attached, embedded, is_attached
 
@@ -38,11 +39,10 @@ def _parser() -> argparse.ArgumentParser:
     for name, text, run in COMMANDS:
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(run=run)
-        if name == "grade":
-            from workshop.grade.options import options as grade_options
-
-            grade_options(command)
-        if name in ("progress", "doctor", "bundle", "grade"):
+        if name in ("grade", "merge", "similar"):
+            getattr(grade_options, name)(command)
+            continue
+        if name in ("progress", "doctor", "bundle"):
             continue
         command.add_argument("lab", help="a lab's number")
         if name in ("lab", "check", "debug"):
@@ -262,9 +262,21 @@ def bundle(options: argparse.Namespace) -> int:
 
 def grade(options: argparse.Namespace) -> int:
     """Grade a class, in sandboxes."""
-    from workshop.grade.command import grade as grade_class
+    from workshop.grade import command
 
-    return grade_class(options)
+    return command.grade(options)
+
+
+def merge(options: argparse.Namespace) -> int:
+    from workshop.grade import command
+
+    return command.merge(options)
+
+
+def similar(options: argparse.Namespace) -> int:
+    from workshop.grade import command
+
+    return command.similar(options)
 
 
 COMMANDS = [
@@ -278,6 +290,8 @@ COMMANDS = [
     ("reset", "the starter again; your work is kept in .workshop/attic", reset),
     ("progress", "how far you are", progress),
     ("grade", "grade a folder of submissions, in sandboxes, into the files that an LMS takes", grade),
+    ("merge", "put the results of `grade --shard` together", merge),
+    ("similar", "lay a class out for JPlag and Dolos; run copydetect where it is installed", similar),
     ("bundle", "everything that a room without a network needs", bundle),
     ("doctor", "what this machine has, and what is missing", doctor),
 ]

@@ -22,11 +22,13 @@ from pathlib import Path
 from workshop.errors import InfraError
 from workshop.grade import cgroup
 from workshop.grade.handover import Handover
+from workshop.grade.handover import sweep as sweep_folders
 from workshop.grade.pristine import Pristine
 from workshop.grade.sandbox import DISK, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
 from workshop.labs import Lab
 
 FIRST_UID = 61184  # from here on systemd gives ids to services that come and go: no person has one
+UIDS = 4096
 USER = 1000
 WATCH = 0.1
 END_SECONDS = 10.0
@@ -44,7 +46,7 @@ class Bubblewrap:
             raise InfraError("bubblewrap is not installed.")
         self.program, self.lab = program, lab
         self.is_root = os.geteuid() == 0
-        self.folder = Path(tempfile.mkdtemp(prefix="wg-lab-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"wg-{os.getpid()}-lab-"))
         self.pristine = Pristine(lab, self.folder / "pristine")
         self.pristine.write_etc(USER)
         self.has_cgroup = self._has_cgroup()
@@ -92,19 +94,21 @@ class Bubblewrap:
                 links += ["--symlink", str(path.readlink()), str(path)]
             elif path.exists():
                 binds[str(path)] = path
-        binds |= {p: Path(p) for p in (sys.base_prefix, sys.prefix) if not Path(p).is_relative_to("/usr")}
+        # A venv's programs name it by its real path, whatever link led here.
+        prefixes = (sys.base_prefix, str(Path(sys.prefix).resolve()), sys.prefix)
+        binds |= {one: Path(one) for one in prefixes if not Path(one).is_relative_to("/usr")}
         binds |= {mount.inside: mount.source for mount in self.pristine.mounts()}
         binds |= {"/target": handover.target, "/run/door": handover.door}
-        words = links
-        parents = {parent for inside in binds for parent in Path(inside).parents} - {Path("/")}
+        words = ["--proc", "/proc", "--dev", "/dev"]
+        for place in ("/tmp", "/dev/shm"):  # first: a checkout may itself be below /tmp
+            words += ["--perms", "1777", "--size", str(DISK), "--tmpfs", place]
+        words += links
+        parents = {parent for inside in binds for parent in Path(inside).parents} - {Path("/"), Path("/tmp")}
         for parent in sorted(parents):  # those that bubblewrap makes by itself only root could pass through
             if not parent.is_relative_to("/usr"):
                 words += ["--perms", "0755", "--dir", str(parent)]
         for inside, source in binds.items():
             words += ["--ro-bind", str(source), inside]
-        words += ["--proc", "/proc", "--dev", "/dev"]
-        for place in ("/tmp", "/dev/shm"):
-            words += ["--perms", "1777", "--size", str(DISK), "--tmpfs", place]
         return [*words, "--remount-ro", "/dev", "--remount-ro", "/"]
 
     @staticmethod
@@ -123,7 +127,7 @@ class Bubblewrap:
         words = [sys.executable, "-m", "workshop.grade.inside", str(self.lab.number)]
         if not self.is_root:
             return words
-        uid = str(FIRST_UID + slot)
+        uid = str(self.uid(slot))
         drop = [
             "setpriv",
             "--reuid",
@@ -148,8 +152,12 @@ class Bubblewrap:
             *words,
         ]
 
+    def uid(self, slot: int) -> int:
+        """The user id that a slot's processes have on the host; two graders at once seldom share one."""
+        return FIRST_UID + (os.getpid() * 16 + slot) % UIDS if self.is_root else os.geteuid()
+
     def sweep(self) -> list[str]:
-        return cgroup.sweep()
+        return [*cgroup.sweep(), *sweep_folders()]
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import secrets
 import tempfile
 from collections import defaultdict
@@ -18,6 +19,7 @@ from workshop.grade.manifest import Manifest
 from workshop.grade.policy import Policy
 from workshop.grade.result import Graded, Result, result_of
 from workshop.grade.roster import Roster
+from workshop.grade.similar import detect, lay_out
 from workshop.grade.store import Store, canonical, write_whole
 from workshop.labs import Lab, find
 
@@ -33,9 +35,9 @@ def grade(chosen: argparse.Namespace) -> int:
     due = chosen.due.astimezone() if chosen.due else None
     policy = Policy(due, chosen.late_per_day, chosen.late_most, chosen.attempts)
     before = output.read_scores(out)
-    engine = engines.choose(lab, chosen.sandbox)
+    engine = engines.choose(lab, chosen.sandbox, chosen.runtime)
     try:
-        with tempfile.TemporaryDirectory(prefix="wg-manifest-") as folder:
+        with tempfile.TemporaryDirectory(prefix=f"wg-{os.getpid()}-manifest-") as folder:
             manifest = Manifest.make(lab, Path(folder), seed_of(out, lab, chosen.seed), chosen.extra)
             batch = Batch(manifest, engine, Store(out / "store"), fresh=chosen.fresh or chosen.diff)
             batch.workers = chosen.workers or batch.workers
@@ -46,25 +48,55 @@ def grade(chosen: argparse.Namespace) -> int:
     for one in submissions:
         attempts[one.person.id].append(Graded(one, outcomes[batch.key(one)]))
     results = [result_of(manifest, policy, group) for _, group in sorted(attempts.items())]
-    return finish(chosen, out, results, roster, before)
+    return finish(chosen, out, results, roster, before if chosen.diff else None)
 
 
 def finish(
-    chosen: argparse.Namespace, out: Path, results: list[Result], roster: Roster, before: output.Scores
+    chosen: argparse.Namespace, out: Path, results: list[Result], roster: Roster, before: output.Scores | None
 ) -> int:
     """Write everything, and say what a person must know."""
     output.write_all(out, results)
     for line in output.summary(out, results):
         print(line)
-    if chosen.diff:
-        for line in output.diff(before, output.scores_of(results)):
-            print(line)
+    for line in output.diff(before, output.scores_of(results)) if before is not None else []:
+        print(line)
     held = [one.id for one in results if one.score is None and one.id not in chosen.waive]
     if held:
         print(f"Held back, no export: INFRA_ERROR for {', '.join(held[:5])}. Run it again, or --waive ID.")
         return EXIT_INFRA
     if chosen.export:
         print(fill(chosen.export, out, results, roster, chosen.column))
+    return EXIT_PASSED
+
+
+def merge(chosen: argparse.Namespace) -> int:
+    """Put the results of shards together. Raises Refusal when they were not graded alike."""
+    merged: dict[str, Result] = {}
+    for part in chosen.parts:
+        found = output.read_results(part)
+        if not found:
+            raise Refusal(f"There are no results in {part}.")
+        for result in found:
+            if merged.setdefault(result.id, result).data != result.data:
+                raise Refusal(f"{result.id} is in two parts, with different results.")
+    ways = {
+        tuple(str(one.data[key]) for key in ("lab", "seed", "manifest", "grader")) for one in merged.values()
+    }
+    if len(ways) > 1:
+        raise Refusal(
+            "The parts were graded with different checks, graders or seeds: give each shard the same --seed."
+        )
+    roster = Roster.read(chosen.roster) if chosen.roster else Roster()
+    return finish(chosen, chosen.out, [merged[key] for key in sorted(merged)], roster, None)
+
+
+def similar(chosen: argparse.Namespace) -> int:
+    """Lay a class out for plagiarism detectors, and run one where it is installed."""
+    lab = find(chosen.lab)
+    out = chosen.out or chosen.submissions.with_name(f"{chosen.submissions.resolve().name}-similar")
+    roster = Roster.read(chosen.roster) if chosen.roster else Roster()
+    print(f"{lay_out(lab, collect(chosen.submissions, lab, roster), out)} submissions: {out}")
+    print(detect(out))
     return EXIT_PASSED
 
 

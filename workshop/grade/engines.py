@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 
-from workshop.errors import InfraError, Refusal
+from workshop.errors import EXIT_INFRA, Refusal
+from workshop.grade import docker
 from workshop.grade.bubblewrap import Bubblewrap
 from workshop.grade.sandbox import Engine
 from workshop.labs import Lab
@@ -26,12 +27,22 @@ def bubblewrap_trouble() -> str:
     return f"bubblewrap does not start ({done.stderr.strip()[-200:]})" if done.returncode else ""
 
 
-def choose(lab: Lab, wanted: str = "auto") -> Engine:
+def available() -> list[tuple[str, str]]:
+    """The engines that there can be, strongest first for its cost, each with its trouble ("" for none)."""
+    return [("bubblewrap", bubblewrap_trouble()), ("docker", docker.trouble())]
+
+
+def choose(lab: Lab, wanted: str = "auto", runtime: str = "") -> Engine:
     """An engine for a lab's sandboxes. Raises Refusal, with what to install, when there is none."""
     troubles = []
-    if wanted in ("auto", "bubblewrap"):
-        trouble = bubblewrap_trouble()
+    for name, trouble in available():
+        if wanted not in ("auto", name):
+            continue
         if not trouble:
-            return Bubblewrap(lab)
+            return Bubblewrap(lab) if name == "bubblewrap" else docker.Docker(lab, runtime)
         troubles.append(trouble)
-    raise Refusal(f"There is no sandbox for other people's code: {'; '.join(troubles)}.", InfraError("").code)
+    raise Refusal(
+        f"There is no sandbox for other people's code here: {'; '.join(troubles) or 'none was asked for'}. "
+        "Install bubblewrap or Docker.",
+        EXIT_INFRA,
+    )

@@ -24,13 +24,14 @@ DOOR_INSIDE = Path("/run/door/sock")
 READY = b"ready\n"
 WORD_CAP = 4096
 BACKLOG = 128
+PREFIX = "wg-"
 
 
 class Handover:
     """A private folder: `target` and `door` are mounted in the sandbox, `wire` is the proctor's alone."""
 
     def __init__(self, lab: Lab) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="wg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         self.wire, self.door, self.target = (self.folder / name for name in ("wire", "door", "target"))
         for part in (self.wire, self.door, self.target):
             part.mkdir()
@@ -70,6 +71,17 @@ class Handover:
         for one in (*self._listeners, self._knock):
             one.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def sweep() -> list[str]:
+    """Remove the folders of graders that are gone."""
+    swept = []
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}[0-9]*-*"):
+        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if not Path("/proc", owner).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            swept.append(f"folder {folder.name}")
+    return swept
 
 
 def _listening(path: Path) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -45,7 +46,7 @@ def grade_one(
     What fails on our side is INFRA_ERROR in the outcome; it is not raised.
     """
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="wg-one-") as place:
+    with tempfile.TemporaryDirectory(prefix=f"wg-{os.getpid()}-one-") as place:
         folder, out = Path(place, "files"), Path(place, "out")
         folder.mkdir()
         for name, data in files.items():
@@ -55,7 +56,7 @@ def grade_one(
         try:
             sandbox = engine.start(folder, slot)
         except InfraError as error:
-            return blank(manifest, Verdict.INFRA_ERROR, str(error), "", "")
+            return blank(manifest, Verdict.INFRA_ERROR, str(error), "", "", only)
         try:
             said = proctor.judge(manifest.folder, sandbox.wire, out, manifest.seed, budget, only)
         except InfraError as error:

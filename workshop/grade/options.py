@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 
-def options(command: argparse.ArgumentParser) -> None:
+def grade(command: argparse.ArgumentParser) -> None:
     """The command's own options."""
     add = command.add_argument
     add("submissions", type=Path, help="a folder with one folder, archive or downloaded file a student")
@@ -16,8 +16,7 @@ def options(command: argparse.ArgumentParser) -> None:
     add("--roster", type=Path, help="a CSV with a column id, and others: name, email, submitted …")
     add("--workers", type=int, help="slots side by side (one a core)")
     add("--seed", type=int, help="the seed that varies the inputs (one is drawn, and kept with the results)")
-    add("--sandbox", default="auto", choices=["auto", "bubblewrap", "docker", "weak"])
-    add("--allow-weak-isolation", action="store_true", help="grade without a sandbox that deserves the name")
+    add("--sandbox", default="auto", choices=["auto", "bubblewrap", "docker"])
     add("--runtime", default="", help="Docker's runtime, such as runsc")
     add("--extra", type=Path, help="a folder with hidden checks, outside of the workshop")
     add("--due", type=datetime.fromisoformat, help="when it was due, such as 2026-11-20T18:00+01:00")
@@ -32,3 +31,25 @@ def options(command: argparse.ArgumentParser) -> None:
     add("--fresh", action="store_true", help="grade everything again, whatever is known")
     add("--diff", action="store_true", help="grade again, and show every grade that changed, falls first")
     add("--shard", default="", metavar="K/N", help="only every Nth submission, beginning with the Kth")
+
+
+def merge(command: argparse.ArgumentParser) -> None:
+    """The options of `workshop merge`."""
+    add = command.add_argument
+    add("parts", type=Path, nargs="+", help="the results of each shard")
+    add("--out", type=Path, required=True, help="where the results of all of them go")
+    add("--roster", type=Path, help="the same roster")
+    add("--export", type=Path, metavar="CSV", help="your own Canvas or Moodle export, to fill one column of")
+    add("--column", default="", help="that column's name, or the start of it")
+    add(
+        "--waive", action="append", default=[], metavar="ID", help="export without this student's INFRA_ERROR"
+    )
+
+
+def similar(command: argparse.ArgumentParser) -> None:
+    """The options of `workshop similar`."""
+    add = command.add_argument
+    add("submissions", type=Path, help="a folder of submissions, as for grade")
+    add("--lab", required=True, help="the lab's number")
+    add("--out", type=Path, help="where the layout goes (SUBMISSIONS-similar)")
+    add("--roster", type=Path, help="the same roster")

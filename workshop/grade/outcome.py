@@ -67,10 +67,13 @@ class Outcome:
         return Outcome(checks, {**self.run, "flaky": flaky, "again": again.run})
 
 
-def blank(manifest: Manifest, verdict: Verdict, got: str, expected: str, where: str) -> Outcome:
-    """The same verdict for every check: nothing could be asked."""
+def blank(
+    manifest: Manifest, verdict: Verdict, got: str, expected: str, where: str, only: list[str] | None = None
+) -> Outcome:
+    """The same verdict for every check (or `only` some): nothing could be asked."""
     finding = {"got": plain(got), "expected": expected, "where": where, "sent": "", "rule": "", "trace": []}
-    return Outcome([_check(manifest, name, verdict, finding) for name in manifest.lab.checks])
+    names = manifest.lab.checks if only is None else only
+    return Outcome([_check(manifest, name, verdict, finding) for name in names])
 
 
 def assemble(

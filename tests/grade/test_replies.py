@@ -1,0 +1,186 @@
+"""What an untrusted agent says: a proper reply, or the submission's own crash; never anything else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workshop import bridge, replies
+from workshop.grade.handover import _listening
+from workshop.labs import find
+from workshop.replies import Misbehaved, checked, parsed
+from workshop.stack import SANDBOX, Stack
+from workshop.wire import UNIX, NoAnswer, Wire
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+NAMES = [
+    "state",
+    "pid",
+    "code",
+    "output",
+    "mark",
+    "folder",
+    "service",
+    "seconds",
+    "command",
+    "events",
+    "pids",
+]
+VERBS = ["start", "status", "signal", "pids", "connections", "probe", "restart", "nginx"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(VERBS), st.dictionaries(st.sampled_from(NAMES), JSON))
+def test_any_object_is_a_reply_or_misbehaviour(do: str, reply: dict[str, Any]) -> None:
+    with contextlib.suppress(Misbehaved):
+        found = checked(do, reply, 8001)
+        assert isinstance(found, dict)
+        assert do != "start" or found.get("port", 8001) == 8001
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"null", b"[]", b'"x"', b"{", b"[" * 100_000, b"1" * 5000, b"\xff", b'{"a": ' + b"1" * 5000 + b"}"],
+)
+def test_what_is_no_object_is_misbehaviour(line: bytes) -> None:
+    with pytest.raises(Misbehaved):
+        parsed(line)
+
+
+def test_an_honest_start_passes_and_its_port_is_ours() -> None:
+    honest = {
+        "state": "ready",
+        "service": "tasks",
+        "port": 22,
+        "pid": 7,
+        "code": None,
+        "told": False,
+        "flooded": False,
+        "output": "",
+        "mark": 0,
+        "seconds": 0.1,
+        "command": "python server.py",
+        "folder": "/target",
+    }
+    assert checked("start", honest, 8001)["port"] == 8001
+    with pytest.raises(Misbehaved):
+        checked("start", {**honest, "pid": True}, 8001)
+
+
+def stack_at(folder: Path) -> Stack:
+    return Stack(find("5"), "submission", SANDBOX, folder, None, "", service_host=f"{UNIX}{folder}")
+
+
+def saying(folder: Path, data: bytes) -> threading.Thread:
+    """An agent that answers every request with these bytes, and then leaves."""
+    listener = _listening(folder / "1.sock")
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as link:
+            link.sendall(b"+")
+            link.recv(1 << 16)
+            with contextlib.suppress(OSError):
+                link.sendall(data)
+
+    made = threading.Thread(target=serve, daemon=True)
+    made.start()
+    return made
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}\n", b"x" * 5_000_000, b'{"state": "ready"}\n{"state": "ready"}\n']
+)
+def test_a_stack_in_a_sandbox_raises_misbehaviour_only(
+    data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replies, "REPLY_CAP", 1_000_000)
+    agent = saying(tmp_path, data)
+    stack = stack_at(tmp_path)
+    with pytest.raises(Misbehaved):
+        stack.ask("start", service="tasks")
+    stack.close()
+    agent.join(timeout=5)
+
+
+# --- the bridge -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Any:
+    """A TCP listener, and the Unix socket that leads to it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(5)
+    port = listener.getsockname()[1]
+    bridge.serve(_listening(tmp_path / f"{port}.sock"), port)
+    with listener:
+        yield listener, port, f"{UNIX}{tmp_path}"
+
+
+def test_a_bridge_keeps_a_half_close(service: Any) -> None:
+    listener, port, host = service
+    with Wire(host, port, 5) as wire:
+        inside, _ = listener.accept()
+        with inside:
+            wire.send(b"asked")
+            wire.half_close()
+            assert inside.recv(100) == b"asked" and inside.recv(100) == b""
+            inside.sendall(b"answered")
+        assert wire.read_all() == b"answered"
+
+
+def test_a_bridge_keeps_a_reset_and_a_close_apart(service: Any) -> None:
+    listener, port, host = service
+    wire = Wire(host, port, 5)
+    inside, _ = listener.accept()
+    wire.reset()
+    with inside, pytest.raises(ConnectionResetError):
+        inside.recv(100)
+    wire = Wire(host, port, 5)
+    inside, _ = listener.accept()
+    wire.close()
+    with inside:
+        assert inside.recv(100) == b""
+
+
+def test_a_bridge_tells_a_refused_connection(service: Any) -> None:
+    listener, port, host = service
+    listener.close()
+    with pytest.raises(NoAnswer, match="no connection to"):
+        Wire(host, port, 5)
+
+
+def test_a_bridge_carries_many_bytes_both_ways(service: Any) -> None:
+    listener, port, host = service
+    data = json.dumps(list(range(100_000))).encode()
+    with Wire(host, port, 10) as wire:
+        inside, _ = listener.accept()
+
+        def echo() -> None:
+            with inside:
+                while piece := inside.recv(1 << 16):
+                    inside.sendall(piece)
+
+        echoing = threading.Thread(target=echo)
+        echoing.start()
+
+        def send() -> None:
+            wire.send(data)
+            wire.half_close()
+
+        sending = threading.Thread(target=send)
+        sending.start()
+        assert wire.read_all() == data
+        sending.join()
+        echoing.join()
