@@ -1,0 +1,273 @@
+"""Small routes on the framework of lab 18, each for one thing that a framework does. For its checks."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from framework import App, HTTPException, JSONResponse, Request, Response, StreamingResponse, WebSocket
+from framework import WebSocketDisconnect as Left
+
+STREAMS = {"open": 0, "opened": 0}
+HEARD: list[Any] = []
+GATE = threading.Event()
+
+
+@dataclass
+class Owner:
+    name: str
+    age: int = 0
+
+
+@dataclass
+class Errand:
+    title: str
+    minutes: int
+    price: float = 0.0
+    urgent: bool = False
+    tags: list[str] = field(default_factory=list)
+    owner: Owner | None = None
+
+
+class Trouble(Exception):
+    pass
+
+
+class DeepTrouble(Trouble):
+    pass
+
+
+def layer(name: str) -> Any:
+    """A pure ASGI layer that adds its name to x-layers, and counts what passes through it."""
+
+    def around(inner: Any) -> Any:
+        async def layered(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                scope = {**scope, "layers": [*scope.get("layers", []), name]}
+
+            async def send_on(message: Any) -> None:
+                if message["type"] == "http.response.start":
+                    message = {**message, "headers": [*message["headers"], (b"x-layers", name.encode())]}
+                await send(message)
+
+            await inner(scope, receive, send_on)
+
+        return layered
+
+    return around
+
+
+@asynccontextmanager
+async def lifespan(app: App) -> AsyncIterator[dict[str, Any]]:
+    print("switchboard opened", flush=True)
+    yield {"ink": "blue", "visits": []}
+    print("switchboard closed", flush=True)
+
+
+@asynccontextmanager
+async def no_ink(app: App) -> AsyncIterator[None]:
+    raise RuntimeError("there is no ink")
+    yield
+
+
+app = App(lifespan=lifespan, middleware=[layer("outer"), layer("inner")])
+broken = App(lifespan=no_ink)
+bare = App()
+
+
+# Requests and responses.
+
+
+# Nothing but requests: tasks 2 and 4 are not needed here.
+
+
+@app.get("/line/{first}/{rest:path}")
+async def line(request: Request) -> Any:
+    return {**request.path_params, "layers": request.scope.get("layers")}
+
+
+@app.get("/line")
+async def get_line() -> Any:
+    return "got"
+
+
+@app.post("/line", status_code=201)
+async def post_line() -> Any:
+    return ["posted"]
+
+
+@app.delete("/line", status_code=204)
+async def delete_line() -> None:
+    return None
+
+
+@app.post("/seen")
+async def seen(request: Request) -> Any:
+    body = await request.body()
+    return {
+        "twice": body == await request.body(),
+        "body": body.decode("latin-1"),
+        "note": request.headers.get("X-Note"),
+        "notes": request.headers.getlist("x-note"),
+        "tags": request.query_params.getlist("tag"),
+        "none": request.headers.get("x-none", "none"),
+    }
+
+
+@app.get("/answer")
+async def answer(request: Request) -> Any:
+    asked = request.query_params
+    headers = {"X-Note": asked["note"]}
+    return Response(asked["text"], int(asked["status"]), headers, media_type="text/markdown")
+
+
+@app.get("/count")
+async def count() -> Any:
+    return STREAMS
+
+
+@app.get("/ticks")
+async def ticks(request: Request) -> Any:
+    number = int(request.query_params.get("number") or 0)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        STREAMS["open"] += 1
+        STREAMS["opened"] += 1
+        try:
+            at = 0
+            while not number or at < number:
+                yield b"%d\n" % at
+                at += 1
+                await asyncio.sleep(0.01)
+        finally:
+            STREAMS["open"] -= 1
+
+    return StreamingResponse(pieces(), media_type="text/plain")
+
+
+# Parameters.
+
+
+@app.get("/typed/{number}")
+async def typed(number: int, ratio: float, word: str, loud: bool = False, maybe: int | None = None) -> Any:
+    return [number, ratio, word, loud, maybe]
+
+
+@app.post("/errands/{number}")
+async def errand(errand: Errand, number: int, request: Request, dry: bool = False) -> Any:
+    same = isinstance(errand, Errand) and (errand.owner is None or isinstance(errand.owner, Owner))
+    return {"number": number, "dry": dry, "errand": errand, "dataclasses": same, "method": request.method}
+
+
+@app.get("/blocking")
+def blocking() -> Any:
+    """It stops its thread until somebody opens the gate."""
+    return {"opened": GATE.wait(5), "thread": threading.current_thread() is not threading.main_thread()}
+
+
+@app.get("/open-the-gate")
+async def open_the_gate() -> Any:
+    GATE.set()
+    return threading.current_thread() is threading.main_thread()
+
+
+# WebSockets and the lifespan.
+
+
+@app.get("/ink")
+async def ink(request: Request) -> Any:
+    request.state.visits.append(1)
+    return [request.state.ink, len(request.state.visits)]
+
+
+@app.websocket("/shout/{times}")
+async def shout(websocket: WebSocket, times: int, mark: str = "!") -> None:
+    await websocket.accept(subprotocol="shout" if "shout" in websocket.scope["subprotocols"] else None)
+    try:
+        while (text := await websocket.receive_text()) != "bye":
+            for _ in range(times):
+                await websocket.send_text(f"{text.upper()}{mark} in {websocket.state.ink}")
+        await websocket.send_bytes(text.encode())
+        await websocket.close(4001, "bye")
+    except Left as left:
+        HEARD.append(left.code)
+
+
+@app.websocket("/closed")
+async def closed(websocket: WebSocket) -> None:
+    await websocket.close()
+
+
+@app.websocket("/careless")
+async def careless(websocket: WebSocket) -> None:
+    """It does not catch the end."""
+    await websocket.accept()
+    while True:
+        await websocket.send_text(await websocket.receive_text())
+
+
+@app.get("/heard")
+async def heard() -> Any:
+    return HEARD
+
+
+# Errors and mounts.
+
+
+@app.exception_handler(Trouble)
+async def trouble(request: Request, error: Exception) -> Response:
+    return JSONResponse({"trouble": str(error), "at": request.scope["path"]}, 418)
+
+
+@app.get("/trouble/{text}")
+async def get_trouble(text: str) -> Any:
+    raise DeepTrouble(text)
+
+
+@app.get("/refused")
+async def refused(status: int, text: str) -> Any:
+    raise HTTPException(status, text, {"X-Why": text})
+
+
+@app.get("/accident")
+async def accident() -> Any:
+    raise LookupError("nobody handles this")
+
+
+@app.get("/half")
+async def half() -> Any:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise DeepTrouble("in the middle")
+
+    return StreamingResponse(pieces())
+
+
+async def below(scope: Any, receive: Any, send: Any) -> None:
+    """Somebody else's application."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": f"{scope['root_path']} {scope['path']}"})
+        await send({"type": "websocket.close"})
+        return
+    body = f"{scope['root_path']} {scope['path']}".encode()
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+inner = App()
+
+
+@inner.get("/where/{name}")
+async def where(request: Request, name: str) -> Any:
+    return [name, request.scope["root_path"], request.scope["path"]]
+
+
+app.mount("/below", below)
+app.mount("/inner", inner)
