@@ -28,7 +28,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
 def test_once() -> str:
     """What a test does: a lifespan, a request, a stream that is left, a WebSocket."""
     with ASGIClient(specimen.asgi) as client:
-        carried = client.get("/mail?to").text
+        carried = client.get("/mail?Ada").text
         with client.stream("GET", "/news") as stream:
             first = next(stream).decode()
         with client.websocket("/echo") as session:

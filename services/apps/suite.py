@@ -27,15 +27,21 @@ class Relay:
 
     def __init__(self, port: int, copy: str) -> None:
         self.copy = copy
+        self.last = ""  # what was asked and answered last, for whoever reads of a failed test
         self.link = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         target = quote(environ.get("PATH_INFO") or "/", safe="/:@!$&'()*+,;=-._~", encoding="latin-1")
         if environ.get("QUERY_STRING"):
             target += f"?{environ['QUERY_STRING']}"
-        self.link.request(environ["REQUEST_METHOD"], target, body_of(environ), self.fields(environ))
+        method, sent = environ["REQUEST_METHOD"], body_of(environ)
+        self.link.request(method, target, sent, self.fields(environ))
         answer = self.link.getresponse()
         body = answer.read()
+        said = (f"{method} {target}", (sent or b"").decode("utf-8", "replace"), "was answered with")
+        self.last = " ".join(
+            [*filter(None, said), str(answer.status), body.decode("utf-8", "replace").strip()]
+        )
         kept = [(name, value) for name, value in answer.getheaders() if name.lower() not in HOP_BY_HOP]
         start_response(f"{answer.status} {answer.reason}", kept)
         return [body]
@@ -58,15 +64,20 @@ def body_of(environ: dict[str, Any]) -> bytes | None:
 
 
 def run(module: Any, port: int, name: str, client: str = "") -> list[dict[str, Any]]:
-    """Every test of a module, on the API of that name: [{"name", "outcome", "message", "line", "trace"}].
+    """Every test of a module, on that API: name, outcome, message, line, code, and what it heard last.
 
     Each test has a copy of its own, which is empty. `client` is the class that calls the API, as
     "module:class"; "" is the given one. Outcomes: passed, failed (an assertion), error, skipped.
     """
     kind = attribute(client) if client else GivenClient
-    found = tests(module)
+    found = []
     with contextlib.redirect_stdout(io.StringIO()):  # what a test prints is nobody's business here
-        return [outcome(test, kind(Relay(port, f"{name}/{number}"))) for number, test in enumerate(found)]
+        for number, test in enumerate(tests(module)):
+            relay = Relay(port, f"{name}/{number}")
+            said = outcome(test, kind(relay))
+            found.append({**said, "last": " ".join(relay.last.split())[:200]})
+            relay.link.close()
+    return found
 
 
 def attribute(text: str) -> Any:
@@ -81,7 +92,7 @@ def tests(module: Any) -> list[Callable[..., None]]:
 
 
 def outcome(test: Callable[..., None], client: Any) -> dict[str, Any]:
-    said: dict[str, Any] = {"name": test.__name__, "outcome": "passed", "message": "", "line": 0, "trace": []}
+    said: dict[str, Any] = {"name": test.__name__, "outcome": "passed", "message": "", "line": 0, "code": ""}
     try:
         test(client)
     except BaseException as error:  # what pytest.fail and pytest.skip raise is no Exception
@@ -93,6 +104,5 @@ def outcome(test: Callable[..., None], client: Any) -> dict[str, Any]:
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if frame.filename == test.__code__.co_filename]
         if own:
-            said["line"] = own[-1].lineno
-        said["trace"] = [f"{one.filename}:{one.lineno} in {one.name}: {one.line}" for one in own]
+            said["line"], said["code"] = own[-1].lineno, own[-1].line
     return said

@@ -18,30 +18,40 @@ request changes nothing. What an error's body says is left open.
 Each test gets a client of an API of its own, with no tasks in it.
 """
 
+from __future__ import annotations
 
-def create(client, title="Call Ada", **more):
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from client import Client
+
+Task = dict[str, Any]
+
+
+def create(client: Client, title: str = "Call Ada", **more: Any) -> Task:
     """A new task. Its id is whatever the API says."""
     response = client.post("/tasks", json={"title": title, **more})
     assert response.status == 201, f"POST /tasks was answered with {response.status}"
-    return response.json()
+    task: Task = response.json()
+    return task
 
 
-def path_of(task):
+def path_of(task: Task) -> str:
     return f"/tasks/{task['id']}"
 
 
-def listed(client):
+def listed(client: Client) -> dict[Any, Task]:
     """All tasks by id: their order is nobody's business."""
     response = client.get("/tasks")
     assert response.status == 200
     return {task["id"]: task for task in response.json()}
 
 
-def test_new_api_is_empty(client):
+def test_new_api_is_empty(client: Client) -> None:
     assert client.get("/tasks").json() == []
 
 
-def test_created_task_is_there_with_what_it_was_given(client):
+def test_created_task_is_there_with_what_it_was_given(client: Client) -> None:
     ada, grace = create(client), create(client, "Ask Grace", done=True)
     assert (ada["title"], ada["done"]) == ("Call Ada", False)
     assert (grace["title"], grace["done"]) == ("Ask Grace", True)
@@ -50,14 +60,14 @@ def test_created_task_is_there_with_what_it_was_given(client):
     assert listed(client) == {ada["id"]: ada, grace["id"]: grace}
 
 
-def test_location_leads_to_the_new_task(client):
+def test_location_leads_to_the_new_task(client: Client) -> None:
     response = client.post("/tasks", json={"title": "Call Ada"})
     found = client.get(response.header("Location"))
     assert found.status == 200
     assert found.json() == response.json()
 
 
-def test_text_is_kept(client):
+def test_text_is_kept(client: Client) -> None:
     for title in ("Zoë rückt an", "李", "🦀 and \u0000 and \\"):
         task = create(client, title)
         assert task["title"] == title
@@ -65,7 +75,7 @@ def test_text_is_kept(client):
         assert client.patch(path_of(task), json={"title": title * 2}).json()["title"] == title * 2
 
 
-def test_change_leaves_the_rest_alone(client):
+def test_change_leaves_the_rest_alone(client: Client) -> None:
     task, other = create(client, done=True), create(client, "Ask Grace")
     for change in ({"title": "Write to Ada"}, {"done": False}, {"title": "Call Ada", "done": True}):
         task = {**task, **change}
@@ -75,7 +85,7 @@ def test_change_leaves_the_rest_alone(client):
     assert client.get(path_of(other)).json() == other
 
 
-def test_deleted_task_is_gone_and_the_other_is_not(client):
+def test_deleted_task_is_gone_and_the_other_is_not(client: Client) -> None:
     ada, grace = create(client), create(client, "Ask Grace")
     response = client.delete(path_of(ada))
     assert (response.status, response.body) == (204, b"")
@@ -83,7 +93,7 @@ def test_deleted_task_is_gone_and_the_other_is_not(client):
     assert list(listed(client)) == [grace["id"]]
 
 
-def test_id_is_given_once(client):
+def test_id_is_given_once(client: Client) -> None:
     seen = [create(client)["id"] for _ in range(3)]
     for id in list(seen):
         client.delete(f"/tasks/{id}")
@@ -91,7 +101,7 @@ def test_id_is_given_once(client):
     assert len(set(seen)) == len(seen), seen
 
 
-def test_what_is_not_there_is_404(client):
+def test_what_is_not_there_is_404(client: Client) -> None:
     task = create(client)
     client.delete(path_of(task))
     for path in (path_of(task), "/tasks/0", "/nothing"):
@@ -101,7 +111,7 @@ def test_what_is_not_there_is_404(client):
     assert listed(client) == {}
 
 
-def test_bad_bodies_are_refused_and_change_nothing(client):
+def test_bad_bodies_are_refused_and_change_nothing(client: Client) -> None:
     task = create(client)
     for body in ({}, [], "Ada", {"title": ""}, {"title": " \t"}, {"title": 7}, {"title": "A", "done": 1}):
         assert client.post("/tasks", json=body).status == 400, body
@@ -114,7 +124,7 @@ def test_bad_bodies_are_refused_and_change_nothing(client):
     assert listed(client) == {task["id"]: task}
 
 
-def test_wrong_method_is_told_the_right_ones(client):
+def test_wrong_method_is_told_the_right_ones(client: Client) -> None:
     task = create(client)
     for path, known in (("/tasks", {"GET", "POST"}), (path_of(task), {"GET", "PATCH", "DELETE"})):
         response = client.request("PROPFIND", path)
