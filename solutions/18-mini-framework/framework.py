@@ -230,9 +230,8 @@ def plan_of(handler: Handler, names: Iterable[str]) -> list[Parameter]:
         if source in ("path", "query") and bare(kind) not in READERS:
             raise TypeError(f"{handler.__name__}: {name} is {kind!r}, which no text can become")
         plan.append(Parameter(name, source, kind, one.default))
-    missing = set(names) - {one.name for one in plan}
-    if missing or sum(one.source == "body" for one in plan) > 1:
-        raise TypeError(f"{handler.__name__} can't be called: {missing or 'two bodies'}")
+    if sum(one.source == "body" for one in plan) > 1:
+        raise TypeError(f"{handler.__name__}: a request has one body")
     return plan
 
 

@@ -1,0 +1,571 @@
+"""Lab 18: a framework, asked through the applications that stand on it, on three servers."""
+
+import json
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import quote
+
+from workshop.checks import (
+    Client,
+    Closed,
+    Deadline,
+    Probe,
+    Response,
+    Transcript,
+    WebSocket,
+    check,
+    expect,
+    fail,
+    http_scope,
+    name,
+    that,
+    wire_cases,
+)
+
+PATIENCE = 5.0  # seconds until what must come is said not to have come
+WORDS = ("Zoë", "Łódź", "東京", "naïve", "a b", "100%", "tea & cake", "x=1")
+JSON = [("Content-Type", "application/json")]
+SERVERS = ("uvicorn", "hypercorn", "workshop")
+
+
+# --- what the checks share --------------------------------------------------------------------------
+
+
+def status(answer: Response, wanted: int, why: str = "", **more: str) -> None:
+    """Fail unless the status is this one; a 500 is said to be the application's exception."""
+    hint = " (an exception: see the trace, or the log)" if answer.status == 500 != wanted else ""
+    said = f": {why}" if why else ""
+    that(
+        answer.status == wanted,
+        f"status = {answer.status}{hint}, body = {answer.text[:160]!r}",
+        f"status = {wanted}{said}",
+        **more,
+    )
+
+
+def value(answer: Response, wanted: int = 200, why: str = "") -> Any:
+    """The JSON of an answer that must have this status."""
+    status(answer, wanted, why)
+    kind = (answer.get("Content-Type") or "").partition(";")[0]
+    expect("Content-Type", kind, "application/json", "what a handler returns is sent as JSON")
+    try:
+        return json.loads(answer.body)
+    except ValueError:
+        fail(f"body = {answer.body[:200]!r}", "JSON")
+
+
+def problems(answer: Response, asked: str) -> dict[tuple[Any, ...], str]:
+    """What a 422 complains of, by loc."""
+    detail = value(answer, 422, f"{asked} can't be used")
+    found = detail.get("detail") if isinstance(detail, dict) else None
+    shape = '{"detail": [{"loc": ["query", "limit"], "msg": "..."}]}'
+    that(isinstance(found, list) and found, f"body = {answer.text[:300]}", shape)
+    complaints = {}
+    for one in found or []:
+        good = isinstance(one, dict) and isinstance(one.get("loc"), list) and isinstance(one.get("msg"), str)
+        that(good, f"one of the detail = {one!r}", shape)
+        that(one["msg"].strip(), f"msg = {one['msg']!r}", "a msg that says what was wrong")
+        complaints[tuple(one["loc"])] = one["msg"]
+    return complaints
+
+
+def complains_of(answer: Response, asked: str, *wanted: tuple[Any, ...]) -> dict[tuple[Any, ...], str]:
+    """The complaints, which must be of these and of nothing else."""
+    found = problems(answer, asked)
+    that(
+        set(found) == set(wanted),
+        f"{asked}: complaints of {sorted(map(list, found), key=str)}",
+        f"of {sorted(map(list, wanted), key=str)}: all that is wrong, and nothing else",
+    )
+    return found
+
+
+def opened(socket: WebSocket) -> WebSocket:
+    if socket.refused is not None:
+        fail(f"{socket.refused.line}: not let in", "101 Switching Protocols")
+    return socket
+
+
+def heard(socket: WebSocket, awaited: str, who: str = "the client") -> str | bytes | Closed:
+    try:
+        return socket.receive(PATIENCE)
+    except Deadline:
+        fail(f"nothing more came to {who} within {PATIENCE:g} s", awaited)
+        raise
+
+
+def hears(socket: WebSocket, wanted: str | bytes, who: str = "the client") -> None:
+    got = heard(socket, f"{wanted!r}", who)
+    that(got == wanted, f"{who} received {got!s:.200}", f"{wanted!r}")
+
+
+def closes(socket: WebSocket, code: int, why: str) -> None:
+    got = heard(socket, f"close {code}: {why}")
+    that(isinstance(got, Closed) and got.code == code, f"received {got!s:.200}", f"close {code}: {why}")
+
+
+def title(rng: random.Random) -> str:
+    return f"{rng.choice(WORDS)} {rng.randrange(10**6)}"
+
+
+def websocket_scope(path: str, query: bytes = b"", **more: Any) -> dict[str, Any]:
+    scope = http_scope(path=path, query=query, type="websocket", scheme="ws", subprotocols=[], **more)
+    del scope["method"]
+    return scope
+
+
+def sent_types(seen: Transcript) -> list[Any]:
+    return [one.get("type") if isinstance(one, dict) else one for one in seen.sends]
+
+
+# --- task 1: routes, requests, responses ------------------------------------------------------------
+
+
+@check(task=1, rule="RFC 9110 §15.5.5, §15.5.6, §9.3.2")
+def test_task1_routes_are_found_by_path_and_method(service: Any, rng: random.Random) -> None:
+    """Routes are found by path and method: 404, 405 with Allow, HEAD"""
+    client = service("switchboard")
+    first, rest = title(rng), f"{rng.randrange(99)}/{rng.randrange(99)}"
+    got = value(client.get(f"/line/{quote(first, safe='')}/{rest}"))
+    got = got if isinstance(got, dict) else {}
+    expect("path_params: first", got.get("first"), first, "{first} is one segment of the path, decoded")
+    expect("path_params: rest", got.get("rest"), rest, "{rest:path} is anything, slashes too")
+    expect("what GET /line returned", value(client.get("/line")), "got", "a text is JSON as well")
+    expect("what POST /line returned", value(client.request("POST", "/line"), 201), ["posted"])
+    gone = client.request("DELETE", "/line")
+    status(gone, 204, "the route's status_code")
+    expect("the body of a 204", gone.body, b"", rule="RFC 9110 §15.3.5: no content")
+    head = client.request("HEAD", "/line")
+    status(head, 200, "every resource that has GET has HEAD")
+    expect("the body of HEAD", head.body, b"")
+    wrong = client.request("PATCH", "/line")
+    status(wrong, 405, "the path is known, the method is not")
+    allow = {one.strip() for one in (wrong.get("Allow") or "").split(",")}
+    that(
+        {"GET", "HEAD", "POST", "DELETE"} <= allow and "PATCH" not in allow,
+        f"Allow = {wrong.get('Allow')!r}",
+        "GET, HEAD, POST and DELETE: those of all three routes at /line",
+    )
+    for target in (
+        "/nowhere",
+        f"/typed/1/{rng.randrange(99)}",
+        f"/lines{rng.randrange(99)}",
+        "/ine",
+        "/linex/a/b",
+    ):
+        status(client.get(target), 404, f"no route is {target}")
+    for case in wire_cases(__file__, "switchboard-*.http"):
+        status(client.send(case.data), int(case.notes["status"]), case.notes["why"])
+
+
+@check(task=1, rule='ASGI www, "HTTP Connection Scope" and "Response Start"')
+def test_task1_requests_and_responses_are_objects(service: Any, probe: Probe, rng: random.Random) -> None:
+    """A request says what came, a response what goes out"""
+    client = service("switchboard")
+    note, body = f"n{rng.randrange(999)}", f"{title(rng)}".encode()
+    tags = [title(rng), "", title(rng)]
+    target = "/seen?" + "&".join(f"tag={quote(one)}" for one in tags)
+    fields = [("x-nOTE", note), ("X-Note", "two")]
+    seen = value(client.request("POST", target, fields, body, seconds=2 * PATIENCE))
+    seen = seen if isinstance(seen, dict) else {}
+    expect("request.headers.get('X-Note')", seen.get("note"), note, "in any case of its name; the first")
+    expect("request.headers.getlist('x-note')", seen.get("notes"), [note, "two"])
+    expect("request.headers.get('x-none', 'none')", seen.get("none"), "none")
+    expect("request.query_params.getlist('tag')", seen.get("tags"), tags, "decoded, in order, empty ones too")
+    expect("request.body()", seen.get("body"), body.decode("latin-1"))
+    expect("body() == body()", seen.get("twice"), True, "read once, and kept")
+    pieces = [body[at : at + 3] for at in range(0, len(body), 3)]
+    events = [{"type": "http.request", "body": one, "more_body": True} for one in pieces]
+    parts = probe.asgi("switchboard:app", http_scope("POST", "/seen"), [*events, {"type": "http.request"}])
+    got = b"".join(one.get("body", b"") for one in parts.sends if one.get("type") == "http.response.body")
+    shown = json.dumps(body.decode("latin-1"))
+    try:
+        whole = json.loads(got).get("body")
+    except (ValueError, AttributeError):
+        whole = f"(no JSON: {got[:80]!r})"
+    expect(
+        f"the body that came in {len(pieces)} pieces", whole, json.loads(shown), "until more_body is False"
+    )
+
+    text, code = title(rng), rng.choice([200, 202, 404, 503])
+    answer = client.get(f"/answer?text={quote(text)}&status={code}&note={note}")
+    status(answer, code, "Response(text, status_code=…)")
+    expect("body", answer.body.decode("utf-8", "replace"), text)
+    expect("X-Note", answer.get("X-Note"), note, "Response(…, headers=…)")
+    kind = (answer.get("Content-Type") or "").partition(";")[0]
+    expect("Content-Type", kind, "text/markdown", "Response(…, media_type=…)")
+    length = str(len(text.encode()))
+    expect("Content-Length", answer.get("Content-Length"), length, "of the bytes", rule="RFC 9110 §8.6")
+
+
+@check(task=1, rule='ASGI www, "Disconnect - receive event"')
+def test_task1_stream_ends_with_its_client(service: Any, rng: random.Random) -> None:
+    """A stream goes out piece by piece, and ends when its client leaves"""
+    client = service("switchboard")
+    number = rng.randrange(3, 9)
+    answer = client.get(f"/ticks?number={number}")
+    status(answer, 200)
+    expect("body", answer.body.decode(), "".join(f"{at}\n" for at in range(number)))
+    with client.connect(seconds=2 * PATIENCE) as connection:
+        connection.send(b"GET /ticks HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        head, pieces = connection.stream()
+        that(head.status == 200, head.line, "200, and a body without end")
+        expect("the first piece", next(pieces, b"")[:2], b"0\n", "each piece leaves when it is there")
+        connection.reset()
+    end = time.monotonic() + PATIENCE
+    while (counts := value(client.get("/count"))).get("open") != 0:
+        if time.monotonic() > end:
+            fail(
+                f"{counts.get('open')} streams go on",
+                "none: the client has left, and the pieces' `finally` runs",
+            )
+        time.sleep(0.02)
+    that(counts.get("opened", 0) >= 1, "no stream was opened", "one that was, and ended")
+
+
+# --- task 2: values from annotations ----------------------------------------------------------------
+
+
+@check(task=2, rule="framework.py, App: a parameter is found by its name and annotation")
+def test_task2_path_and_query_have_their_types(service: Any, rng: random.Random) -> None:
+    """Parameters of path and query have the types of their annotations"""
+    client = service("switchboard")
+    number, ratio, word = rng.randrange(-999, 999), rng.randrange(1, 99) + 0.5, title(rng)
+    target = f"/typed/{number}?word={quote(word)}&ratio={ratio}"
+    got = value(client.get(target))
+    expect("[number, ratio, word, loud, maybe]", got, [number, ratio, word, False, None], "int, float, str")
+    for text, loud in (("true", True), ("false", False), ("1", True), ("0", False)):
+        maybe = rng.randrange(99)
+        got = value(client.get(f"{target}&loud={text}&maybe={maybe}"))
+        expect(f"with loud={text}", got, [number, ratio, word, loud, maybe], "bool, and int | None")
+
+
+@check(task=2, rule="framework.py, App: a parameter that is a dataclass is the body's JSON")
+def test_task2_json_becomes_a_dataclass(service: Any, rng: random.Random) -> None:
+    """A JSON body becomes a dataclass, with dataclasses and lists in it"""
+    client = service("switchboard")
+    number = rng.randrange(999)
+    short = {"title": title(rng), "minutes": rng.randrange(99)}
+    rest: dict[str, Any] = {"price": 0.0, "urgent": False, "tags": [], "owner": None}
+    owner = {"name": name(rng), "age": rng.randrange(99)}
+    long = {**short, "price": 2.5, "urgent": True, "tags": [title(rng), "b"], "owner": owner}
+    for body, wanted in ((short, {**short, **rest}), (long, long)):
+        sent = json.dumps(body).encode()
+        got = value(client.request("POST", f"/errands/{number}?dry=true", JSON, sent))
+        got = got if isinstance(got, dict) else {}
+        expect("errand", got.get("errand"), wanted, "absent fields have the dataclass's defaults")
+        expect("isinstance(errand, Errand)", got.get("dataclasses"), True, "and the owner within it an Owner")
+        others = [got.get("number"), got.get("dry"), got.get("method")]
+        expect(
+            "number, dry, request.method", others, [number, True, "POST"], "all kinds of parameters at once"
+        )
+    for kind in ("application/json; charset=utf-8", "Application/JSON"):
+        answer = client.request("POST", "/errands/1", [("Content-Type", kind)], json.dumps(short).encode())
+        status(answer, 200, f"{kind} is JSON", rule="RFC 9110 §8.3.1")
+    other = client.request("POST", "/errands/1", [("Content-Type", "text/plain")], json.dumps(short).encode())
+    that(
+        other.status in (415, 422),
+        f"status = {other.status} for text/plain",
+        "415 (FastAPI: 422): a form on somebody else's page can send text/plain",
+        rule="RFC 9110 §15.5.16",
+    )
+
+
+@check(task=2, rule="RFC 9110 §15.5.21: understood, and can't be processed")
+def test_task2_what_is_wrong_is_named(service: Any, rng: random.Random) -> None:
+    """422 names every parameter that is wrong, and says what is wrong with it"""
+    client = service("switchboard")
+    bad = rng.choice(["abc", "1.5", "--", "two"])
+    asked = f"/typed/{bad}?ratio=much&loud=perhaps"
+    found = complains_of(
+        client.get(asked), asked, ("path", "number"), ("query", "ratio"), ("query", "word"), ("query", "loud")
+    )
+    that(
+        found["query", "word"] != found["query", "ratio"],
+        f"both msg = {found['query', 'word']!r}",
+        "one is missing, one is no number: two things to say",
+    )
+    asked = "/typed/1?ratio=1&word=w&maybe=x"
+    complains_of(client.get(asked), asked, ("query", "maybe"))
+    good = {"title": title(rng), "minutes": 5}
+    cases: list[tuple[Any, tuple[Any, ...]]] = [
+        ({"minutes": 5}, ("body", "title")),
+        ({**good, "title": 5}, ("body", "title")),
+        ({**good, "minutes": "soon"}, ("body", "minutes")),
+        ({**good, "tags": "a"}, ("body", "tags")),
+        ({**good, "tags": ["a", [], "b"]}, ("body", "tags", 1)),
+        ({**good, "owner": {"age": 3}}, ("body", "owner", "name")),
+        ({**good, "title": None}, ("body", "title")),
+    ]
+    rng.shuffle(cases)
+    for body, where in cases:
+        asked = json.dumps(body)
+        complains_of(client.request("POST", "/errands/1", JSON, asked.encode()), asked, where)
+    asked = '/errands/x?dry=x with {"minutes": []}'
+    answer = client.request("POST", "/errands/x?dry=x", JSON, b'{"minutes": []}')
+    complains_of(answer, asked, ("path", "number"), ("query", "dry"), ("body", "title"), ("body", "minutes"))
+    for body in (b"", b"{", b"[1]", b'"text"', b"null"):
+        asked = f"the body {body!r}"
+        found = problems(client.request("POST", "/errands/1", JSON, body), asked)
+        that(all(one[0] == "body" for one in found), f"{asked}: {sorted(found)}", '"body" first in its loc')
+    odd = client.request("POST", "/errands/1", JSON, b"\xff").status
+    that(
+        odd in (400, 422),
+        f"status = {odd} for the body b'\\xff'",
+        "422 (FastAPI: 400): JSON is UTF-8, and this is not",
+    )
+
+
+@check(task=2, rule='asyncio, "Running Blocking Code": what blocks belongs in a thread')
+def test_task2_plain_functions_run_in_threads(service: Any) -> None:
+    """A handler that is a plain function holds nobody up"""
+    client = service("switchboard")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.get, "/blocking")
+        end = time.monotonic() + PATIENCE
+        gate = client.get("/open-the-gate")
+        blocked = waiting.result(timeout=max(0.1, end + PATIENCE - time.monotonic()))
+    expect("in its loop's thread", value(gate), True, "a coroutine runs on the event loop")
+    got = value(blocked)
+    got = got if isinstance(got, dict) else {}
+    expect("in a thread", got.get("thread"), True, "a plain function may block: it runs in a thread")
+    expect("opened", got.get("opened"), True, "by a request that was answered meanwhile")
+
+
+# --- task 3: WebSockets and lifespan ----------------------------------------------------------------
+
+
+@check(task=3, rule='ASGI www, "WebSocket"')
+def test_task3_websocket_from_accept_to_close(service: Any, probe: Probe, rng: random.Random) -> None:
+    """A WebSocket has parameters, state, an end, and can be refused"""
+    client = service("switchboard")
+    text, times = f"ada {rng.randrange(999)}", rng.randrange(2, 4)
+    with client.websocket(f"/shout/{times}?mark={quote('?')}", subprotocols=["soap", "shout"]) as socket:
+        expect("the subprotocol", opened(socket).subprotocol, "shout", "accept(subprotocol=…)")
+        socket.send(text)
+        for _ in range(times):
+            hears(socket, f"{text.upper()}? in blue")
+        socket.send("bye")
+        hears(socket, b"bye")
+        closes(socket, 4001, "close(4001, …)")
+    code = rng.randrange(4100, 4200)
+    with client.websocket("/shout/1") as socket:
+        opened(socket).close(code)
+        heard(socket, "an end")
+    end = time.monotonic() + PATIENCE
+    while code not in (codes := value(client.get("/heard"))):
+        if time.monotonic() > end:
+            fail(f"codes of WebSocketDisconnect: {codes}", f"{code}: the client's close, as an exception")
+        time.sleep(0.02)
+    for target, why in (
+        ("/shout/many", "times is an int"),
+        ("/nowhere", "there is no such route"),
+        ("/closed", "the handler closes before it accepts"),
+        ("/line", "that is a route for requests"),
+    ):
+        with client.websocket(target) as socket:
+            refusal = socket.refused
+            that(refusal is not None, f"{target}: 101, it was accepted", f"403: {why}")
+            that(refusal and refusal.status == 403, f"{target}: {refusal and refusal.line}", f"403: {why}")
+    events = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": text}]
+    gone = {"type": "websocket.disconnect", "code": 1001}
+    seen = probe.asgi("switchboard:app", websocket_scope("/careless"), [*events, gone])
+    expect("sent", sent_types(seen), ["websocket.accept", "websocket.send"], "nothing after a disconnect")
+    that("still running" not in seen.names(), "the call goes on", "it ends: the client has left")
+
+
+@check(task=3, rule="ASGI, Lifespan Protocol")
+def test_task3_lifespan_opens_and_closes(service: Any, probe: Probe) -> None:
+    """The lifespan is entered before the first request, and left at the end"""
+    scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+    begin, finish = {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}
+    seen = probe.asgi("switchboard:app", scope, [begin, {"type": "pause", "until": 1}, finish])
+    wanted = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    expect("sent", sent_types(seen), wanted, "one for each event")
+    order = [line for line in seen.output.splitlines() if line.startswith("switchboard")]
+    expect("printed", order, ["switchboard opened", "switchboard closed"], "entered, and left")
+    early = probe.asgi("switchboard:app", scope, [begin])
+    names = early.names()
+    waiting = early.events[: names.index("still running") if "still running" in names else None]
+    before = [one["message"].get("type") for one in waiting if one["event"] == "send"]
+    expect("sent before any shutdown", before, wanted[:1], "the lifespan waits, and is not left")
+    bare = probe.asgi("switchboard:bare", scope, [begin, {"type": "pause", "until": 1}, finish])
+    expect("sent by an App without a lifespan", sent_types(bare), wanted)
+    broken = probe.asgi("switchboard:broken", scope, [begin])
+    expect("sent when it raises", sent_types(broken), ["lifespan.startup.failed"])
+    message = broken.sends[0].get("message", "")
+    that("there is no ink" in str(message), f"message = {message!r}", "the reason, for the server's log")
+    client = service("switchboard")
+    first, second = value(client.get("/ink")), value(client.get("/ink"))
+    pairs = [one if isinstance(one, list) and len(one) == 2 else [None, 0] for one in (first, second)]
+    expect("request.state.ink", pairs[0][0], "blue", "what the lifespan yielded is in every scope's state")
+    expect("visits more", pairs[1][1] - pairs[0][1], 1, "the same list each time: a shallow copy")
+    odd = probe.asgi("switchboard:app", {"type": "soap", "asgi": {"version": "3.0"}})
+    that(odd.raised, f"sent {sent_types(odd)}, no exception", "an exception", rule='ASGI, "Applications"')
+
+
+# --- task 4: errors, layers, mounts -----------------------------------------------------------------
+
+
+@check(task=4, rule='framework.py, App.exception_handler; ASGI www, "Response Start"')
+def test_task4_errors_find_their_handler(service: Any, probe: Probe, rng: random.Random) -> None:
+    """Exceptions find the handler of their nearest class; the others are 500, and raised for the log"""
+    client = service("switchboard")
+    text = f"t{rng.randrange(999)}"
+    got = value(client.get(f"/trouble/{text}"), 418, "DeepTrouble is a Trouble, which has a handler")
+    expect("the handler's answer", got, {"trouble": text, "at": f"/trouble/{text}"})
+    code = rng.choice([400, 409, 451])
+    refused = client.get(f"/refused?status={code}&text={text}")
+    expect("HTTPException's answer", value(refused, code), {"detail": text})
+    expect("X-Why", refused.get("X-Why"), text, "HTTPException(…, headers=…)")
+    status(client.get("/accident"), 500, "nobody handles a LookupError")
+    seen = probe.asgi("switchboard:app", http_scope(path="/accident"), [{"type": "http.request"}])
+    raised = seen.raised
+    that(
+        raised and raised["type"] == "LookupError",
+        f"raised {raised and raised['type']}, sent {sent_types(seen)}",
+        "the 500 sent, and the LookupError raised again: else no log has it",
+    )
+    expect("sent", sent_types(seen)[:1], ["http.response.start"])
+    half = probe.asgi("switchboard:app", http_scope(path="/half"), [{"type": "http.request"}])
+    starts = sent_types(half).count("http.response.start")
+    expect("http.response.start sent", starts, 1, "the answer had begun: a second one can't be given")
+    that(half.raised, "no exception", "the exception, so that the server breaks the connection off")
+    ended = any(one.get("type") == "http.response.body" and not one.get("more_body") for one in half.sends)
+    that(not ended, "the body was ended as if it were whole", "half a body, and an exception")
+
+
+@check(task=4, rule='ASGI, "Middleware"')
+def test_task4_layers_see_everything(service: Any, rng: random.Random) -> None:
+    """Layers stand around everything, the first one outermost"""
+    client = service("switchboard")
+    got = value(client.get("/line/a/b"))
+    layers = got.get("layers") if isinstance(got, dict) else got
+    expect("through", layers, ["outer", "inner"], "the first of `middleware` is the first to see a request")
+    targets = (("/line", 200), ("/nowhere", 404), ("/typed/x", 422), (f"/trouble/{rng.random()}", 418))
+    for target, code in targets:
+        answer = client.get(target)
+        status(answer, code)
+        names = [one.strip() for field in answer.all("x-layers") for one in field.split(",")]
+        expect(
+            f"x-layers of the {code}",
+            names,
+            ["inner", "outer"],
+            "the way back; errors that are answers pass too",
+        )
+
+
+@check(task=4, rule='ASGI www, "HTTP Connection Scope": root_path')
+def test_task4_mounted_applications_know_where_they_are(
+    service: Any, probe: Probe, rng: random.Random
+) -> None:
+    """A mounted application has its prefix in root_path; path stays whole"""
+    client = service("switchboard")
+    who = f"ada{rng.randrange(999)}"
+    answer = client.get(f"/below/{who}/x")
+    status(answer, 200)
+    expect("root_path and path", answer.text, f"/below /below/{who}/x", "as Starlette's Mount does it")
+    got = value(client.get(f"/inner/where/{who}"))
+    expect("name, root_path, path", got, [who, "/inner", f"/inner/where/{who}"], "routes match what is below")
+    status(client.get("/inner/nowhere"), 404)
+    status(client.get(f"/belowstairs/{who}"), 404, "a prefix ends where a segment ends")
+    with client.websocket(f"/below/{who}") as socket:
+        hears(opened(socket), f"/below /below/{who}")
+    scope = http_scope(path=f"/api/inner/where/{who}", root_path="/api")
+    seen = probe.asgi("switchboard:app", scope, [{"type": "http.request"}])
+    body = b"".join(one.get("body", b"") for one in seen.sends if one.get("type") == "http.response.body")
+    wanted = [who, "/api/inner", f"/api/inner/where/{who}"]
+    try:
+        nested = json.loads(body)
+    except ValueError:
+        nested = body[:100]
+    expect("mounted in an application that is mounted at /api", nested, wanted, "prefixes add up")
+
+
+# --- task 5: a test client --------------------------------------------------------------------------
+
+
+@check(task=5, rule='ASGI www, "HTTP"; ASGI, Lifespan Protocol')
+def test_task5_client_calls_as_a_server_does(probe: Probe, rng: random.Random) -> None:
+    """The client calls an application as a server does, lifespan included"""
+    one, word = title(rng), f"w{rng.randrange(999)}"
+    statuses, made, listed, gone, kind = probe.call("client_exercises:a_task", one)
+    expect("statuses of POST, PATCH, GET, POST of {, DELETE, GET", statuses, [201, 200, 200, 422, 204, 404])
+    expect("what POST returned", made, {"id": 1, "title": one, "done": False}, "json= is sent as JSON")
+    expect("what GET /tasks?done=true returned", listed, [{"id": 1, "title": one, "done": True}])
+    expect("the text of a 204", gone, "")
+    expect("headers.get('content-type')", (kind or "").partition(";")[0], "application/json", "in any case")
+    first, rest, seen, layers = probe.call("client_exercises:what_it_sends", word)
+    expect("path", [first, rest], ["café", "a b/c"], "scope['path'] is percent-decoded UTF-8")
+    seen = seen if isinstance(seen, dict) else {}
+    got = [seen.get("tags"), seen.get("body"), seen.get("note")]
+    expect("query, content, headers", got, [[word, "b"], word, word])
+    that(layers is not None, "headers.get('x-layers') = None", "the headers that the layers have added")
+    visits = probe.call("client_exercises:a_lifespan")
+    wanted = [["blue", 1], ["blue", 2]] * 2
+    expect("state of four requests", visits, wanted, "one `with` is one lifespan; the next begins anew")
+    raised = probe.call("client_exercises:a_failed_startup")
+    that("there is no ink" in str(raised), f"with TestClient(broken): {raised}", "what the lifespan raised")
+    raised = probe.call("client_exercises:an_accident")
+    that(
+        "nobody handles this" in str(raised),
+        f"client.get('/accident'): {raised}",
+        "the application's exception",
+    )
+
+
+@check(task=5, rule='ASGI www, "WebSocket"')
+def test_task5_client_talks_and_listens(probe: Probe, rng: random.Random) -> None:
+    """Two WebSockets of one client talk to each other, in one thread"""
+    ada, grace, text = f"Ada{rng.randrange(99)}", f"Grace{rng.randrange(99)}", f"tea {rng.randrange(999)}"
+    mine, theirs = probe.call("client_exercises:a_chat", ada, grace, text)
+    said = [f"{ada}: {text}", f"{grace}: {text[::-1]}"]
+    expect(f"what {ada} hears", mine, [f"* welcome: {ada}, {grace}", *said])
+    wanted = [f"* welcome: {grace}", f"* {ada} joined", *said, f"* {ada} left"]
+    expect(f"what {grace} hears", theirs, wanted, "leaving `with` is a disconnect")
+    answer, codes = probe.call("client_exercises:a_close", text)
+    expect("the answer", answer, f"{text.upper()}! in blue")
+    that(
+        isinstance(codes, list) and len(codes) == 2 and codes[0] == 4001 and codes[1] not in (0, None),
+        f"codes of WebSocketDisconnect = {codes!r} (0: it was not raised)",
+        "4001 where the application closed, and one where it refused",
+    )
+
+
+@check(task=5, rule="PEP 3333 had it first: any application, any server")
+def test_task5_tasks_and_chat_on_three_servers(front: Client, service: Any, rng: random.Random) -> None:
+    """The tasks API and the chat, under uvicorn, hypercorn and the workshop's own server"""
+    for server in SERVERS:
+        client = front if server == "uvicorn" else service(server)
+        at = f"under {server}: "
+        made = client.request("POST", "/tasks", JSON, json.dumps({"title": (one := title(rng))}).encode())
+        task = value(made, 201, at + "POST /tasks")
+        that(isinstance(task, dict) and task.get("title") == one, f"{at}{task!r}", f"a task with {one!r}")
+        path = f"/tasks/{task.get('id')}"
+        expect(at + "Location", made.get("Location"), path)
+        changed = value(client.request("PATCH", path, JSON, b'{"done": true}'), 200, at + "PATCH")
+        expect(at + "changed", changed, {**task, "done": True})
+        that(changed in value(client.get("/tasks?done=true")), f"{at}not listed", "it is in /tasks?done=true")
+        rows = client.get("/tasks.csv")
+        line = f'{task.get("id")},"{one}",true'.encode()
+        that(line in rows.body, f"{at}{rows.body[-200:]!r}", f"a row {line!r}")
+        found = problems(client.get("/tasks?limit=many"), "/tasks?limit=many")
+        expect(at + "complaints", list(found), [("query", "limit")])
+        status(client.request("DELETE", path), 204, at + "DELETE")
+        status(client.get(path), 404, at + "it is gone")
+        room = f"/rooms/tea{rng.randrange(10**6)}?name="
+        with client.websocket(room + "Ada", who="Ada") as ada:
+            hears(opened(ada), "* welcome: Ada", f"{at}Ada")
+            with client.websocket(room + "Grace", who="Grace") as grace:
+                hears(opened(grace), "* welcome: Ada, Grace", f"{at}Grace")
+                grace.send(one)
+                for who, socket in (("Ada", ada), ("Grace", grace)):
+                    if who == "Ada":
+                        hears(socket, "* Grace joined", f"{at}Ada")
+                    hears(socket, f"Grace: {one}", f"{at}{who}")
+                grace.close()
+            hears(ada, "* Grace left", f"{at}Ada")
+        with client.websocket(room.partition("?")[0]) as socket:
+            that(socket.refused, f"{at}let in without a name", "403: the query has no name")
