@@ -17,6 +17,7 @@ DOCUMENTS = [
     README,
     ROOT / "CONTRIBUTING.md",
     *sorted(ROOT.glob("labs/*/README.md")),
+    *sorted(ROOT.glob("labs/*/MAP.md")),
     *sorted(ROOT.glob("labs/*/hints.md")),
     *sorted(ROOT.glob("solutions/*/NOTES.md")),
 ]

@@ -91,6 +91,7 @@ def check(options: argparse.Namespace) -> int:
     """Judge a lab once; the exit code says how it went."""
     lab = find(options.lab)
     target_folder(lab, options.target)
+    _say_layers(lab, options)
     if is_attached():
         return run_checks(lab, options)
     with embedded(lab, options.target, options.port or 0, eager=False) as stack:
@@ -109,6 +110,7 @@ def lab(options: argparse.Namespace) -> int:
             from workshop.watch import watch
 
             return watch(stack, options)
+        _say_layers(chosen, options)
         os.environ.update(stack.attachment())
         code = run_checks(chosen, options)
     return EXIT_PASSED if code == EXIT_FAILED else code
@@ -151,6 +153,14 @@ def debug(options: argparse.Namespace) -> int:
 def _say(notes: Sequence[str]) -> None:
     for note in notes:
         print(note, file=sys.stderr, flush=True)
+
+
+def _say_layers(lab: Lab, options: argparse.Namespace) -> None:
+    """Whose layers a lab is about to run on."""
+    if lab.yours and not options.as_json:
+        from workshop import layers
+
+        _say(["It runs on", *layers.table(lab, target_folder(lab, options.target))])
 
 
 # --- serve ------------------------------------------------------------------------------------------

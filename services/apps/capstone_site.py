@@ -1,14 +1,14 @@
-"""The site of the last lab: tasks in a store that instances share, a chat, events, and a page that says who you are.
+"""The site of the last lab: tasks in a store that instances share, a chat, events, and who it is that asks.
 
     GET  /whoami                     which instance answers, and what it knows about who asked
     GET, POST /tasks   GET, PUT, DELETE /tasks/42
-    GET, POST /slow?seconds=2&token=a   an attempt is noted; the first one of a token takes so long
+    GET, POST /slow?seconds=2&token=a   noted; the first of a token takes so long, and each without one
     GET  /attempts?token=a           which instances were asked, in order
-    GET  /events                     server-sent events: hello, then every new task, whichever instance took it
+    GET  /events                     server-sent events: hello, then every new task of any instance
     WebSocket /rooms/tea?name=Ada    a room; it is in one process
 
-What an instance is told: SITE_INSTANCE (its name), SITE_STORE (a SQLite file), SITE_BODY (bytes). It trusts one
-hop, the nginx that it is behind: the last of the X-Forwarded-For values is the one which that hop wrote.
+What an instance is told: SITE_INSTANCE (its name), SITE_STORE (a SQLite file), SITE_BODY (bytes). It trusts
+one hop, the nginx that it is behind: the last of the X-Forwarded-For values is the one that this hop wrote.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BODY_LIMIT = int(os.environ.get("SITE_BODY", "65536"))
 LOOK = 0.05  # seconds between two looks for new tasks
 OUTBOX = 64  # messages that wait for one member
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS tasks (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, done INT NOT NULL);
+CREATE TABLE IF NOT EXISTS tasks (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, done INT);
 CREATE TABLE IF NOT EXISTS attempts (id INTEGER PRIMARY KEY, token TEXT NOT NULL, instance TEXT NOT NULL);
 """
 
@@ -157,16 +157,25 @@ async def respond(scope: Scope, receive: Receive) -> tuple[int, Any]:
             return 200, store.tasks()
         case "POST", ["tasks"]:
             return 201, store.add(await task_in(receive, new=True))
-        case ("GET" | "PUT" | "DELETE"), ["tasks", number] if number.isdecimal():
+        case (("GET" | "PUT" | "DELETE"), ["tasks", number]) if number.isdecimal():
             return await one_task(store, method, int(number), receive)
-        case ("GET" | "POST"), ["slow"]:
+        case (("GET" | "POST"), ["slow"]):
             times = store.attempt(token)
-            if times == 1:
-                await asyncio.sleep(min(60.0, float(query.get("seconds", ["1"])[0])))
+            if times == 1 or not token:
+                await work(min(60.0, float(query.get("seconds", ["1"])[0])), receive)
             return 200, {"instance": INSTANCE, "attempts": times}
         case "GET", ["attempts"]:
             return 200, store.attempts(token)
     raise Refused(404, HTTPStatus.NOT_FOUND.phrase)
+
+
+async def work(seconds: float, receive: Receive) -> None:
+    """Take so long; nobody works for a client that has left."""
+    left = asyncio.create_task(gone(receive))
+    try:
+        await asyncio.wait([left], timeout=seconds)
+    finally:
+        left.cancel()
 
 
 async def one_task(store: Store, method: str, number: int, receive: Receive) -> tuple[int, Any]:

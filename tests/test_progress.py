@@ -1,0 +1,66 @@
+"""`make progress` and the last lab: which layers are a learner's own, by verdicts and what the files hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.text import Text
+
+from workshop import layers, progress
+from workshop.labs import Lab, find
+from workshop.paths import SOLUTIONS
+
+
+@pytest.fixture(name="results")
+def results_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(progress, "RESULTS", tmp_path)
+    return tmp_path
+
+
+def judged(results: Path, lab: Lab, verdict: str, files: dict[str, str]) -> None:
+    said = {
+        "verdict": verdict,
+        "points": lab.points if verdict == "PASS" else 3,
+        "checks": [],
+        "files": files,
+    }
+    (results / f"{lab.name}.json").write_text(json.dumps(said), encoding="utf-8")
+
+
+def test_layer_is_yours_where_its_whole_check_passed_on_these_files(results: Path) -> None:
+    server = find("11")
+    assert progress.standing_of(server) == "not begun"
+    judged(results, server, "FAIL", progress.digests(server))
+    assert progress.standing_of(server) == f"3 of {server.points} points"
+    judged(results, server, "PASS", {"server.py": "another text"})
+    assert progress.standing_of(server) == "changed since it passed"
+    judged(results, server, "PASS", progress.digests(server))
+    assert progress.standing_of(server) == progress.PASSED
+
+
+def test_only_a_learner_s_own_capstone_runs_on_a_learner_s_own_layers(results: Path) -> None:
+    server, capstone = find("11"), find("19")
+    judged(results, server, "PASS", progress.digests(server))
+    own = {one.lab: one for one in layers.layers(capstone, capstone.folder)}
+    assert own[server.name].is_yours and own[server.name].yours == str(server.folder)
+    assert not own["15-uvicorn-main"].is_yours
+    reference = layers.layers(capstone, SOLUTIONS / capstone.name)
+    assert not any(one.is_yours for one in reference)
+    table = layers.table(capstone, capstone.folder)
+    assert table[0].split() == ["11-asgi-server", "yours"]
+    assert "the reference (not begun)" in table[1]
+
+
+def test_picture_shows_the_layers_that_are_theirs(results: Path) -> None:
+    for number in ("5", "11", "9"):
+        lab = find(number)
+        judged(results, lab, "PASS", progress.digests(lab))
+    shown = [Text.from_markup(line).plain for line in progress.picture()]
+    said = {line.split("│")[1].strip(): line.split("│")[2].split() for line in shown if line.count("│") == 2}
+    assert "yours" in " ".join(key for key in said if key.startswith("server"))
+    assert "in part" in " ".join(key for key in said if key.startswith("processes"))
+    assert "reference" in " ".join(key for key in said if key.startswith("application"))
+    assert said[next(key for key in said if key.startswith("server"))] == ["5", "11"]
+    assert len({len(line.split("│")[1]) for line in shown if line.count("│") == 2}) == 1
