@@ -177,7 +177,11 @@ async def converse(scope: Scope, receive: Any, send: Any) -> None:
     chosen = next(iter(reversed(scope["subprotocols"])), None)
     await send({"type": "websocket.accept", "subprotocol": chosen})
     while (event := await receive())["type"] == "websocket.receive":
-        text = event.get("text")
+        text, data = event.get("text"), event.get("bytes")
+        if isinstance(text, str) == isinstance(data, bytes) or (text is not None and data is not None):
+            raise TypeError(
+                f"websocket.receive has a str as text, or bytes: not text={text!r}, bytes={data!r}"
+            )
         if text == "raise":
             raise LookupError("raised in the conversation")
         if text is not None and text.startswith("close "):
@@ -185,7 +189,7 @@ async def converse(scope: Scope, receive: Any, send: Any) -> None:
         elif text is not None:
             await send({"type": "websocket.send", "text": text})
         else:
-            await send({"type": "websocket.send", "bytes": event["bytes"]})
+            await send({"type": "websocket.send", "bytes": data})
     LOG.append(f"disconnect {event.get('code')}")
 
 
