@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped, unused-ignore]
 
+from tests.hostile import held
 from tests.kills import forget_kills, matrix
 
 # The launcher lets one run of a command at a time into a checkout, and two loads disturb each other.
@@ -29,11 +30,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 def pytest_configure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" not in os.environ:
         forget_kills()
+        held.forget()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     lines = matrix()
     if lines:
         terminalreporter.section("kill matrix (■ the named check, □ another one)")
+        for line in lines:
+            terminalreporter.write_line(line)
+    lines = held.table()
+    if lines:
+        terminalreporter.section("hostile submissions")
         for line in lines:
             terminalreporter.write_line(line)

@@ -14,7 +14,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> int:
     """Run mypy over every group of files; 1 when one of them has errors."""
-    codes = [check(["workshop", *sorted(str(path) for path in ROOT.glob("tests/*.py"))])]
+    codes = [
+        check(
+            [
+                "workshop",
+                *sorted(str(path) for path in [*ROOT.glob("tests/*.py"), *ROOT.glob("tests/[gh]*/*.py")]),
+            ]
+        )
+    ]
     for folder in sorted(ROOT.glob("solutions/*/")):
         files = sorted(str(path) for path in folder.glob("*.py"))
         codes += [check(files, stands_on(folder.name))] if files else []

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -65,6 +66,7 @@ class Stack:
     notes: list[str] = field(default_factory=list)
     agent_process: subprocess.Popen[bytes] | None = None
     _connection: Any = None
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     def ask(self, do: str, **fields: Any) -> dict[str, Any]:
         """One request to the agent, one reply. Raises InfraError when the agent is gone.
@@ -73,7 +75,8 @@ class Stack:
         replies.Misbehaved.
         """
         if self.mode == SANDBOX:
-            return self._ask_stranger(do, fields)
+            with self._one_at_a_time:  # checks may ask from several threads
+                return self._ask_stranger(do, fields)
         try:
             if self._connection is None:
                 self._connection = self._connect()

@@ -37,7 +37,8 @@ IDLE = 12
 def told(response):
     """The environ that the application was called with, and the rest that it says about it."""
     value = answered(response)
-    if not isinstance(value, dict) or "environ" not in value:
+    parts = [value.get("environ"), value.get("others", {})] if isinstance(value, dict) else [None]
+    if not all(isinstance(part, dict) and all(isinstance(v, str) for v in part.values()) for part in parts):
         fail(f"{response.line} with {response.text[:200]!r}", "the environ as JSON, with 200 OK")
     return value
 

@@ -46,7 +46,7 @@ class Manifest:
             judges = path.match("test_*.py") and path.name not in lab.edit
             if judges or path.name == "lab.toml":
                 shutil.copyfile(path, place / path.name)
-            elif path.name == "requests":
+            elif path.is_dir() and not path.name.startswith((".", "__")):
                 shutil.copytree(path, place / path.name)
         hidden = _add_hidden(lab, place, extra) if extra else {}
         judged = load(place)

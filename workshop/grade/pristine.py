@@ -53,9 +53,19 @@ class Pristine:
         yield Mount(self.given, f"/workshop/labs/{self.lab.name}")
         yield Mount(APPS, "/workshop/services/apps")
         yield Mount(SERVICES / "nginx", "/workshop/services/nginx")
-        commands = " ".join(service.command for service in self.lab.services.values())
-        for name in sorted({*self.lab.on, *re.findall(r"\{solutions\}/([\w-]+)", commands)}):
+        for name in references(self.lab):
             yield Mount(SOLUTIONS / name, f"/workshop/solutions/{name}")
+
+
+def references(lab: Lab) -> list[str]:
+    """The earlier labs whose solutions this one runs on: by lab.toml, its commands, or what they serve."""
+    commands = " ".join(service.command for service in lab.services.values())
+    named = {*lab.on, *re.findall(r"\{solutions\}/([\w-]+)", commands)}
+    for module in re.findall(r"\b(\w+):\w+", commands):
+        path = APPS / f"{module}.py"
+        if path.exists():
+            named |= set(re.findall(r"\b\d\d-[a-z][a-z-]+", path.read_text(encoding="utf-8")))
+    return sorted(name for name in named if name != lab.name and (SOLUTIONS / name).is_dir())
 
 
 def is_given(lab: Lab, path: Path) -> bool:
