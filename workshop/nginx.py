@@ -73,9 +73,8 @@ def complaint(said: str, run: Path) -> str:
     `nginx: [emerg] unknown directive "foo" in /run/learner/nginx.conf:12`
     becomes `nginx.conf:12: unknown directive "foo"`.
     """
-    lines = [
-        re.sub(r"^(nginx|\S+ \S+): |\[\w+\] (\d+#\d+: )?", "", line) for line in said.strip().splitlines()
-    ]
+    head = r"^(nginx: )?(\d\S+ \d\S+ )?\[\w+\] (\d+#\d+: )?"
+    lines = [re.sub(head, "", line) for line in said.strip().splitlines()]
     first = next(iter(lines), "nginx ended, and said nothing")
     match = re.fullmatch(rf"(.*) in {re.escape(str(run))}/\w+/(\S+:\d+)", first)
     return f"{match[2]}: {match[1]}" if match else first

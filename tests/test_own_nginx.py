@@ -1,0 +1,58 @@
+"""A lab whose nginx.conf a learner writes: what nginx has against it is said with the learner's own line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import judging
+from workshop import nginx
+from workshop.labs import find
+from workshop.nginx import Front, complaint
+from workshop.paths import SOLUTIONS
+
+RUN = Path("/run/workshop")
+SAID = {
+    'nginx: [emerg] unknown directive "lisen" in /run/workshop/learner/nginx.conf:7': "nginx.conf:7",
+    '2026/11/22 23:44:06 [emerg] 9#9: unknown directive "lisen" in /run/workshop/learner/nginx.conf:7\n': (
+        "nginx.conf:7"
+    ),
+}
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_complaint_begins_with_the_learner_s_line(said: str) -> None:
+    assert complaint(said, RUN) == f'{SAID[said]}: unknown directive "lisen"'
+
+
+def test_complaint_without_a_line_is_said_as_it_is() -> None:
+    assert complaint("nginx: [emerg] no such thing", RUN) == "no such thing"
+    assert complaint("", RUN)
+
+
+def test_holes_are_filled_and_lines_keep_their_numbers() -> None:
+    lab = find("19")
+    fronts = [
+        Front(name, f"127.0.0.1:{port}", {"one": port + 1, "two": port + 2}, SOLUTIONS / lab.name)
+        for name, port in (("learner", 7000), ("reference", 8000))
+    ]
+    files = nginx.files(lab, fronts, "app", RUN, Path("/tmp"))
+    assert {*nginx.MAIN, "learner/nginx.conf", "reference/nginx.conf", "static/hello.txt"} <= files.keys()
+    written = (SOLUTIONS / lab.name / "nginx.conf").read_text(encoding="utf-8")
+    filled = files["learner/nginx.conf"]
+    assert filled.count("\n") == written.count("\n") and "@" not in filled
+    assert "server app:7001 " in filled and "listen 127.0.0.1:7000;" in filled
+    assert f"include {RUN}/reference/nginx.conf;" in files["reference.conf"]
+
+
+def test_configuration_that_nginx_refuses_is_a_finding(tmp_path: Path) -> None:
+    lab = find("19")
+    for name in lab.edit:
+        text = (SOLUTIONS / lab.name / name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(text.replace("server_name _;", "server_nam _;"), encoding="utf-8")
+    result = judging.judge(lab, tmp_path, "-k", "task1_both")
+    (check,) = result["checks"]
+    line = 1 + (tmp_path / "nginx.conf").read_text(encoding="utf-8").split("server_nam _")[0].count("\n")
+    assert check["verdict"] == "NO_START"
+    assert check["finding"]["got"] == f'nginx.conf:{line}: unknown directive "server_nam"'
