@@ -2,7 +2,7 @@
 
 Theory of operation. Three kinds of process, and every one of them does one thing:
 
-    run        imports the application, then one event loop: startup, accept, wait for a signal, drain, shutdown
+    run        imports the application; one event loop: startup, accept, wait for a signal, drain, shutdown
     Reloader   a parent that serves nobody: one child runs; a saved file ends it, and a new one runs
     Workers    a parent that serves nobody: as many children run as were asked for; one that dies is replaced
 
