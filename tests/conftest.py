@@ -12,8 +12,14 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped, 
 from tests.hostile import held
 from tests.kills import forget_kills, matrix
 
-# The launcher lets one run of a command at a time into a checkout, and two loads disturb each other.
-ONE_AT_A_TIME = {"test_bad_input": "launcher", "test_modes": "launcher", "test_load": "load"}
+# The launcher lets one run of a command at a time into a checkout, two loads disturb each other, and the
+# hostile submissions share a sandbox engine.
+ONE_AT_A_TIME = {
+    "test_bad_input": "launcher",
+    "test_modes": "launcher",
+    "test_load": "load",
+    "test_hostile": "hostile",
+}
 
 
 class _Scheduling(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]

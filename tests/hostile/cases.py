@@ -301,7 +301,7 @@ hunts(
         if pid in (os.getpid(), os.getpid() - 1):
             continue
         words = open(f"/proc/{pid}/cmdline").read()
-        if "workshop.grade.inside" not in words:
+        if "workshop.grade.inside" not in words or "docker-init" in words:  # Docker's own reaper holds nothing
             continue
         try:
             open(f"/proc/{pid}/mem", "rb")
