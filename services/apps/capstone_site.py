@@ -1,4 +1,4 @@
-"""The site of the last lab: tasks in a store that instances share, a chat, events, and who it is that asks.
+"""The site of the last lab, on lab 18's framework: tasks in a store that instances share, a chat, events.
 
     GET  /whoami                     which instance answers, and what it knows about who asked
     GET, POST /tasks   GET, PUT, DELETE /tasks/42
@@ -17,18 +17,19 @@ import asyncio
 import json
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import closing
-from http import HTTPStatus
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager, closing
+from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import parse_qs
 
+from framework import App, HTTPException, JSONResponse, Request, StreamingResponse, WebSocket
 from task_store import checked
 
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
+ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 INSTANCE = os.environ.get("SITE_INSTANCE", "only")
 STORE = os.environ.get("SITE_STORE", ":memory:")
@@ -39,14 +40,6 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS tasks (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, done INT);
 CREATE TABLE IF NOT EXISTS attempts (id INTEGER PRIMARY KEY, token TEXT NOT NULL, instance TEXT NOT NULL);
 """
-
-
-class Refused(Exception):
-    """An answer that ends a request: a status and a sentence."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(status, text)
-        self.status, self.text = status, text
 
 
 # --- the store ----------------------------------------------------------------------------------------
@@ -73,7 +66,7 @@ class Store:
     def task(self, number: int) -> dict[str, Any]:
         row = self.link.execute("SELECT id, title, done FROM tasks WHERE id = ?", [number]).fetchone()
         if row is None:
-            raise Refused(404, f"there is no task {number}")
+            raise HTTPException(404, f"there is no task {number}")
         return {"id": row[0], "title": row[1], "done": bool(row[2])}
 
     def add(self, fields: dict[str, Any]) -> dict[str, Any]:
@@ -100,73 +93,116 @@ class Store:
         return [instance for (instance,) in rows]
 
 
+# --- layers -------------------------------------------------------------------------------------------
+
+
+def signed(inner: ASGI) -> ASGI:
+    """Every answer says which instance gave it."""
+
+    async def layer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sign(event: Event) -> None:
+            if event["type"] == "http.response.start":
+                event = {**event, "headers": [*event["headers"], (b"x-instance", INSTANCE.encode())]}
+            await send(event)
+
+        await inner(scope, receive, sign if scope["type"] == "http" else send)
+
+    return layer
+
+
+def limited(inner: ASGI) -> ASGI:
+    """No body is longer than BODY_LIMIT. Raises HTTPException where it is read."""
+
+    async def layer(scope: Scope, receive: Receive, send: Send) -> None:
+        count = 0
+
+        async def counted() -> Event:
+            nonlocal count
+            event = await receive()
+            count += len(event.get("body", b""))
+            if count > BODY_LIMIT:
+                raise HTTPException(413, f"more than {BODY_LIMIT} bytes")
+            return event
+
+        await inner(scope, counted if scope["type"] == "http" else receive, send)
+
+    return layer
+
+
 # --- the application ----------------------------------------------------------------------------------
 
 
-async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Raises ValueError for a scope type that it does not know."""
-    match scope["type"]:
-        case "lifespan":
-            await live(scope, receive, send)
-        case "http":
-            await answer(scope, receive, send)
-        case "websocket":
-            await chat(scope, receive, send)
-        case other:
-            raise ValueError(f"this application knows no {other!r}")
-
-
-async def live(scope: Scope, receive: Receive, send: Send) -> None:
-    await receive()
+@asynccontextmanager
+async def lifespan(app: App) -> AsyncIterator[dict[str, Any]]:
     store = Store(STORE)
     with closing(store.link):
-        scope["state"]["store"] = store
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-    await send({"type": "lifespan.shutdown.complete"})
+        yield {"store": store}
 
 
-async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+app = App(lifespan=lifespan, middleware=[signed, limited])
+
+
+@dataclass
+class Fields:
+    """A task as a client sends it."""
+
+    title: str
+    done: bool = False
+
+
+def valid(fields: Fields) -> dict[str, Any]:
     try:
-        if scope["path"] == "/events":
-            await events(scope, receive, send)
-            return
-        status, value = await respond(scope, receive)
-    except Refused as refused:
-        status, value = refused.status, {"error": refused.text}
-    body = b"" if value is None else json.dumps(value).encode()
-    await start(send, status, "application/json", [(b"content-length", b"%d" % len(body))])
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        return checked(asdict(fields), True)
+    except ValueError as error:
+        raise HTTPException(400, str(error)) from None
 
 
-async def start(send: Send, status: int, kind: str, more: list[tuple[bytes, bytes]]) -> None:
-    headers = [(b"content-type", kind.encode()), (b"x-instance", INSTANCE.encode()), *more]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+@app.get("/whoami")
+async def whoami(request: Request) -> Any:
+    return known(request.scope)
 
 
-async def respond(scope: Scope, receive: Receive) -> tuple[int, Any]:
-    """A status and a value for JSON. Raises Refused."""
-    store: Store = scope["state"]["store"]
-    method = "GET" if scope["method"] == "HEAD" else scope["method"]
-    query = parse_qs(scope["query_string"].decode("latin-1"))
-    token = query.get("token", [""])[0]
-    match method, scope["path"].strip("/").split("/"):
-        case "GET", ["whoami"]:
-            return 200, known(scope)
-        case "GET", ["tasks"]:
-            return 200, store.tasks()
-        case "POST", ["tasks"]:
-            return 201, store.add(await task_in(receive, new=True))
-        case (("GET" | "PUT" | "DELETE"), ["tasks", number]) if number.isdecimal():
-            return await one_task(store, method, int(number), receive)
-        case (("GET" | "POST"), ["slow"]):
-            times = store.attempt(token)
-            if times == 1 or not token:
-                await work(min(60.0, float(query.get("seconds", ["1"])[0])), receive)
-            return 200, {"instance": INSTANCE, "attempts": times}
-        case "GET", ["attempts"]:
-            return 200, store.attempts(token)
-    raise Refused(404, HTTPStatus.NOT_FOUND.phrase)
+@app.get("/tasks")
+async def list_tasks(request: Request) -> Any:
+    return request.state.store.tasks()
+
+
+@app.post("/tasks", status_code=201)
+async def create_task(request: Request, fields: Fields) -> Any:
+    return request.state.store.add(valid(fields))
+
+
+@app.get("/tasks/{number}")
+async def show_task(request: Request, number: int) -> Any:
+    return request.state.store.task(number)
+
+
+@app.route("/tasks/{number}", ["PUT"])
+async def put_task(request: Request, number: int, fields: Fields) -> Any:
+    return request.state.store.put(number, valid(fields))
+
+
+@app.delete("/tasks/{number}", status_code=204)
+async def delete_task(request: Request, number: int) -> None:
+    request.state.store.delete(number)
+
+
+@app.get("/attempts")
+async def attempts(request: Request, token: str = "") -> Any:
+    return request.state.store.attempts(token)
+
+
+async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+    """Plain ASGI, mounted: it has to hear that the client has left while it works."""
+    request = Request(scope, receive)
+    token = request.query_params.get("token") or ""
+    times = request.state.store.attempt(token)
+    if times == 1 or not token:
+        await work(min(60.0, float(request.query_params.get("seconds") or 1)), receive)
+    await JSONResponse({"instance": INSTANCE, "attempts": times})(scope, receive, send)
+
+
+app.mount("/slow", slow)
 
 
 async def work(seconds: float, receive: Receive) -> None:
@@ -178,28 +214,9 @@ async def work(seconds: float, receive: Receive) -> None:
         left.cancel()
 
 
-async def one_task(store: Store, method: str, number: int, receive: Receive) -> tuple[int, Any]:
-    if method == "DELETE":
-        store.delete(number)
-        return 204, None
-    if method == "PUT":
-        return 200, store.put(number, await task_in(receive, new=True))
-    return 200, store.task(number)
-
-
-async def task_in(receive: Receive, new: bool) -> dict[str, Any]:
-    body, more = b"", True
-    while more:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            raise Refused(400, "the client left")
-        body, more = body + event.get("body", b""), event.get("more_body", False)
-        if len(body) > BODY_LIMIT:
-            raise Refused(413, f"more than {BODY_LIMIT} bytes")
-    try:
-        return checked(json.loads(body), new)
-    except (ValueError, RecursionError) as error:
-        raise Refused(400, str(error)) from None
+async def gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 # --- who asks -----------------------------------------------------------------------------------------
@@ -228,28 +245,21 @@ def known(scope: Scope) -> dict[str, Any]:
 # --- streams ------------------------------------------------------------------------------------------
 
 
-async def events(scope: Scope, receive: Receive, send: Send) -> None:
+@app.get("/events")
+async def events(request: Request) -> Any:
     """Until the client leaves. It is not said here that nobody may buffer this: nginx has to know."""
-    store: Store = scope["state"]["store"]
+    store: Store = request.state.store
     last = store.last()
-    await start(send, 200, "text/event-stream", [(b"cache-control", b"no-store")])
-    await send({"type": "http.response.body", "body": sse("hello", known(scope)), "more_body": True})
-    left = asyncio.create_task(gone(receive))
-    try:
-        while not left.done():
+
+    async def news(last: int) -> AsyncIterator[bytes]:
+        yield sse("hello", known(request.scope))
+        while True:
             for task in store.tasks(after=last):
                 last = task["id"]
-                await send({"type": "http.response.body", "body": sse("task", task), "more_body": True})
-            await asyncio.wait([left], timeout=LOOK)
-    except OSError:
-        pass  # ASGI www, spec 2.4: sending to somebody who has left
-    finally:
-        left.cancel()
+                yield sse("task", task)
+            await asyncio.sleep(LOOK)
 
-
-async def gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    return StreamingResponse(news(last), 200, {"cache-control": "no-store"}, "text/event-stream")
 
 
 def sse(name: str, value: Any) -> bytes:
@@ -259,32 +269,28 @@ def sse(name: str, value: Any) -> bytes:
 ROOMS: dict[str, set[asyncio.Queue[str]]] = {}
 
 
-async def chat(scope: Scope, receive: Receive, send: Send) -> None:
+@app.websocket("/rooms/{name}")
+async def chat(websocket: WebSocket, name: str) -> None:
     """What anybody in the room says is sent to everybody in it: in it, here, in this process."""
-    await receive()
-    parts = scope["path"].strip("/").split("/")
-    if len(parts) != 2 or parts[0] != "rooms":
-        await send({"type": "websocket.close"})
-        return
-    name = parse_qs(scope["query_string"].decode("latin-1")).get("name", ["somebody"])[0]
+    member = websocket.query_params.get("name") or "somebody"
     outbox: asyncio.Queue[str] = asyncio.Queue(OUTBOX)
-    room = ROOMS.setdefault(parts[1], set())
-    await send({"type": "websocket.accept"})
-    await send({"type": "websocket.send", "text": json.dumps({"type": "welcome", **known(scope)})})
+    room = ROOMS.setdefault(name, set())
+    await websocket.accept()
+    await websocket.send_text(json.dumps({"type": "welcome", **known(websocket.scope)}))
     room.add(outbox)
-    writing = asyncio.create_task(write(outbox, send))
+    writing = asyncio.create_task(write(outbox, websocket))
     try:
-        while (event := await receive())["type"] == "websocket.receive":
-            said = json.dumps({"type": "said", "name": name, "text": event.get("text") or ""})
+        async for text in websocket.iter_text():
+            said = json.dumps({"type": "said", "name": member, "text": text})
             for other in [one for one in room if not one.full()]:
                 other.put_nowait(said)
     finally:
         writing.cancel()
         room.discard(outbox)
-        if not room and ROOMS.get(parts[1]) is room:
-            del ROOMS[parts[1]]
+        if not room and ROOMS.get(name) is room:
+            del ROOMS[name]
 
 
-async def write(outbox: asyncio.Queue[str], send: Send) -> None:
+async def write(outbox: asyncio.Queue[str], websocket: WebSocket) -> None:
     while True:
-        await send({"type": "websocket.send", "text": await outbox.get()})
+        await websocket.send_text(await outbox.get())
