@@ -214,7 +214,7 @@ class _WithoutOptions:
 
 def test_expect_is_not_answered_here() -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
-    with served(ours.mirror) as client:
+    with served(sys.modules["mirror"].mirror) as client:
         client.sendall(head)
         client.settimeout(0.2)
         with pytest.raises(TimeoutError):
