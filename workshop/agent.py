@@ -149,7 +149,10 @@ class Crew:
         one = self.running.get(name)
         if one is None:
             return {"state": "absent", "service": name, "output": "", "mark": 0, "folder": str(self.folder)}
-        reply = self._reply("running" if one.exit_code() is None else "exited", name, one)
+        exited = one.exit_code() is not None
+        if exited:  # its last words may still be on the way: they are what the report is about
+            one.drain(0.5)
+        reply = self._reply("exited" if exited else "running", name, one)
         reply["output"] = one.output(since)
         return reply
 

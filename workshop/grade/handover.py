@@ -14,6 +14,7 @@ import shutil
 import socket
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from workshop.errors import InfraError
@@ -40,7 +41,7 @@ class Handover:
         self._knock = _listening(self.door / "sock")
         (self.door / "sock").chmod(0o666)
 
-    def complete(self, seconds: float, alive: object) -> None:
+    def complete(self, seconds: float, alive: Callable[[], bool]) -> None:
         """Wait for the knock, hand the sockets in, and wait until nginx listens inside.
 
         `alive()` says whether the sandbox still runs. Raises InfraError when it does not come up: nothing of
@@ -53,7 +54,7 @@ class Handover:
                 link, _ = self._knock.accept()
                 break
             except TimeoutError:
-                if time.monotonic() > deadline or not (callable(alive) and alive()):
+                if time.monotonic() > deadline or not alive():
                     raise InfraError("The sandbox did not come up.") from None
         self._knock.close()
         (self.door / "sock").unlink()
