@@ -48,7 +48,7 @@ down: FORCE      ## end what a run left behind
 	@$(RUN) down
 
 test: .venv-test ## the repository's own proof
-	@.venv/bin/python -m pytest -q -rs -n 2 $(ARGS)
+	@.venv/bin/python -m pytest -q -rs -n 3 $(ARGS)
 
 bench: .venv-test ## the measurements that the documents quote
 	@for file in bench/*.py; do .venv/bin/python "$$file" || exit 1; done
