@@ -9,7 +9,7 @@ import pytest
 from rich.text import Text
 
 from workshop import layers, progress
-from workshop.labs import Lab, find
+from workshop.labs import Lab, all_labs, find
 from workshop.paths import SOLUTIONS
 
 
@@ -64,3 +64,7 @@ def test_picture_shows_the_layers_that_are_theirs(results: Path) -> None:
     assert "reference" in " ".join(key for key in said if key.startswith("application"))
     assert said[next(key for key in said if key.startswith("server"))] == ["5", "11"]
     assert len({len(line.split("│")[1]) for line in shown if line.count("│") == 2}) == 1
+
+
+def test_every_layer_of_the_picture_has_a_lab_and_no_lab_another_one() -> None:
+    assert {lab.layer for lab in all_labs()} - {""} == set(progress.STACK)

@@ -49,7 +49,8 @@ class Load:
 class Lab:
     """`on` names the labs whose references this one imports: their folders come last on its path.
 
-    With `yours`, the learner's own are to be used where they pass (workshop/layers.py).
+    With `yours`, the learner's own are to be used where they pass (workshop/layers.py). `layer` is the part
+    of the stack that the lab builds, as `make progress` draws it (workshop/progress.py).
     """
 
     number: int
@@ -64,6 +65,7 @@ class Lab:
     tasks: tuple[Task, ...]
     load: Load
     nginx: dict[str, Any] = field(default_factory=dict)
+    layer: str = ""
     on: tuple[str, ...] = ()
     yours: bool = False
     start_seconds: float = 5.0
@@ -146,6 +148,7 @@ def load(folder: Path) -> Lab:
             tasks=tasks,
             load=Load(**data.get("load", {})),
             nginx=data.get("nginx", {}),
+            layer=data.get("layer", ""),
             on=tuple(data.get("on", ())),
             yours=data.get("yours", False),
             **data.get("budget", {}),

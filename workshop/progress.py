@@ -81,16 +81,16 @@ def show_progress(console: Console) -> None:
         console.print(line)
 
 
-# The stack from the browser down: what each layer is, and the labs that it is written in.
+# The stack from the browser down. A lab's `layer` in lab.toml says where it belongs.
 STACK = (
-    ("nginx, and two instances", (19,)),
-    ("server", (5, 11)),
-    ("processes", (9, 15)),
-    ("frames, lifespan", (14, 12)),
-    ("middleware", (6, 17)),
-    ("routing, request, response", (7, 8)),
-    ("framework", (18,)),
-    ("application", (4, 10, 13)),
+    "nginx, and two instances",
+    "server",
+    "processes",
+    "frames, lifespan",
+    "middleware",
+    "routing, request, response",
+    "framework",
+    "application",
 )
 WHOSE = {
     "yours": "[green]█ yours    [/green]",
@@ -102,16 +102,16 @@ WHOSE = {
 def picture() -> list[str]:
     """The stack as boxes, one below the other: whose each layer is, and the numbers of its labs."""
     edge = "─" * 41
-    rows = [_layer(title, numbers) for title, numbers in STACK]
+    rows = [_layer(layer) for layer in STACK]
     return ["", "  the stack, from the browser down", f"  ┌{edge}┐", *rows, f"  └{edge}┘"]
 
 
-def _layer(title: str, numbers: tuple[int, ...]) -> str:
-    there = [lab for lab in all_labs() if lab.number in numbers]
+def _layer(layer: str) -> str:
+    there = [lab for lab in all_labs() if lab.layer == layer]
     yours = [lab for lab in there if standing_of(lab) == PASSED]
     whose = "reference" if not yours else "yours" if yours == there else "in part"
     said = " ".join(f"[{'green' if lab in yours else 'dim'}]{lab.number}[/]" for lab in there)
-    return f"  │ {title:<28}{WHOSE[whose]} │  {said}"
+    return f"  │ {layer:<28}{WHOSE[whose]} │  {said}"
 
 
 def _row(lab: Lab) -> list[str]:
