@@ -58,6 +58,10 @@ class Crew:
         self.probe_lock = threading.Lock()
         self.state = Path(tempfile.mkdtemp(prefix="workshop-state-"))
 
+    def environment(self) -> dict[str, str]:
+        """What the learner's processes see. Whatever they leave in the temporary folder goes with the run."""
+        return {**serve.environment(self.lab, self.folder), "TMPDIR": str(self.state)}
+
     def start(self, name: str) -> Reply:
         """Start a service unless it runs; returns when it listens, has exited, or is out of time.
 
@@ -76,7 +80,7 @@ class Crew:
 
     def _spawn(self, service: Service) -> process.Process:
         words = serve.argv(service, self.bind, self.ports[service.name], self.state)
-        started = process.Process(words, cwd=self.folder, env=serve.environment(self.lab, self.folder))
+        started = process.Process(words, cwd=self.folder, env=self.environment())
         self.running[service.name] = started
         return started
 
@@ -203,7 +207,7 @@ class Crew:
                 if problem is not None:
                     return problem
             if self.probe is None:  # nothing of the learner's was named: a script by itself
-                self.probe = Probe(self.lab, self.folder)
+                self.probe = Probe(self.folder, self.environment())
             before = self.probe.process.written
             reply = self.probe.ask(request, request["seconds"] + 3.0)
             reply.setdefault("output", self.probe.process.output(before))
@@ -212,7 +216,7 @@ class Crew:
 
     def _import(self, module: str) -> Reply | None:
         if self.probe is None:
-            self.probe = Probe(self.lab, self.folder)
+            self.probe = Probe(self.folder, self.environment())
         if module in self.probe.imported:
             return None
         reply = self.probe.ask({"kind": "import", "module": module}, IMPORT_SECONDS)
@@ -227,14 +231,14 @@ class Crew:
 class Probe:
     """The probe's process, which imports the learner's modules once and forks for every call."""
 
-    def __init__(self, lab: Lab, folder: Path) -> None:
+    def __init__(self, folder: Path, env: dict[str, str]) -> None:
         self.imported: set[str] = set()
         self.answers, answers_out = os.pipe()
         requests_in, self.requests = os.pipe()
         self.process = process.Process(
             [sys.executable, "-P", str(PROBE), str(answers_out)],
             cwd=folder,
-            env=serve.environment(lab, folder),
+            env=env,
             stdin=requests_in,
             pass_fds=(answers_out,),
         )
