@@ -37,7 +37,7 @@ def layers(lab: Lab, folder: Path) -> list[Layer]:
             found.append(Layer(name, name, "", str(SOLUTIONS / name), "not here"))
             continue
         own = folder.resolve() == lab.folder
-        standing = standing_of(earlier) if own else "not asked for"
+        standing = standing_of(earlier) if own else "yours are for your own folder"
         found.append(Layer(name, earlier.title, str(earlier.folder), str(SOLUTIONS / name), standing))
     return found
 
