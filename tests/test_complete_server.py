@@ -236,7 +236,6 @@ def test_fastapi_with_parameters_and_websockets(tmp_path: Path) -> None:
         assert one.stop() == 0
 
 
-@pytest.mark.skipif(not (SOLUTIONS / "13-websockets").is_dir(), reason="lab 13 is not there yet")
 def test_the_chat_of_lab_13(tmp_path: Path) -> None:
     """Two members hear each other; at SIGTERM both are told, and the process ends."""
     with running(tmp_path, "app:app", "--timeout-graceful-shutdown", "5") as one:

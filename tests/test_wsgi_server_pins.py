@@ -283,8 +283,10 @@ def test_a_request_in_flight_is_finished_after_a_signal(tmp_path: Path, number: 
     ):
         idle.send(wire.request_bytes("GET", "/do/ignore?name=idle"))
         assert idle.response().status == 200
-        busy.send(wire.request_bytes("GET", "/do/nap?name=Ada&seconds=0.8"))
-        time.sleep(0.2)
+        busy.send(wire.request_bytes("GET", "/do/nap?name=Ada&seconds=1"))
+        deadline = time.monotonic() + SECONDS
+        while one.ask(wire.request_bytes("GET", "/do/nap?seconds=0")).json()["at_once"] < 2:
+            assert time.monotonic() < deadline, "Ada's request was never in flight beside another"
         one.process.send_signal(number)
         answer = busy.response()
         assert answer.json()["name"] == "Ada"
