@@ -15,11 +15,18 @@ import socket
 import struct
 import threading
 
-from workshop.wire import BRIDGE_OPEN
+from workshop.labs import Lab
 
+FRONT = 8000  # nginx's port inside; the services' follow
+AGENT = 1  # no TCP port: the name of the agent's socket beside the others
+OPEN, REFUSED, RESET = b"+", b"-", b"R"
 PIECE = 1 << 16
 BUFFER = 1 << 17  # bytes that a bridge adds to what a slow reader leaves unread
-REFUSED = b"-"
+
+
+def ports(lab: Lab) -> dict[str, int]:
+    """The ports of a lab's services in a sandbox, which has them all to itself: the same in every run."""
+    return {name: FRONT + number for number, name in enumerate(lab.services, 1)}
 
 
 def serve(listener: socket.socket, port: int) -> None:
@@ -47,7 +54,7 @@ def _open(outside: socket.socket, port: int) -> None:
             outside.send(REFUSED)
             return
         inside.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        outside.send(BRIDGE_OPEN)
+        outside.send(OPEN)
         back = threading.Thread(target=_answers, args=[inside, outside], daemon=True)
         back.start()
         _requests(outside, inside)

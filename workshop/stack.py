@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workshop import nginx, process, replies, wire
+from workshop import bridge, nginx, process, replies, wire
 from workshop.errors import InfraError, Refusal
 from workshop.labs import Lab, target_folder
 from workshop.paths import ROOT
@@ -31,8 +31,6 @@ DEFAULT_PORT = 8000
 PORTS_TRIED = 20
 READY_SECONDS = 15.0
 SANDBOX = "sandbox"
-FRONT_INSIDE = 8000
-AGENT_PORT = 1  # no TCP port: the name of the agent's socket beside the others
 REPLY_SECONDS = 60.0
 
 
@@ -44,11 +42,6 @@ class Address:
     @property
     def url(self) -> str:
         return f"http://{self.host}:{self.port}"
-
-
-def sandbox_ports(lab: Lab) -> dict[str, int]:
-    """The ports of a lab's services in a sandbox, which has them all to itself: the same in every run."""
-    return {name: FRONT_INSIDE + number for number, name in enumerate(lab.services, 1)}
 
 
 @dataclass
@@ -96,11 +89,11 @@ class Stack:
         name = fields.get("service") or next(iter(self.lab.services))
         try:
             if self._connection is None:
-                self._connection = wire.Wire(f"{wire.UNIX}{self.run}", AGENT_PORT, REPLY_SECONDS)
+                self._connection = wire.Wire(f"{wire.UNIX}{self.run}", bridge.AGENT, REPLY_SECONDS)
             line = self._line_of_stranger(json.dumps({"do": do, **fields}).encode() + b"\n")
         except (OSError, wire.WireError) as error:
             raise replies.Misbehaved("the sandbox ended, or no longer answers") from error
-        reply = replies.checked(do, replies.parsed(line), sandbox_ports(self.lab).get(name))
+        reply = replies.checked(do, replies.parsed(line), bridge.ports(self.lab).get(name))
         if "error" in reply and do != "signal":
             raise replies.Misbehaved(f"the sandbox could not do {do!r}: {reply['error']}")
         return reply

@@ -18,10 +18,11 @@ from typing import Any, Self
 
 import h11
 
+from workshop import bridge
+
 Fields = list[tuple[str, str]]
 BYTES_CAP = 64 * 1024 * 1024
 UNIX = "unix:"
-BRIDGE_OPEN, BRIDGE_RESET = b"+", b"R"
 
 
 class WireError(Exception):
@@ -117,7 +118,7 @@ class Wire:
     def _cross(self, folder: str, port: int) -> None:
         """Connect through a sandbox's bridge, which says first whether somebody listens behind it."""
         self.socket.connect(f"{folder}/{port}.sock")
-        if self.socket.recv(1) != BRIDGE_OPEN:
+        if self.socket.recv(1) != bridge.OPEN:
             raise ConnectionRefusedError("Connection refused")
 
     def __enter__(self) -> Self:
@@ -172,7 +173,7 @@ class Wire:
         """A Unix socket knows no reset: to the bridge, a descriptor passed along stands for one."""
         null = os.open(os.devnull, os.O_RDONLY)
         try:
-            socket.send_fds(self.socket, [BRIDGE_RESET], [null])
+            socket.send_fds(self.socket, [bridge.RESET], [null])
         finally:
             os.close(null)
 

@@ -17,11 +17,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from workshop import bridge
 from workshop.errors import InfraError
 from workshop.labs import Lab
-from workshop.stack import AGENT_PORT, FRONT_INSIDE, sandbox_ports
 
-DOOR_INSIDE = Path("/run/door/sock")
+DOOR_INSIDE = "/run/door/sock"
 READY = b"ready\n"
 WORD_CAP = 4096
 BACKLOG = 128
@@ -36,7 +36,7 @@ class Handover:
         self.wire, self.door, self.target = (self.folder / name for name in ("wire", "door", "target"))
         for part in (self.wire, self.door, self.target):
             part.mkdir()
-        self.ports = [AGENT_PORT, FRONT_INSIDE, *sandbox_ports(lab).values()]
+        self.ports = [bridge.AGENT, bridge.FRONT, *bridge.ports(lab).values()]
         self._listeners = [_listening(self.wire / f"{port}.sock") for port in self.ports]
         self._knock = _listening(self.door / "sock")
         (self.door / "sock").chmod(0o666)
@@ -103,10 +103,10 @@ def _word(link: socket.socket) -> bytes:
     return said
 
 
-def receive() -> tuple[socket.socket, dict[int, socket.socket]]:
+def receive(door: str) -> tuple[socket.socket, dict[int, socket.socket]]:
     """Inside: knock, and take the listening sockets, by port. The link stays open for one word."""
     link = socket.socket(socket.AF_UNIX)
-    link.connect(str(DOOR_INSIDE))
+    link.connect(door)
     words, descriptors, _, _ = socket.recv_fds(link, WORD_CAP, 64)
     for descriptor in descriptors:
         os.set_inheritable(descriptor, False)

@@ -12,6 +12,7 @@ import os
 import resource
 import socket
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -19,14 +20,12 @@ from pathlib import Path
 from workshop import bridge, nginx, process
 from workshop.agent import Agent, Crew, _Handler, _Server
 from workshop.door import Door
-from workshop.grade.handover import READY, receive
+from workshop.grade.handover import DOOR_INSIDE, READY, receive
 from workshop.labs import find
-from workshop.stack import AGENT_PORT, FRONT_INSIDE, sandbox_ports
-from workshop.wire import BRIDGE_OPEN
 
 PR_SET_DUMPABLE = 4
-RUN = Path("/tmp/run")
-TARGET = Path("/target")
+PR_SET_NO_NEW_PRIVS = 38
+TARGET = "/target"
 NGINX_SECONDS = 10.0
 
 
@@ -34,7 +33,7 @@ class Handler(_Handler):
     """Requests of the proctor's, over a connection that begins as a bridge's does."""
 
     def handle(self) -> None:
-        self.wfile.write(BRIDGE_OPEN)
+        self.wfile.write(bridge.OPEN)
         super().handle()
 
 
@@ -59,33 +58,39 @@ def limit(limits: dict[str, int]) -> None:
 
 def run(lab_number: str) -> None:
     """Come up, say so once, and serve until the sandbox is ended from outside."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    for option, value in ((PR_SET_DUMPABLE, 0), (PR_SET_NO_NEW_PRIVS, 1)):
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
     limit(json.loads(os.environ.pop("SANDBOX_LIMITS", "{}")))
-    link, listeners = receive()
+    target = Path(os.environ.pop("SANDBOX_TARGET", TARGET))
+    shift = int(os.environ.pop("SANDBOX_SHIFT", "0"))  # where the host's ports are not the sandbox's own
+    link, listeners = receive(os.environ.pop("SANDBOX_DOOR", DOOR_INSIDE))
     lab = find(lab_number)
-    RUN.mkdir()
+    folder = Path(tempfile.gettempdir(), "run")
+    folder.mkdir()
     process.adopt_orphans()
-    crew = Crew(lab, TARGET, "127.0.0.1")
-    crew.ports = sandbox_ports(lab)
+    crew = Crew(lab, target, "127.0.0.1")
+    crew.ports = {name: port + shift for name, port in bridge.ports(lab).items()}
     agent = Agent(lab, {"learner": crew})
     program = nginx.command()
-    front = nginx.Front("learner", f"127.0.0.1:{FRONT_INSIDE}", crew.ports, TARGET)
-    door = agent.door = Door(lab, [front], "127.0.0.1", RUN, RUN, program or "")
+    front = nginx.Front("learner", f"127.0.0.1:{bridge.FRONT + shift}", crew.ports, target)
+    door = agent.door = Door(lab, [front], "127.0.0.1", folder, folder, program or "")
     door.write()
     door.open()
-    server = Server(listeners.pop(AGENT_PORT), agent)
+    server = Server(listeners.pop(bridge.AGENT), agent)
     for port, listener in listeners.items():
-        bridge.serve(listener, port)
+        bridge.serve(listener, port + shift)
     threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
-    link.sendall(READY if door.refused or await_nginx(door) else b"nginx does not listen\n")
+    link.sendall(
+        READY if door.refused or await_nginx(door, bridge.FRONT + shift) else b"nginx does not listen\n"
+    )
     link.close()
     threading.Event().wait()
 
 
-def await_nginx(door: Door) -> bool:
+def await_nginx(door: Door, port: int) -> bool:
     deadline = time.monotonic() + NGINX_SECONDS
     while door.running and door.status()["code"] is None and time.monotonic() < deadline:
-        if process.is_listening("127.0.0.1", FRONT_INSIDE):
+        if process.is_listening("127.0.0.1", port):
             return True
         time.sleep(process.POLL)
     return False

@@ -22,10 +22,10 @@ from typing import Any
 
 import pytest
 
-from workshop import plugin
+from workshop import bridge, plugin
 from workshop.errors import InfraError
 from workshop.paths import ROOT
-from workshop.stack import FRONT_INSIDE, SANDBOX
+from workshop.stack import SANDBOX
 from workshop.wire import UNIX
 
 POLL = 0.01
@@ -61,10 +61,14 @@ class Recorder:
 def judge(request: Line) -> int:
     """In the fork: run the checks of one folder against one sandbox."""
     folder, out = request["folder"], Path(request["out"])
+    sys.dont_write_bytecode, sys.pycache_prefix = (
+        False,
+        f"{folder}.compiled",
+    )  # the next fork need not compile
     os.environ.update(
         WORKSHOP_STACK=SANDBOX,
         WORKSHOP_RUN=request["wire"],
-        WORKSHOP_FRONT=f"http://{UNIX}{request['wire']}:{FRONT_INSIDE}",
+        WORKSHOP_FRONT=f"http://{UNIX}{request['wire']}:{bridge.FRONT}",
         WORKSHOP_PUBLIC=PUBLIC,
         PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
     )
