@@ -39,8 +39,8 @@ def grade(chosen: argparse.Namespace) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix=f"wg-{os.getpid()}-manifest-") as folder:
             manifest = Manifest.make(lab, Path(folder), seed_of(out, lab, chosen.seed), chosen.extra)
-            batch = Batch(manifest, engine, Store(out / "store"), fresh=chosen.fresh or chosen.diff)
-            batch.workers = chosen.workers or batch.workers
+            batch = Batch(manifest, engine, Store(out / "store"), chosen.workers or os.cpu_count() or 1)
+            batch.fresh = chosen.fresh or chosen.diff
             outcomes = batch.grade(submissions)
     finally:
         engine.close()
