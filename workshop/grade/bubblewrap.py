@@ -25,10 +25,9 @@ from workshop.grade.handover import Handover
 from workshop.grade.handover import sweep as sweep_folders
 from workshop.grade.pristine import Pristine
 from workshop.grade.sandbox import DISK, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
+from workshop.grade.users import Users
 from workshop.labs import Lab
 
-FIRST_UID = 61184  # from here on systemd gives ids to services that come and go: no person has one
-UIDS = 4096
 USER = 1000
 WATCH = 0.1
 END_SECONDS = 10.0
@@ -46,6 +45,7 @@ class Bubblewrap:
             raise InfraError("bubblewrap is not installed.")
         self.program, self.lab = program, lab
         self.is_root = os.geteuid() == 0
+        self._users = Users()
         self.folder = Path(tempfile.mkdtemp(prefix=f"wg-{os.getpid()}-lab-"))
         self.pristine = Pristine(lab, self.folder / "pristine")
         self.pristine.write_etc(USER)
@@ -153,13 +153,14 @@ class Bubblewrap:
         ]
 
     def uid(self, slot: int) -> int:
-        """The user id that a slot's processes have on the host; two graders at once seldom share one."""
-        return FIRST_UID + (os.getpid() * 16 + slot) % UIDS if self.is_root else os.geteuid()
+        """The user id that a slot's processes have on the host; no two graders at once share one."""
+        return self._users.of(slot) if self.is_root else os.geteuid()
 
     def sweep(self) -> list[str]:
         return [*cgroup.sweep(), *sweep_folders()]
 
     def close(self) -> None:
+        self._users.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
