@@ -7,4 +7,5 @@ compile() { .venv/bin/uv pip compile -q --universal --python-version 3.11 --gene
 compile pyproject.toml -o requirements.lock
 compile --group load -o services/load/requirements.lock
 compile --group nginx -o services/nginx/requirements.lock
+compile -c requirements.lock --group cluster -o services/grader/requirements.lock
 compile -c requirements.lock --group test pyproject.toml -o tests/requirements.lock
