@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,8 +73,9 @@ def shown(outcomes: dict[str, Outcome], batch: Batch, submissions: list[Submissi
 
 
 @pytest.fixture(scope="module")
-def engine() -> Engine:
-    return engines.choose(LAB, "bubblewrap")
+def engine() -> Iterator[Engine]:
+    with contextlib.closing(engines.choose(LAB, "bubblewrap")) as chosen:
+        yield chosen
 
 
 def test_results_are_the_same_bytes_for_any_number_of_workers(engine: Engine, tmp_path: Path) -> None:
@@ -127,5 +130,12 @@ def test_the_command_writes_everything(tmp_path: Path) -> None:
     assert ada["score"] == ada["of"] == LAB.points and ada["verdict"] == "PASS"
     assert (out / "canvas.csv").read_bytes() == b"Student,ID,Lab 5\r\nada,1,30\r\nbob,2,0\r\nzoe,3,9\r\n"
     names = {path.name for path in (out / "students" / "bob").iterdir()}
-    assert names == {"results.json", "run.json", "gradescope.json", "junit.xml", "report.html"}
+    assert names == {
+        "results.json",
+        "run.json",
+        "gradescope.json",
+        "junit.xml",
+        "report.html",
+        "transcript.txt",
+    }
     assert (out / "index.html").exists() and (out / "summary.csv").exists()
