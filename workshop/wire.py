@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -23,6 +23,9 @@ from workshop import bridge
 Fields = list[tuple[str, str]]
 BYTES_CAP = 64 * 1024 * 1024
 UNIX = "unix:"
+# Called with (connection, what, bytes) for whatever happens on any connection: the grader keeps a transcript.
+Observer = Callable[["Wire", str, bytes], None]
+observers: list[Observer] = []
 
 
 class WireError(Exception):
@@ -99,6 +102,7 @@ class Wire:
         self.sent = bytearray()
         self.received = bytearray()
         self._read = 0
+        self.port = port
         self.bridged = host.startswith(UNIX)
         self.socket = socket.socket(socket.AF_UNIX if self.bridged else socket.AF_INET)
         if receive_buffer is not None:
@@ -112,8 +116,14 @@ class Wire:
                 self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             self.socket.close()
+            self._tell("refused")
             named = "127.0.0.1" if self.bridged else host
             raise NoAnswer(f"no connection to {named}:{port}: {error.strerror or error}") from error
+        self._tell("open")
+
+    def _tell(self, what: str, data: bytes = b"") -> None:
+        for observer in observers:
+            observer(self, what, data)
 
     def _cross(self, folder: str, port: int) -> None:
         """Connect through a sandbox's bridge, which says first whether somebody listens behind it."""
@@ -128,6 +138,8 @@ class Wire:
         self.close()
 
     def close(self) -> None:
+        if self.socket.fileno() >= 0:
+            self._tell("close")
         self.socket.close()
 
     def _left(self) -> float:
@@ -139,6 +151,7 @@ class Wire:
     def send(self, data: bytes) -> None:
         """Send all of it. Raises NoAnswer when the other side is gone, Deadline when it doesn't take it."""
         self.sent += data
+        self._tell(">", data)
         view = memoryview(data)
         while view:
             try:
@@ -157,11 +170,13 @@ class Wire:
 
     def half_close(self) -> None:
         """Say that nothing more will be sent; answers can still be read."""
+        self._tell("half-close")
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
         """Leave at once, with a TCP reset."""
+        self._tell("reset")
         with contextlib.suppress(OSError):
             if self.bridged:
                 self._reset_behind()
@@ -186,11 +201,14 @@ class Wire:
             self.socket.settimeout(self._left())
             data = self.socket.recv(size)
         except TimeoutError as error:
+            self._tell("nothing came in time")
             raise Deadline(
                 f"nothing more came within {spoken(self.seconds)}", bytes(self.received)
             ) from error
         except OSError as error:
+            self._tell("was reset")
             raise NoAnswer("the connection was reset", bytes(self.received)) from error
+        self._tell("<" if data else "end", data)
         self.received += data
         if len(self.received) > BYTES_CAP:
             raise WireError(f"more than {BYTES_CAP >> 20} MiB of answer")

@@ -10,7 +10,7 @@ from pathlib import Path
 from workshop.errors import InfraError
 from workshop.grade.manifest import Manifest
 from workshop.grade.outcome import Outcome, assemble, blank, read_lines
-from workshop.grade.proctor import Proctor
+from workshop.grade.proctor import Proctor, transcript_of
 from workshop.grade.sandbox import Engine
 from workshop.verdict import Verdict
 
@@ -26,8 +26,13 @@ def nothing_to_grade(manifest: Manifest, trouble: list[str]) -> Outcome:
 
 def log_of(out: Path) -> str:
     """The last that a proctor said: for us, never for a student's page."""
+    return text_of(out.with_suffix(".log"))[-2000:]
+
+
+def text_of(path: Path) -> str:
+    """A file's text; "" when there is none."""
     try:
-        return out.with_suffix(".log").read_text(encoding="utf-8", errors="replace")[-2000:]
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
 
@@ -66,6 +71,7 @@ def grade_one(
         if said["code"] not in (None, 0, 1):
             said["log"] = log_of(out)
         outcome = assemble(manifest, read_lines(out), said["code"] is None, facts, only)
+        outcome.transcript = text_of(transcript_of(out))
     outcome.run = {
         "seconds": round(time.monotonic() - began, 3),
         "engine": engine.name,

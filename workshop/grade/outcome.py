@@ -28,10 +28,14 @@ Json = dict[str, Any]
 
 @dataclass
 class Outcome:
-    """`checks` is canonical: the same code gives the same bytes. `run` is what may differ: times, memory."""
+    """`checks` is canonical: the same code gives the same bytes. `run` is what may differ: times, memory.
+
+    So may `transcript`: what was said on the way (workshop/grade/transcript.py).
+    """
 
     checks: list[Json]
     run: Json = field(default_factory=dict)
+    transcript: str = ""
 
     @property
     def points(self) -> int:
@@ -48,11 +52,11 @@ class Outcome:
         return [check["name"] for check in self.checks if check["verdict"] in AGAIN]
 
     def as_dict(self) -> Json:
-        return {"checks": self.checks, "run": self.run}
+        return {"checks": self.checks, "run": self.run, "transcript": self.transcript}
 
     @classmethod
     def of_dict(cls, data: Json) -> Outcome:
-        return cls(data["checks"], data["run"])
+        return cls(data["checks"], data["run"], data["transcript"])
 
     def better(self, again: Outcome) -> Outcome:
         """Of two runs the better verdict for each check; `run` says which were not the same (flaky)."""
@@ -64,7 +68,8 @@ class Outcome:
             checks.append(best)
             if first["verdict"] != second["verdict"]:
                 flaky.append(first["name"])
-        return Outcome(checks, {**self.run, "flaky": flaky, "again": again.run})
+        both = f"{self.transcript}\n(once more, alone)\n{again.transcript}"
+        return Outcome(checks, {**self.run, "flaky": flaky, "again": again.run}, both)
 
 
 def blank(

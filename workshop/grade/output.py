@@ -23,6 +23,7 @@ def write_all(out: Path, results: list[Result]) -> None:
         write_whole(folder / "gradescope.json", canonical(gradescope.document(result)))
         write_whole(folder / "junit.xml", junit.document(result))
         write_whole(folder / "report.html", page.student(result))
+        write_whole(folder / "transcript.txt", result.transcript)
     write_whole(out / "index.html", page.grid(results))
     write_whole(out / "summary.csv", table.document(results))
 
@@ -34,7 +35,8 @@ def read_results(out: Path) -> list[Result]:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             run = json.loads(path.with_name("run.json").read_text(encoding="utf-8"))
-            found.append(Result(data, run))
+            said = path.with_name("transcript.txt").read_text(encoding="utf-8")
+            found.append(Result(data, run, said))
         except (OSError, ValueError):
             continue
     return sorted(found, key=lambda result: result.id)

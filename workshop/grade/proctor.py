@@ -22,11 +22,11 @@ from typing import Any
 
 import pytest
 
-from workshop import bridge, plugin
+from workshop import bridge, plugin, wire
 from workshop.errors import InfraError
+from workshop.grade import transcript
 from workshop.paths import ROOT
 from workshop.stack import SANDBOX
-from workshop.wire import UNIX
 
 POLL = 0.01
 PUBLIC = "http://127.0.0.1:8000"
@@ -38,6 +38,8 @@ class Recorder:
 
     def __init__(self, out: Path, only: list[str] | None) -> None:
         self._out, self._only = out, only
+        self._transcript = transcript.Recorder(transcript_of(out))
+        wire.observers.append(self._transcript)
         self._config: pytest.Config | None = None
 
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -48,6 +50,9 @@ class Recorder:
         if self._only is not None:
             items[:] = [item for item in items if item.name in self._only]
 
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._transcript.begin(nodeid.rpartition("::")[2])
+
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         assert self._config is not None
@@ -56,6 +61,11 @@ class Recorder:
         if result is not None:
             with self._out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(result)) + "\n")
+
+
+def transcript_of(out: Path) -> Path:
+    """Where the transcript of a run stands whose results are in `out`."""
+    return out.with_suffix(".transcript")
 
 
 def judge(request: Line) -> int:
@@ -68,7 +78,7 @@ def judge(request: Line) -> int:
     os.environ.update(
         WORKSHOP_STACK=SANDBOX,
         WORKSHOP_RUN=request["wire"],
-        WORKSHOP_FRONT=f"http://{UNIX}{request['wire']}:{bridge.FRONT}",
+        WORKSHOP_FRONT=f"http://{wire.UNIX}{request['wire']}:{bridge.FRONT}",
         WORKSHOP_PUBLIC=PUBLIC,
         PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
     )

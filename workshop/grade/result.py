@@ -11,6 +11,7 @@ from workshop.grade.manifest import Manifest
 from workshop.grade.outcome import Outcome
 from workshop.grade.policy import Policy, score
 from workshop.grade.text import file_name, one_line
+from workshop.grade.transcript import without
 from workshop.verdict import Verdict
 
 SCHEMA = 1
@@ -26,10 +27,14 @@ class Graded:
 
 @dataclass
 class Result:
-    """One student. `data` is results.json; `run` is what stands beside it: times, sandbox, flaky checks."""
+    """One student. `data` is results.json; `run` is what stands beside it: times, sandbox, flaky checks.
+
+    `transcript` is what was said while the attempt that counts was graded, less the hidden checks.
+    """
 
     data: dict[str, Any]
     run: dict[str, Any]
+    transcript: str = ""
 
     @property
     def id(self) -> str:
@@ -74,7 +79,8 @@ def result_of(manifest: Manifest, policy: Policy, attempts: Sequence[Graded]) ->
         "refused": graded.submission.refused,
     }
     runs = [{"attempt": one.submission.attempt, "run": one.outcome.run} for one in attempts]
-    return Result(data, {"student": data["student"], "attempts": runs})
+    said = without(graded.outcome.transcript, manifest.hidden)
+    return Result(data, {"student": data["student"], "attempts": runs}, said)
 
 
 def _row(manifest: Manifest, policy: Policy, graded: Graded) -> dict[str, Any]:
