@@ -38,8 +38,10 @@ progress: FORCE  ## how far you are
 doctor: FORCE    ## what this machine has, and what is missing
 	@$(RUN) doctor $(ARGS)
 
-grade: FORCE     ## grade a class, in sandboxes: SUBMISSIONS=folder LAB=5
-	@$(if $(and $(SUBMISSIONS),$(LAB)),$(RUN) grade "$(SUBMISSIONS)" --lab $(LAB) $(ARGS),echo "make grade SUBMISSIONS=folder LAB=5" >&2; exit 2)
+grade:           ## grade a class, in sandboxes: SUBMISSIONS=folder LAB=5
+regrade:         ## all of them once more; ARGS=--diff shows every grade that changed
+grade regrade: FORCE
+	@$(if $(and $(SUBMISSIONS),$(LAB)),$(RUN) $@ "$(SUBMISSIONS)" --lab $(LAB) $(ARGS),echo "make $@ SUBMISSIONS=folder LAB=5" >&2; exit 2)
 
 bundle: FORCE    ## everything that a room without a network needs
 	@$(RUN) bundle $(ARGS)

@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, text, run in COMMANDS:
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(run=run)
-        if name in ("grade", "merge", "similar"):
+        if name in ("grade", "regrade", "merge", "similar"):
             getattr(grade_options, name)(command)
             continue
         if name in ("progress", "doctor", "bundle"):
@@ -277,6 +277,12 @@ def grade(options: argparse.Namespace) -> int:
     return command.grade(options)
 
 
+def regrade(options: argparse.Namespace) -> int:
+    from workshop.grade import command
+
+    return command.regrade(options)
+
+
 def merge(options: argparse.Namespace) -> int:
     from workshop.grade import command
 
@@ -300,6 +306,7 @@ COMMANDS = [
     ("reset", "the starter again; your work is kept in .workshop/attic", reset),
     ("progress", "how far you are", progress),
     ("grade", "grade a folder of submissions, in sandboxes, into the files that an LMS takes", grade),
+    ("regrade", "grade all of them again, whatever is known of them", regrade),
     ("merge", "put the results of `grade --shard` together", merge),
     ("similar", "lay a class out for JPlag and Dolos; run copydetect where it is installed", similar),
     ("bundle", "everything that a room without a network needs", bundle),

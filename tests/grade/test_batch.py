@@ -139,3 +139,29 @@ def test_the_command_writes_everything(tmp_path: Path) -> None:
         "transcript.txt",
     }
     assert (out / "index.html").exists() and (out / "summary.csv").exists()
+
+
+def test_a_regrade_shows_what_changed_falls_first(tmp_path: Path) -> None:
+    """Scores that somebody wrote over are found again, and said."""
+    for name in ("ada", "bob", "zoe"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / "server.py").write_text(f"def {name}(:")
+    words = [sys.executable, "-m", "workshop", "grade", str(tmp_path / "in"), "--lab", "5", "--seed", "3"]
+
+    def run(words: list[str]) -> list[str]:
+        done = subprocess.run(
+            words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.splitlines()
+
+    run(words)
+    for name, score in (("ada", -5.0), ("bob", 12.0)):
+        path = tmp_path / "in-graded" / "students" / name / "results.json"
+        path.write_text(canonical({**json.loads(path.read_text()), "score": score}))
+    words[words.index("grade")] = "regrade"
+    assert run([*words, "--diff"])[1:] == [
+        "2 of 3 grades changed",
+        "  fell        12 → 0        bob",
+        "  rose        -5 → 0        ada",
+    ]

@@ -24,8 +24,11 @@ from workshop.grade.store import Store, canonical, write_whole
 from workshop.labs import Lab, find
 
 
-def grade(chosen: argparse.Namespace) -> int:
-    """Grade a class; exit code 0 when everybody has a number, 3 where a failure of ours keeps one back."""
+def grade(chosen: argparse.Namespace, again: bool = False) -> int:
+    """Grade a class; exit code 0 when everybody has a number, 3 where a failure of ours keeps one back.
+
+    With `again` nothing is taken from an earlier run but its seed.
+    """
     lab = find(chosen.lab)
     out = chosen.out or chosen.submissions.with_name(f"{chosen.submissions.resolve().name}-graded")
     roster = Roster.read(chosen.roster) if chosen.roster else Roster()
@@ -40,7 +43,7 @@ def grade(chosen: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix=f"wg-{os.getpid()}-manifest-") as folder:
             manifest = Manifest.make(lab, Path(folder), seed_of(out, lab, chosen.seed), chosen.extra)
             batch = Batch(manifest, engine, Store(out / "store"), chosen.workers or os.cpu_count() or 1)
-            batch.fresh = chosen.fresh or chosen.diff
+            batch.fresh = again
             outcomes = batch.grade(submissions)
     finally:
         engine.close()
@@ -48,7 +51,12 @@ def grade(chosen: argparse.Namespace) -> int:
     for one in submissions:
         attempts[one.person.id].append(Graded(one, outcomes[batch.key(one)]))
     results = [result_of(manifest, policy, group) for _, group in sorted(attempts.items())]
-    return finish(chosen, out, results, roster, before if chosen.diff else None)
+    return finish(chosen, out, results, roster, before if again and chosen.diff else None)
+
+
+def regrade(chosen: argparse.Namespace) -> int:
+    """Grade everything once more, and with --diff show every grade that changed."""
+    return grade(chosen, again=True)
 
 
 def finish(

@@ -28,9 +28,13 @@ def grade(command: argparse.ArgumentParser) -> None:
     add(
         "--waive", action="append", default=[], metavar="ID", help="export without this student's INFRA_ERROR"
     )
-    add("--fresh", action="store_true", help="grade everything again, whatever is known")
-    add("--diff", action="store_true", help="grade again, and show every grade that changed, falls first")
     add("--shard", default="", metavar="K/N", help="only every Nth submission, beginning with the Kth")
+
+
+def regrade(command: argparse.ArgumentParser) -> None:
+    """The options of `workshop regrade`: those of `grade`, and one."""
+    grade(command)
+    command.add_argument("--diff", action="store_true", help="show every grade that changed, falls first")
 
 
 def merge(command: argparse.ArgumentParser) -> None:
