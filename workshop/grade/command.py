@@ -38,7 +38,8 @@ def grade(chosen: argparse.Namespace, again: bool = False) -> int:
     due = chosen.due.astimezone() if chosen.due else None
     policy = Policy(due, chosen.late_per_day, chosen.late_most, chosen.attempts)
     before = output.read_scores(out)
-    engine = engines.choose(lab, chosen.sandbox, chosen.runtime)
+    weakly = engines.Exposed((chosen.submissions, out), chosen.extra) if chosen.allow_weak_isolation else None
+    engine = engines.choose(lab, chosen.sandbox, chosen.runtime, weakly)
     try:
         with tempfile.TemporaryDirectory(prefix=f"wg-{os.getpid()}-manifest-") as folder:
             manifest = Manifest.make(lab, Path(folder), seed_of(out, lab, chosen.seed), chosen.extra)

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from workshop import bridge, nginx, process
 from workshop.agent import Agent, Crew, _Handler, _Server
@@ -32,16 +33,26 @@ NGINX_SECONDS = 10.0
 class Handler(_Handler):
     """Requests of the proctor's, over a connection that begins as a bridge's does."""
 
+    server: Server
+
     def handle(self) -> None:
         self.wfile.write(bridge.OPEN)
         super().handle()
+
+    def reply(self, line: bytes) -> dict[str, Any]:
+        """A command is told with the sandbox's own ports, whichever they are on this host."""
+        reply = super().reply(line)
+        for port, own in self.server.own_ports.items() if "command" in reply else ():
+            reply["command"] = reply["command"].replace(str(port), str(own))
+        return reply
 
 
 class Server(_Server):
     """The agent's server, on a socket that was made outside."""
 
-    def __init__(self, listener: socket.socket, agent: Agent) -> None:
+    def __init__(self, listener: socket.socket, agent: Agent, own_ports: dict[int, int]) -> None:
         super().__init__("", Handler, bind_and_activate=False)
+        self.own_ports = own_ports
         self.socket.close()
         self.socket = listener
         self.agent = agent
@@ -76,7 +87,7 @@ def run(lab_number: str) -> None:
     door = agent.door = Door(lab, [front], "127.0.0.1", folder, folder, program or "")
     door.write()
     door.open()
-    server = Server(listeners.pop(bridge.AGENT), agent)
+    server = Server(listeners.pop(bridge.AGENT), agent, {port: port - shift for port in crew.ports.values()})
     for port, listener in listeners.items():
         bridge.serve(listener, port + shift)
     threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()

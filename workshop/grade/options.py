@@ -16,7 +16,12 @@ def grade(command: argparse.ArgumentParser) -> None:
     add("--roster", type=Path, help="a CSV with a column id, and others: name, email, submitted …")
     add("--workers", type=int, help="slots side by side (one a core)")
     add("--seed", type=int, help="the seed that varies the inputs (one is drawn, and kept with the results)")
-    add("--sandbox", default="auto", choices=["auto", "bubblewrap", "docker"])
+    add("--sandbox", default="auto", choices=["auto", "bubblewrap", "docker", "weak"])
+    add(
+        "--allow-weak-isolation",
+        action="store_true",
+        help="where there is no sandbox: another user (as root) and limits, with the network open",
+    )
     add("--runtime", default="", help="Docker's runtime, such as runsc")
     add("--extra", type=Path, help="a folder with hidden checks, outside of the workshop")
     add("--due", type=datetime.fromisoformat, help="when it was due, such as 2026-11-20T18:00+01:00")

@@ -1,0 +1,240 @@
+"""The weak sandbox: the same verdicts, nothing of a submission's left, and never unasked."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.grade.reach import grade, place
+from tests.judging import mistakes, starter
+from workshop.grade import engines, weak
+from workshop.labs import find
+from workshop.paths import SOLUTIONS
+
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a submission a user of its own")
+BUBBLEWRAP = pytest.mark.skipif(bool(engines.bubblewrap_trouble()), reason=engines.bubblewrap_trouble())
+LAB = find("5")
+FILE = LAB.edit[0]
+SOLUTION = (SOLUTIONS / LAB.name / FILE).read_text(encoding="utf-8")
+CANARY = "CANARY-27182818"
+STUDENT = 1234
+# It answers as the solution does, and leaves a child in a session of its own that ignores what can be
+# ignored, holds the pipe, and has left a file and shared memory.
+FUTURE = "from __future__ import annotations\n"
+DAEMON = SOLUTION.replace(
+    FUTURE,
+    f"""{FUTURE}
+import os, signal
+if os.fork() == 0:
+    os.setsid()
+    for number in range(1, 32):
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(number, signal.SIG_IGN)
+    if os.fork() == 0:
+        for folder in ("/tmp", "/dev/shm"):
+            with open(folder + "/MARK", "w") as file:
+                file.write("left")
+        held = os.open("PIPE", os.O_WRONLY)
+        os.write(held, b"alive")
+        while True:
+            signal.pause()
+    os._exit(0)
+""",
+)
+# It looks for the hidden checks wherever they could be, and tells what it could read.
+HUNTER = """
+import glob, os
+told = os.open("PIPE", os.O_WRONLY)
+os.write(told, b"looked")
+places = ("/tmp/wg-*", "/proc/[0-9]*/cwd", "/proc/[0-9]*/fd/*")
+for start in ("HIDDEN", *(found for place in places for found in glob.glob(place))):
+    for folder, _, names in os.walk(start):
+        for name in names:
+            try:
+                with open(os.path.join(folder, name), "rb") as file:
+                    if b"CAN" + b"ARY" in file.read(1 << 20):
+                        os.write(told, os.path.join(folder, name).encode())
+            except OSError:
+                pass
+os.close(told)
+"""
+
+
+@dataclass
+class Pipe:
+    """A named pipe that every user may write to: what was written, and whether anybody still holds it."""
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        os.mkfifo(self.path)
+        self.path.chmod(0o666)
+        self._end = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+
+    def read(self) -> bytes:
+        """All of it. Raises BlockingIOError while somebody holds the other end."""
+        found = b""
+        while piece := os.read(self._end, 1 << 16):
+            found += piece
+        return found
+
+    def close(self) -> None:
+        os.close(self._end)
+
+
+@pytest.fixture(name="here")
+def here_fixture() -> Iterator[Path]:
+    folder = place()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(name="pipe")
+def pipe_fixture(here: Path) -> Iterator[Pipe]:
+    made = Pipe(here / "pipe")
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def mistaken() -> str:
+    first = mistakes(LAB)[0]
+    return SOLUTION.replace(first.find, first.replace)
+
+
+def hand_in(folder: Path, **texts: str) -> Path:
+    for name, text in texts.items():
+        (folder / "in" / name).mkdir(parents=True)
+        (folder / "in" / name / FILE).write_text(text, encoding="utf-8")
+    return folder / "in"
+
+
+def results(out: Path) -> dict[str, str]:
+    return {path.parent.name: path.read_text() for path in out.glob("students/*/results.json")}
+
+
+def isolation(out: Path, student: str) -> str:
+    run = json.loads((out / "students" / student / "run.json").read_text())
+    found: str = run["attempts"][0]["run"].get("isolation", "")
+    return found
+
+
+def hidden_checks(folder: Path) -> Path:
+    extra = folder / "hidden"
+    extra.mkdir()
+    (extra / "extra.toml").write_text('[[tasks]]\ntitle = "Hidden"\n[tasks.checks]\ntest_task6_secret = 1\n')
+    (extra / "test_secret.py").write_text(
+        "from workshop.checks import check, that\n"
+        '@check(task=6, rule="none")\n'
+        "def test_task6_secret(service):\n"
+        f'    that(service("tasks").get("/{CANARY}").status == 404, "{CANARY}", "404")\n'
+    )
+    return extra
+
+
+@ROOT_ONLY
+@BUBBLEWRAP
+def test_verdicts_are_those_of_bubblewrap_and_nothing_is_left(here: Path, pipe: Pipe) -> None:
+    mark = f"{here.name}-left"
+    daemon = DAEMON.replace("PIPE", str(pipe.path)).replace("MARK", mark)
+    submissions = hand_in(
+        here,
+        right=SOLUTION,
+        starter=(starter(LAB) / FILE).read_text(encoding="utf-8"),
+        mistaken=mistaken(),
+        exits="import os; os._exit(0)",
+        daemonises=daemon,
+    )
+    words = [str(submissions), "--lab", str(LAB.number), "--seed", "3"]
+    done = grade(*words, "--sandbox", "weak", "--allow-weak-isolation", "--out", str(here / "weak"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WEAK ISOLATION" in done.stderr and str(submissions) in done.stderr
+    assert b"alive" in pipe.read()
+    assert not [one for one in (Path("/tmp", mark), Path("/dev/shm", mark)) if one.exists()]
+    done = grade(*words, "--sandbox", "bubblewrap", "--out", str(here / "strong"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = results(here / "weak")
+    assert len(found) == 5 and found == results(here / "strong")
+    verdicts = {name: json.loads(text)["verdict"] for name, text in found.items()}
+    assert verdicts["right"] == "PASS" and verdicts["mistaken"] == verdicts["starter"] == "FAIL"
+    assert verdicts["exits"] == "NO_START"
+    assert isolation(here / "weak", "right").startswith("weak: a user of its own")
+
+
+@ROOT_ONLY
+def test_a_hidden_check_can_not_be_read(here: Path, pipe: Pipe) -> None:
+    extra = hidden_checks(here)
+    hunter = HUNTER.replace("PIPE", str(pipe.path)).replace("HIDDEN", str(extra))
+    words = [str(hand_in(here, ada=hunter)), "--lab", str(LAB.number), "--extra", str(extra)]
+    words += ["--sandbox", "weak", "--allow-weak-isolation"]
+    done = grade(*words)
+    assert done.returncode == 3 and "chmod 700" in done.stderr, done.stderr
+    assert not (here / "in-graded" / "students").exists()
+    extra.chmod(0o700)
+    done = grade(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = pipe.read()
+    assert told.startswith(b"looked") and set(told.split(b"looked")) == {b""}, told
+    assert CANARY not in "".join(results(here / "in-graded").values())
+
+
+@ROOT_ONLY
+def test_it_is_never_used_unasked(here: Path) -> None:
+    submissions = hand_in(here, ada="def x(:")
+    words = [str(submissions), "--lab", str(LAB.number)]
+    nowhere = str(here / "no-programs")
+    done = grade(*words, path=nowhere)
+    assert done.returncode == 3 and "Install bubblewrap or Docker." in done.stderr, done.stderr
+    assert done.stderr.count("\n") == 1 and not (here / "in-graded" / "students").exists()
+    done = grade(*words, "--sandbox", "weak")
+    assert done.returncode == 3 and "--allow-weak-isolation" in done.stderr
+    done = grade(*words, "--allow-weak-isolation", path=nowhere)
+    assert done.returncode == 0 and "WEAK ISOLATION" in done.stderr, done.stderr
+    assert isolation(here / "in-graded", "ada").startswith("weak")
+
+
+@ROOT_ONLY
+@BUBBLEWRAP
+def test_a_better_one_is_used_where_there_is_one(here: Path) -> None:
+    done = grade(str(hand_in(here, ada="def x(:")), "--lab", str(LAB.number), "--allow-weak-isolation")
+    assert done.returncode == 0 and "WEAK" not in done.stderr, done.stderr
+    assert isolation(here / "in-graded", "ada").startswith("namespaces")
+
+
+@ROOT_ONLY
+def test_without_root_it_says_so_and_hides_nothing(here: Path, pipe: Pipe) -> None:
+    home = here / "home"
+    home.mkdir()
+    mark = f"{here.name}-left"
+    daemon = DAEMON.replace("PIPE", str(pipe.path)).replace("MARK", mark)
+    extra = hidden_checks(here)
+    words = [str(hand_in(home, ada=daemon)), "--lab", str(LAB.number), "--sandbox", "weak"]
+    for path in (home, *home.rglob("*")):
+        os.chown(path, STUDENT, STUDENT)
+    try:
+        done = grade(*words, "--allow-weak-isolation", "--extra", str(extra), user=STUDENT, home=home)
+        assert done.returncode == 3 and "unless you are root" in done.stderr, done.stderr
+        done = grade(*words, "--allow-weak-isolation", user=STUDENT, home=home)
+        assert done.returncode == 0 and "You are not root" in done.stderr, done.stdout + done.stderr
+        assert json.loads(results(home / "in-graded")["ada"])["verdict"] == "PASS"
+        assert isolation(home / "in-graded", "ada").startswith("weak: the grader's own user")
+        assert b"alive" in pipe.read()
+    finally:
+        for folder in ("/tmp", "/dev/shm"):  # without a user of its own, files in shared places stay
+            Path(folder, mark).unlink(missing_ok=True)
+
+
+@ROOT_ONLY
+def test_only_what_is_a_submissions_is_cleared() -> None:
+    with pytest.raises(AssertionError):
+        weak.as_user(0)
+    assert not weak.is_ours(os.geteuid()) and not weak.is_ours(STUDENT)
