@@ -61,7 +61,7 @@ class Batch:
             self.pool.open(self.manifest)
             return found | self._all(missing)
         finally:
-            self.pool.close()
+            self.pool.end()
 
     def key(self, submission: Submission) -> str:
         if submission.trouble:

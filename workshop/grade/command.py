@@ -13,10 +13,12 @@ from pathlib import Path
 from workshop.errors import EXIT_INFRA, EXIT_PASSED, Refusal
 from workshop.grade import engines, output
 from workshop.grade.batch import Batch
+from workshop.grade.cluster import Cluster, Tls
 from workshop.grade.intake import Submission, collect
 from workshop.grade.lms import fill
 from workshop.grade.manifest import Manifest
 from workshop.grade.policy import Policy
+from workshop.grade.pool import Pool, Threads
 from workshop.grade.result import Graded, Result, result_of
 from workshop.grade.roster import Roster
 from workshop.grade.similar import detect, lay_out
@@ -38,21 +40,35 @@ def grade(chosen: argparse.Namespace, again: bool = False) -> int:
     due = chosen.due.astimezone() if chosen.due else None
     policy = Policy(due, chosen.late_per_day, chosen.late_most, chosen.attempts)
     before = output.read_scores(out)
-    weakly = engines.Exposed((chosen.submissions, out), chosen.extra) if chosen.allow_weak_isolation else None
-    engine = engines.choose(lab, chosen.sandbox, chosen.runtime, weakly)
+    place = place_of(chosen, lab, out)
     try:
         with tempfile.TemporaryDirectory(prefix=f"wg-{os.getpid()}-manifest-") as folder:
             manifest = Manifest.make(lab, Path(folder), seed_of(out, lab, chosen.seed), chosen.extra)
-            batch = Batch(manifest, engine, Store(out / "store"), chosen.workers or os.cpu_count() or 1)
-            batch.fresh = again
+            batch = Batch(manifest, place, Store(out / "store"), fresh=again)
             outcomes = batch.grade(submissions)
     finally:
-        engine.close()
+        place.close()
     attempts: defaultdict[str, list[Graded]] = defaultdict(list)
     for one in submissions:
         attempts[one.person.id].append(Graded(one, outcomes[batch.key(one)]))
     results = [result_of(manifest, policy, group) for _, group in sorted(attempts.items())]
     return finish(chosen, out, results, roster, before if again and chosen.diff else None)
+
+
+def place_of(chosen: argparse.Namespace, lab: Lab, out: Path) -> Pool:
+    """A scheduler's workers, or threads here. Raises Refusal when neither can be had."""
+    tls = Tls(chosen.tls_ca, chosen.tls_cert, chosen.tls_key)
+    if chosen.scheduler:
+        for name in ("workers", "allow_weak_isolation"):
+            if getattr(chosen, name):
+                option = name.replace("_", "-")
+                raise Refusal(f"--{option} is for this machine: leave it, or --scheduler, out.")
+        return Cluster(chosen.scheduler, tls, lab, chosen.sandbox, chosen.runtime)
+    if tls != Tls():
+        raise Refusal("--tls-ca, --tls-cert and --tls-key are for --scheduler tls://HOST:PORT.")
+    weakly = engines.Exposed((chosen.submissions, out), chosen.extra) if chosen.allow_weak_isolation else None
+    engine = engines.choose(lab, chosen.sandbox, chosen.runtime, weakly)
+    return Threads(engine, chosen.workers or os.cpu_count() or 1)
 
 
 def regrade(chosen: argparse.Namespace) -> int:

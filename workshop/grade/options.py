@@ -34,6 +34,10 @@ def grade(command: argparse.ArgumentParser) -> None:
         "--waive", action="append", default=[], metavar="ID", help="export without this student's INFRA_ERROR"
     )
     add("--shard", default="", metavar="K/N", help="only every Nth submission, beginning with the Kth")
+    add("--scheduler", default="", metavar="ADDRESS", help="grade on the workers of this Dask scheduler")
+    add("--tls-ca", type=Path, metavar="PEM", help="the authority of everybody's certificates, for tls://")
+    add("--tls-cert", type=Path, metavar="PEM", help="this machine's certificate")
+    add("--tls-key", type=Path, metavar="PEM", help="its key")
 
 
 def regrade(command: argparse.ArgumentParser) -> None:

@@ -35,8 +35,12 @@ class Pool(ABC):
         """One more outcome, of `only` some checks, while nothing else is graded."""
 
     @abstractmethod
+    def end(self) -> None:
+        """End what still runs of a class, and sweep up."""
+
+    @abstractmethod
     def close(self) -> None:
-        """End what still runs, and sweep up."""
+        """Let go of sandboxes and machines."""
 
 
 class Threads(Pool):
@@ -69,7 +73,7 @@ class Threads(Pool):
     def alone(self, files: Files, only: list[str]) -> Outcome:
         return self.desk.grade(files, only)
 
-    def close(self) -> None:
+    def end(self) -> None:
         with contextlib.ExitStack() as last:
             last.callback(self.engine.sweep)
             if self._threads is not None:
@@ -77,6 +81,9 @@ class Threads(Pool):
                 self._threads.shutdown(wait=False, cancel_futures=True)
             if self._desk is not None:
                 self._desk.close()
+
+    def close(self) -> None:
+        self.engine.close()
 
 
 def image_of(engine: Engine) -> str:
