@@ -88,7 +88,8 @@ class Batch:
                 else:
                     self._keep(key, outcome)
                 progress.advance(bar)
-            progress.update(bar, total=len(files) + len(again), description="once more, alone")
+            if again:
+                progress.update(bar, total=len(files) + len(again), description="once more, alone")
             for key in sorted(again):
                 found[key] = self._once_more(files[key], found[key])
                 self._keep(key, found[key])
