@@ -87,8 +87,11 @@ def judge(request: Line) -> int:
     return int(pytest.main(words, plugins=[plugin, Recorder(out, request["only"])]))
 
 
-def run_in_fork(request: Line) -> Line:
-    """{"code": exit code, or null when time was over, "memory": bytes at most}."""
+def run_in_fork(request: Line, grader: int) -> Line:
+    """{"code": exit code, or null when it was cut short, "memory": bytes at most}.
+
+    That is when the time is over, or `grader`, our parent, is gone.
+    """
     pid = os.fork()
     if pid == 0:
         os.setpgid(0, 0)
@@ -106,7 +109,7 @@ def run_in_fork(request: Line) -> Line:
             sys.stderr.flush()
             os._exit(code)
     deadline = time.monotonic() + request["budget"]
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and os.getppid() == grader:
         ended, status, used = os.wait4(pid, os.WNOHANG)
         if ended:
             return {"code": os.waitstatus_to_exitcode(status), "memory": used.ru_maxrss * 1024}
@@ -118,9 +121,13 @@ def run_in_fork(request: Line) -> Line:
 
 
 def serve() -> None:
-    """Answer requests until standard input ends."""
+    """Answer requests until standard input ends, or the grader does."""
+    grader = os.getppid()
     for line in sys.stdin:
-        print(json.dumps(run_in_fork(json.loads(line))), flush=True)
+        reply = run_in_fork(json.loads(line), grader)
+        if os.getppid() != grader:
+            return
+        print(json.dumps(reply), flush=True)
 
 
 class Proctor:
