@@ -10,7 +10,7 @@ import random
 from itertools import cycle, islice
 from pathlib import Path
 
-from tests.hostile.cases import CASES
+from tests.hostile.cases import named
 from tests.judging import alternatives, mistakes, starter
 from workshop.labs import find
 from workshop.paths import SOLUTIONS
@@ -38,7 +38,7 @@ def kinds() -> dict[str, list[tuple[str, str]]]:
         "mistake": wrong,
         "alternative": [(path.name, (path / FILE).read_text(encoding="utf-8")) for path in alternatives(LAB)],
         "starter": [("starter", (starter(LAB) / FILE).read_text(encoding="utf-8"))],
-        "bad": [(case.name, case.source) for case in CASES if case.name in BAD],
+        "bad": [(name, named(name).files[FILE].decode()) for name in BAD],
     }
 
 

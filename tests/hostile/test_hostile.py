@@ -1,7 +1,7 @@
-"""Every hostile submission, in every sandbox that this machine has: its verdict, and five invariants.
+"""Every hostile program, in every sandbox that this machine has: its verdict, and five invariants.
 
 1. What an honest submission gets at the same time, in the slot beside it, is the same bytes as without it.
-2. Nothing is left behind: no process, folder or control group.
+2. Nothing is left behind: no process, container, folder or control group.
 3. The grader's memory and disk are bounded.
 4. So is its time.
 5. No byte of a hidden check is readable.
@@ -9,171 +9,110 @@
 
 from __future__ import annotations
 
-import contextlib
+import csv
+import io
 import os
-import shutil
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from tests.hostile.cases import CASES, Case
+from tests.hostile.bench import BUDGET, CANARY, Bench, Done
+from tests.hostile.cases import PROGRAMS, Case
 from tests.hostile.held import note
-from workshop.grade.cgroup import PREFIX, TREE
+from workshop.grade import output
 from workshop.grade.engines import available
+from workshop.grade.intake import Submission
+from workshop.grade.lms import filled
 from workshop.grade.manifest import Manifest
-from workshop.grade.one import grade_one
 from workshop.grade.outcome import Outcome
-from workshop.grade.proctor import Proctor
-from workshop.grade.sandbox import MEMORY, Engine
+from workshop.grade.policy import Policy
+from workshop.grade.result import Graded, result_of
+from workshop.grade.roster import Person, Roster
+from workshop.grade.sandbox import MEMORY
 from workshop.grade.store import canonical
-from workshop.labs import find
-from workshop.paths import SOLUTIONS
 
-LAB = find("5")
-HONEST = {"server.py": (SOLUTIONS / LAB.name / "server.py").read_bytes()}
-CHECKS = ["test_task1_path_is_decoded_and_query_is_not", "test_task6_hidden"]
-CANARY = "CANARY-31415926"
-CHECK_SECONDS = 5.0
-BUDGET = 60.0  # seconds for one submission; a case takes a start that never ends, and two checks at most
 PROCTOR_MEMORY = 600 << 20
 ROW = 64 * 1024  # bytes that one submission's result may have
-
-
-@dataclass
-class Bench:
-    """A sandbox engine with two slots, and what the honest submission gets when it is alone."""
-
-    engine: Engine
-    manifest: Manifest
-    proctors: list[Proctor]
-    alone: str = ""
-
-    def grade(self, files: dict[str, bytes], slot: int, checks: list[str]) -> Outcome:
-        return grade_one(files, self.manifest, self.engine, self.proctors[slot], slot, BUDGET, checks)
-
-
-def manifest_with_a_secret(folder: Path) -> Manifest:
-    """Lab 5's checks with little patience, and one that nobody may read."""
-    extra = folder / "extra"
-    extra.mkdir()
-    (extra / "extra.toml").write_text('[[tasks]]\ntitle = "Hidden"\n[tasks.checks]\ntest_task6_hidden = 1\n')
-    (extra / "test_extra.py").write_text(
-        "from workshop.checks import check, that\n"
-        '@check(task=6, rule="none")\n'
-        "def test_task6_hidden(service):\n"
-        f'    that(service("tasks").get("/{CANARY}").status == 404, "{CANARY}", "404")\n'
-    )
-    made = Manifest.make(LAB, folder / "manifest", 7, extra)
-    toml = made.folder / "lab.toml"
-    toml.write_text(toml.read_text().replace("check_seconds = 20.0", f"check_seconds = {CHECK_SECONDS}"))
-    return made
+WHOLE = 4 << 20  # and all that is kept of it, with what was said on the way
+HARMFUL = ("<script", "<img", "\x1b", "\u202e", "\0")
+ENGINES = [name for name, _ in available()]
 
 
 @pytest.fixture(scope="module")
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """Begins with the cases of this run at once, and ends what it began."""
     trouble = dict(available()).get(request.param, "there is no sandbox here")
     if trouble:
         pytest.skip(trouble)
-    from workshop.grade.engines import choose
-
-    engine = choose(LAB, request.param)
-    folder = Path(tempfile.mkdtemp(prefix="hostile-"))
-    made = Bench(engine, manifest_with_a_secret(folder), [Proctor(), Proctor()])
+    made = Bench(request.param)
     try:
-        honest = made.grade(HONEST, 0, CHECKS)
-        assert [check["verdict"] for check in honest.checks] == ["PASS"] * 2, honest.checks
-        made.alone = canonical(honest.checks)
+        specs = [getattr(item, "callspec", None) for item in request.session.items]
+        mine = [spec.params for spec in specs if spec and spec.params.get("bench") == request.param]
+        made.begin([params["case"] for params in mine if "case" in params])
         yield made
     finally:
-        for proctor in made.proctors:
-            proctor.end()
-        engine.close()
-        shutil.rmtree(folder)
+        made.close()
 
 
-# What is answered over HTTP meets the proctor, which is the same for every sandbox: once is enough.
-PAIRS = [
-    pytest.param(name, case, id=f"{name}-{case.name}")
-    for name, _ in available()
-    for case in CASES
-    if name == "bubblewrap" or case.family in ("resources", "crossing over")
-]
-
-
-@pytest.mark.parametrize(("bench", "case"), PAIRS, indirect=["bench"])
-def test_a_hostile_submission_is_held(case: Case, bench: Bench) -> None:
-    before = traces(bench)
-    began = time.monotonic()
-    held = False
+@pytest.mark.parametrize("case", PROGRAMS, ids=lambda case: case.id)
+@pytest.mark.parametrize("bench", ENGINES, indirect=True, scope="module")
+def test_a_hostile_submission_is_held(case: Case, bench: Bench, tmp_path: Path) -> None:
+    done, held = bench.result(case), False
     try:
-        outcome, honest = side_by_side(bench, case)
-        seconds = time.monotonic() - began
-        assert_verdicts(case, outcome)
-        assert canonical(honest.checks) == bench.alone, "somebody else's result is another one"
-        assert traces(bench) == before, "something was left behind"
-        assert_bounded(outcome, seconds)
-        assert CANARY not in canonical(outcome.as_dict()), "a hidden check could be read"
+        assert_verdicts(case, done.outcome)
+        assert done.honest == bench.room(case).alone, "somebody else's result is another one"
+        assert done.left == set(), "something was left behind"
+        assert_bounded(done)
+        assert_harmless(bench.room(case).manifest, done.outcome, tmp_path)
         held = True
     finally:
-        note(bench.engine.name, case.family, case.name, held, time.monotonic() - began)
-
-
-def side_by_side(bench: Bench, case: Case) -> tuple[Outcome, Outcome]:
-    """The hostile submission's outcome, and an honest one's beside it, graded as a batch grades them."""
-    beside: list[Outcome] = []
-    honest = threading.Thread(target=lambda: beside.append(bench.grade(HONEST, 0, CHECKS)))
-    honest.start()
-    try:
-        source = case.source.encode("utf-8", "surrogatepass")
-        outcome = bench.grade({"server.py": source}, 1, CHECKS)
-    finally:
-        honest.join()
-    if beside[0].doubtful:  # what a crowded machine may have caused is asked once more, alone
-        beside.append(beside[0].better(bench.grade(HONEST, 0, beside[0].doubtful)))
-    return outcome, beside[-1]
+        note(bench.name, case.family, case.name, held, done.seconds)
 
 
 def assert_verdicts(case: Case, outcome: Outcome) -> None:
-    verdicts = [check["verdict"] for check in outcome.checks]
-    assert len(verdicts) == 2, outcome.checks[0]
-    assert verdicts[0] in case.verdicts, outcome.checks[0]
-    assert verdicts[1] not in ("PASS", "INFRA_ERROR"), outcome.checks[1]
-    assert outcome.points == 0
+    known, hidden = outcome.checks
+    assert known["verdict"] in case.verdicts, known
+    assert hidden["verdict"] in case.hidden, hidden
+    assert known["points"] == 0
     if case.hunts:
-        said = outcome.checks[0]["finding"].get("trace", [])
-        assert "FOUND nothing" in said, said
+        assert "FOUND nothing" in canonical(known["finding"]), known["finding"]
 
 
-def assert_bounded(outcome: Outcome, seconds: float) -> None:
-    assert seconds < BUDGET + 30
-    assert outcome.run["proctor"]["memory"] < PROCTOR_MEMORY
-    assert outcome.run["facts"]["memory"] < 1.5 * MEMORY
-    assert len(canonical(outcome.as_dict())) < ROW
+def assert_bounded(done: Done) -> None:
+    run = done.outcome.run
+    assert done.seconds < 2 * (BUDGET + 30)  # its own time, and the honest one's second run at worst
+    assert run["seconds"] < BUDGET + 30
+    assert run["proctor"]["memory"] < PROCTOR_MEMORY
+    assert run["facts"]["memory"] < 1.5 * MEMORY
+    assert len(canonical(done.outcome.checks)) < ROW
+    assert len(canonical(done.outcome.as_dict())) < WHOLE
 
 
-def traces(bench: Bench) -> set[str]:
-    """What a sandbox of this process could leave: processes of its user or tag, folders, control groups."""
-    folders = {path.name for path in Path(tempfile.gettempdir()).glob(f"wg-{os.getpid()}-*")}
-    found = {f"folder {name}" for name in folders}
-    found |= {
-        f"group {path}"
-        for tree in ("memory", "pids", "")
-        for path in (TREE / tree).glob(f"{PREFIX}{os.getpid()}-*")
-    }
-    uid = getattr(bench.engine, "uid", None)
-    if uid is not None and os.geteuid() == 0:
-        for path in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if path.stat().st_uid == uid(1):
-                    found.add(f"process {path.name}")
-    return found
+def assert_harmless(manifest: Manifest, outcome: Outcome, folder: Path) -> None:
+    """Every file that is made of an outcome shows what it says, does nothing, and tells no hidden check."""
+    graded = Graded(Submission(Person("mallory", "Mallory"), 1), outcome)
+    results = [result_of(manifest, Policy(), [graded])]
+    output.write_all(folder, results)
+    for path in [*folder.glob("students/*/report.html"), folder / "index.html"]:
+        text = path.read_text(encoding="utf-8")
+        assert not [word for word in HARMFUL if word in text], path
+    told = [path for path in folder.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
+    assert not told, "a hidden check could be read"
+    (junit,) = folder.glob("students/*/junit.xml")
+    assert len(ElementTree.parse(junit).getroot()) == len(outcome.checks)
+    for row in csv.reader(io.StringIO((folder / "summary.csv").read_bytes().decode())):
+        assert not [cell for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    export = b"Student,ID,Lab\r\nMallory,mallory,\r\n"
+    points = f"mallory,{outcome.points}".encode()
+    assert filled(export, results, Roster(), "Lab") == (export.replace(b"mallory,", points), 1)
 
 
-def test_the_suite_is_as_large_as_it_says() -> None:
-    names = [case.name for case in CASES]
-    assert len(names) == len(set(names)) >= 60
+@pytest.mark.parametrize("bench", ENGINES, indirect=True, scope="module")
+def test_no_folder_is_left_behind(bench: Bench) -> None:
+    """Last of each engine's: what is there belongs to the rooms, which are still open."""
+    ours = {path.name for path in Path(tempfile.gettempdir()).glob(f"wg-{os.getpid()}-*")}
+    rooms = {room.engine.folder.name for room in bench.rooms.values()}
+    assert ours == rooms

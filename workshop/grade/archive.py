@@ -24,6 +24,7 @@ UNPACKED_CAP = 128 << 20  # bytes that come out of one while it is read
 FILE_CAP = 1 << 20  # bytes of a file that is taken
 DEPTH_CAP = 16
 ARCHIVES = (".zip", ".tar.gz", ".tgz")
+ZIP_LISTED = b"PK\x01\x02"  # with which each member is listed at a zip's end
 
 
 class Unusable(Exception):
@@ -122,11 +123,10 @@ def _capped(file: IO[bytes], cap: int) -> bytes:
 
 
 def _of_zip(data: bytes, refused: list[str]) -> Iterator[Member]:
+    if data.count(ZIP_LISTED) > MEMBERS_CAP:  # before zipfile makes an object of each
+        raise Unusable(f"it has more than {MEMBERS_CAP} members")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        listed = archive.infolist()
-        if len(listed) > MEMBERS_CAP:
-            raise Unusable(f"it has more than {MEMBERS_CAP} members")
-        for info in listed:
+        for info in archive.infolist():
             mode = info.external_attr >> 16
             if info.is_dir():
                 continue

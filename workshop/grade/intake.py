@@ -21,6 +21,7 @@ from workshop.grade.archive import (
     ARCHIVE_CAP,
     ARCHIVES,
     FILE_CAP,
+    UNPACKED_CAP,
     Member,
     Unusable,
     is_archive,
@@ -158,11 +159,12 @@ class _Taken:
         self.refused: list[str] = []
         self._depths: dict[str, int] = {}
         self._twice: set[str] = set()
+        self._left = UNPACKED_CAP
 
     def all(self, found: Iterator[Member], nested: bool) -> None:
         for member in found:
             if nested and is_archive(member.path.name) and len(member.path.parts) <= 2:
-                data = member.read(ARCHIVE_CAP)
+                data = self._read(member, ARCHIVE_CAP)
                 self.all(of_bytes(member.path.name, data, self.refused), nested=False)
             else:
                 self.one(member)
@@ -177,7 +179,7 @@ class _Taken:
         ):
             return
         try:
-            data = member.read(FILE_CAP)
+            data = self._read(member, FILE_CAP)
         except Unusable as reason:
             self.refused.append(f"{member.path}: {reason}")
             return
@@ -185,6 +187,18 @@ class _Taken:
         (self._twice.add if same else self._twice.discard)(name)
         self._depths[name] = depth
         self._submission.files[name] = data
+
+    def _read(self, member: Member, cap: int) -> bytes:
+        """A member's bytes. Raises Unusable when there are more than `cap`, or too many members like it."""
+        if self._left <= 0:
+            raise Unusable(f"more than {UNPACKED_CAP >> 20} MiB come out of it")
+        try:
+            data = member.read(cap)
+        except Unusable:
+            self._left -= cap
+            raise
+        self._left -= len(data)
+        return data
 
     def finish(self) -> None:
         submission = self._submission

@@ -1,0 +1,194 @@
+"""What the hostile suite grades with: a manifest of a known check and a hidden one, and little patience."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import re
+import tempfile
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.hostile.cases import Case
+from workshop.grade import docker, engines
+from workshop.grade.bubblewrap import Bubblewrap
+from workshop.grade.cgroup import PREFIX, TREE
+from workshop.grade.manifest import Manifest, digest_of
+from workshop.grade.one import grade_one
+from workshop.grade.outcome import Outcome
+from workshop.grade.proctor import Proctor
+from workshop.grade.store import canonical
+from workshop.labs import Lab, find, load
+from workshop.paths import SOLUTIONS
+
+CANARY = "CANARY-31415926"
+# Enough for what is right, also on a busy machine: what still works gets three times as long to start, and
+# whatever a crowded machine may have caused is asked once more, alone.
+START_SECONDS = 2.0
+CHECK_SECONDS = 4.0
+BUDGET = 60.0  # seconds for one submission
+PAIRS = 3  # hostile submissions at a time, each with an honest one beside it
+HIDDEN = "test_task9_hidden"
+
+
+def impatient(toml: str) -> str:
+    """A lab.toml with the suite's own budget."""
+    budget = f"[budget]\nstart_seconds = {START_SECONDS}\ncheck_seconds = {CHECK_SECONDS}\n\n"
+    without = re.sub(r"^\[budget\]\n(?:(?!\[).*\n)*", "", toml, flags=re.MULTILINE)
+    return without.replace("[[tasks]]", f"{budget}[[tasks]]", 1)
+
+
+def secret(lab: Lab, folder: Path) -> Path:
+    """An instructor's folder with a hidden check, which has the canary in it."""
+    folder.mkdir()
+    (folder / "extra.toml").write_text(f'[[tasks]]\ntitle = "Hidden"\n[tasks.checks]\n{HIDDEN} = 1\n')
+    (folder / "test_extra.py").write_text(
+        "from workshop.checks import check, that\n"
+        '@check(task=2, rule="none")\n'
+        f"def {HIDDEN}(service):\n"
+        f'    answer = service("{next(iter(lab.services))}").get("/{CANARY}")\n'
+        f'    that(answer.status == 404 and isinstance(answer.json(), dict), "{CANARY}", "404, and why")\n'
+    )
+    return folder
+
+
+def manifest(lab: Lab, check: str, folder: Path) -> Manifest:
+    """A manifest of `check`, as the lab has it, and of the hidden one."""
+    made = Manifest.make(lab, folder / "manifest", 7, secret(lab, folder / "extra"))
+    toml = made.folder / "lab.toml"
+    head, *tasks = re.split(r"^(?=\[\[tasks\]\])", impatient(toml.read_text()), flags=re.MULTILINE)
+    chosen = f'[[tasks]]\ntitle = "One"\n[tasks.checks]\n{check} = 1\n\n'
+    toml.write_text(head + chosen + tasks[-1])
+    (of_lab,) = (path for path in made.folder.glob("test_*.py") if path.name != "test_extra.py")
+    of_lab.rename(of_lab.with_name("of_the_lab.py"))
+    (made.folder / "test_one.py").write_text(f"from of_the_lab import {check}  # noqa: F401\n")
+    judged = load(made.folder)
+    return Manifest(judged, made.folder, 7, digest_of(made.folder), made.grader, made.hidden)
+
+
+def solution(lab: Lab) -> dict[str, bytes]:
+    return {name: (SOLUTIONS / lab.name / name).read_bytes() for name in lab.edit}
+
+
+class Room:
+    """A lab's sandboxes of one engine, a manifest, and what the lab's own solution gets there when alone."""
+
+    def __init__(self, engine: str, lab: str, check: str) -> None:
+        self.lab = find(lab)
+        self._place = tempfile.TemporaryDirectory(prefix="hostile-")
+        self.folder = Path(self._place.name)
+        chosen = engines.choose(self.lab, engine)
+        assert isinstance(chosen, Bubblewrap | docker.Docker)
+        self.engine = chosen
+        toml = self.engine.pristine.given / "lab.toml"
+        toml.write_text(impatient(toml.read_text()))
+        self.manifest = manifest(self.lab, check, self.folder)
+        self.honest = solution(self.lab)
+        self.alone = ""
+
+    def close(self) -> None:
+        self.engine.close()
+        self._place.cleanup()
+
+
+@dataclass
+class Done:
+    """A hostile submission's outcome, the honest one's beside it, and what was found after both."""
+
+    outcome: Outcome
+    honest: str
+    left: set[str]
+    seconds: float
+
+
+class Bench:
+    """Grades cases in one kind of sandbox, two at a time, while the tests read what became of them."""
+
+    def __init__(self, engine: str) -> None:
+        self.name = engine
+        self.rooms: dict[tuple[str, str], Room] = {}
+        self._lock = threading.Lock()
+        self._proctors = [Proctor() for _ in range(2 * PAIRS)]
+        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for pair in range(PAIRS):
+            self._free.put(pair)
+        self._pool = ThreadPoolExecutor(PAIRS)
+        self._futures: dict[str, Future[Done]] = {}
+
+    def begin(self, cases: list[Case]) -> None:
+        self._futures = {case.id: self._pool.submit(self._both, case) for case in cases}
+
+    def result(self, case: Case) -> Done:
+        return self._futures[case.id].result()
+
+    def room(self, case: Case) -> Room:
+        """The room of a case's lab; made, and tried with the lab's own solution, when it is first needed."""
+        with self._lock:
+            key = case.lab, case.check
+            if key not in self.rooms:
+                room = self.rooms[key] = Room(self.name, *key)
+                outcome = self._grade(room, room.honest, 0)
+                assert outcome.checks[0]["verdict"] == "PASS" and not outcome.infra, outcome.checks
+                room.alone = canonical(outcome.checks)
+            return self.rooms[key]
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        for proctor in self._proctors:
+            proctor.end()
+        for room in self.rooms.values():
+            room.close()
+
+    def _grade(
+        self, room: Room, files: dict[str, bytes], slot: int, only: list[str] | None = None
+    ) -> Outcome:
+        return grade_one(files, room.manifest, room.engine, self._proctors[slot], slot, BUDGET, only)
+
+    def _both(self, case: Case) -> Done:
+        """The hostile submission and an honest one beside it, graded as a batch grades them."""
+        room, pair = self.room(case), self._free.get()
+        try:
+            began = time.monotonic()
+            for _ in range(case.times):
+                outcome, honest = self._side_by_side(room, {**room.honest, **case.files}, 2 * pair)
+            seconds = time.monotonic() - began
+            return Done(outcome, honest, self.traces(2 * pair + 1), seconds / case.times)
+        finally:
+            self._free.put(pair)
+
+    def _side_by_side(self, room: Room, files: dict[str, bytes], slot: int) -> tuple[Outcome, str]:
+        beside: list[Outcome] = []
+        honest = threading.Thread(target=lambda: beside.append(self._grade(room, room.honest, slot)))
+        honest.start()
+        try:
+            outcome = self._grade(room, files, slot + 1)
+        finally:
+            honest.join()
+        found = beside[0]
+        if found.doubtful:  # what a crowded machine may have caused is asked once more
+            found = found.better(self._grade(room, room.honest, slot, found.doubtful))
+        return outcome, canonical(found.checks)
+
+    def traces(self, slot: int) -> set[str]:
+        """What a slot's sandbox could leave: containers, control groups, processes of the slot's user."""
+        found = {
+            f"group {path}"
+            for tree in ("memory", "pids", "")
+            for path in (TREE / tree).glob(f"{PREFIX}{os.getpid()}-{slot}-*")
+        }
+        if self.name == "docker":
+            named = f"name={docker.LABEL}-{os.getpid()}-{slot}-"
+            words = docker.call(["ps", "-a", "--filter", named, "--format", "{{.Names}}"])
+            found |= {f"container {name}" for name in words.split()}
+        room = next(iter(self.rooms.values()))
+        uid = getattr(room.engine, "uid", None)
+        if uid is not None and os.geteuid() == 0:
+            for path in Path("/proc").glob("[0-9]*"):
+                with contextlib.suppress(OSError):
+                    if path.stat().st_uid == uid(slot):
+                        found.add(f"process {path.name}")
+        return found

@@ -1,0 +1,4 @@
+def answer(connection, head):
+    connection.sendall(plain(b'{}').replace(b'Length: 2', b'Length: 2000'))
+
+serve()

@@ -1,0 +1,8 @@
+def one(connection):
+    connection.sendall(plain(b'{"environ": {}}') * 3)
+    connection.close()
+
+def answer(connection, head):
+    pass
+
+serve()

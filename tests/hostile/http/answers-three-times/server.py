@@ -1,0 +1,4 @@
+def answer(connection, head):
+    connection.sendall(plain(b'{}') * 3)
+
+serve()

@@ -1,0 +1,4 @@
+def answer(connection, head):
+    os._exit(0)
+
+serve()

@@ -1,0 +1,4 @@
+def answer(connection, head):
+    connection.sendall(plain(b'{"environ": NaN, "x": Infinity}'))
+
+serve()

@@ -1,0 +1,4 @@
+def answer(connection, head):
+    time.sleep(600)
+
+serve()

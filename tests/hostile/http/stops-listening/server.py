@@ -1,0 +1,4 @@
+def answer(connection, head):
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+serve()
