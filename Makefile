@@ -43,6 +43,9 @@ regrade:         ## all of them once more; ARGS=--diff shows every grade that ch
 grade regrade: FORCE
 	@$(if $(and $(SUBMISSIONS),$(LAB)),$(RUN) $@ "$(SUBMISSIONS)" --lab $(LAB) $(ARGS),echo "make $@ SUBMISSIONS=folder LAB=5" >&2; exit 2)
 
+autograder: FORCE ## Gradescope's autograder.zip of a lab: LAB=5
+	@$(if $(LAB),$(RUN) $@ --lab $(LAB) $(ARGS),echo "make $@ LAB=5" >&2; exit 2)
+
 bundle: FORCE    ## everything that a room without a network needs
 	@$(RUN) bundle $(ARGS)
 

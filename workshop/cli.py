@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, text, run in COMMANDS:
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(run=run)
-        if name in ("grade", "regrade", "merge", "similar"):
+        if name in ("grade", "regrade", "merge", "similar", "autograder"):
             getattr(grade_options, name)(command)
             continue
         if name in ("progress", "doctor", "bundle"):
@@ -295,6 +295,12 @@ def similar(options: argparse.Namespace) -> int:
     return command.similar(options)
 
 
+def autograder(options: argparse.Namespace) -> int:
+    from workshop.grade import command
+
+    return command.autograder(options)
+
+
 COMMANDS = [
     ("lab", "put nginx in front of a lab's service, judge it, and keep watching", lab),
     ("check", "judge a lab once: exit code 0 all passed, 1 some failed, 2 usage, 3 our fault", check),
@@ -309,6 +315,7 @@ COMMANDS = [
     ("regrade", "grade all of them again, whatever is known of them", regrade),
     ("merge", "put the results of `grade --shard` together", merge),
     ("similar", "lay a class out for JPlag and Dolos; run copydetect where it is installed", similar),
+    ("autograder", "make Gradescope's autograder.zip for a lab", autograder),
     ("bundle", "everything that a room without a network needs", bundle),
     ("doctor", "what this machine has, and what is missing", doctor),
 ]

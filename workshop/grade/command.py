@@ -11,6 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from workshop.errors import EXIT_INFRA, EXIT_PASSED, Refusal
+from workshop.grade import autograder as autograders
 from workshop.grade import engines, output
 from workshop.grade.batch import Batch
 from workshop.grade.cluster import Cluster, Tls
@@ -122,6 +123,15 @@ def similar(chosen: argparse.Namespace) -> int:
     roster = Roster.read(chosen.roster) if chosen.roster else Roster()
     print(f"{lay_out(lab, collect(chosen.submissions, lab, roster), out)} submissions: {out}")
     print(detect(out))
+    return EXIT_PASSED
+
+
+def autograder(chosen: argparse.Namespace) -> int:
+    """Make what Gradescope wants uploaded."""
+    lab = find(chosen.lab)
+    seed = secrets.randbelow(10**9) if chosen.seed is None else chosen.seed
+    count = autograders.make(lab, chosen.out, seed, chosen.extra)
+    print(f"{chosen.out}: {count} files, seed {seed}. Gradescope takes it under Configure Autograder.")
     return EXIT_PASSED
 
 

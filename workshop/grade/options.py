@@ -66,3 +66,12 @@ def similar(command: argparse.ArgumentParser) -> None:
     add("--lab", required=True, help="the lab's number")
     add("--out", type=Path, help="where the layout goes (SUBMISSIONS-similar)")
     add("--roster", type=Path, help="the same roster")
+
+
+def autograder(command: argparse.ArgumentParser) -> None:
+    """The options of `workshop autograder`."""
+    add = command.add_argument
+    add("--lab", required=True, help="the lab's number")
+    add("--out", type=Path, default=Path("autograder.zip"), help="where the zip goes (autograder.zip)")
+    add("--seed", type=int, help="the seed that varies the inputs, the same for everybody (one is drawn)")
+    add("--extra", type=Path, help="a folder with hidden checks, outside of the workshop")

@@ -59,6 +59,7 @@ class Weak:
         pristine = Pristine(lab, self.folder / "pristine")
         for mount in pristine.mounts():
             shutil.copytree(mount.source, self.root / mount.inside.removeprefix("/workshop/"))
+        open_up(self.root)
         user = "a user of its own" if self.is_root else "the grader's own user"
         self.isolation = f"weak: {user}, rlimits; no namespaces, the network is open"
         if self.is_root:
@@ -146,8 +147,8 @@ class Weakling:
             os.chown(tmp, self.uid, self.uid)
             handover.folder.chmod(0o711)
             handover.wire.chmod(0o700)
-            for place in (handover.target, *handover.target.rglob("*")):
-                place.chmod(0o755 if place.is_dir() else 0o644)
+            handover.door.chmod(0o755)
+            open_up(handover.target)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in end)
         ports = [port for port in handover.ports if port > 1]
         at = {
@@ -254,6 +255,12 @@ def guard(hidden: Path) -> None:
         )
     if is_open(hidden):
         raise Refusal(f"All users of this machine can read {hidden}: chmod 700 it.", EXIT_INFRA)
+
+
+def open_up(folder: Path) -> None:
+    """Let every user read a folder of ours, whatever the umask was."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def is_open(path: Path) -> bool:
