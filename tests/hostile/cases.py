@@ -18,7 +18,7 @@ BROKEN = frozenset({"FAIL", "TIMEOUT", "CRASH", "NO_START"})
 
 @dataclass(frozen=True)
 class Case:
-    """`verdicts`: what the check may come to, and `hidden` the hidden one. `hunts`: what it must not have found.
+    """`verdicts`: what the check may come to; `hidden`: the hidden one. `hunts`: what it must not find.
 
     `more` holds what only one family knows: how an ingest case is laid out, which event a batch case is.
     """
