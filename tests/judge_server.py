@@ -18,8 +18,10 @@ import workshop.checks
 import workshop.debug
 import workshop.progress  # noqa: F401
 from workshop.cli import main
+from workshop.paths import STATE
 
 POLL = 0.005
+sys.dont_write_bytecode, sys.pycache_prefix = False, str(STATE / "compiled")  # the next fork need not compile
 
 
 def run_in_fork(words: list[str], out: str, seconds: float) -> int | None:
