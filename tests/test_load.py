@@ -114,6 +114,19 @@ def test_trouble_of_the_reference_is_nobody_s_fault() -> None:
     assert "reference" in outcome.reasons[0]
 
 
+@pytest.mark.parametrize("yours", ["no answer within 3 s", "more than 512 KiB of answer"])
+def test_who_holds_up_the_visitors_is_to_blame(yours: str) -> None:
+    """They come less often to the reference then, or late: a fact of its may not hold."""
+    fact = FactResult("four ran at once", REFERENCE, "2 at once")
+    run = run_of(4.0, faults={YOURS: {yours: 9}}, facts=(fact,))
+    assert judge([run], LIMITS).reasons == (f"9 × {yours}",)
+    both_late = replace(run, faults={YOURS: {yours: 9}, REFERENCE: {"no answer within 3 s": 1}})
+    late = yours.startswith("no answer")
+    assert (judge([both_late], LIMITS).verdict is LoadVerdict.INCONCLUSIVE) == late
+    worse = replace(run, faults={YOURS: {yours: 9}, REFERENCE: {"a wrong body": 1}})
+    assert judge([worse], LIMITS).verdict is LoadVerdict.INCONCLUSIVE
+
+
 def test_nothing_completed_is_no_pass() -> None:
     assert judge([Run(("",), ())], LIMITS).verdict is LoadVerdict.INCONCLUSIVE
 
@@ -165,7 +178,7 @@ def scenario(tmp_path: Path, locustfile: str, target: str = "solution", **limits
     with embedded(lab, target, load=True) as stack:
         stack.lab = replace(lab, folder=tmp_path, load=replace(LIMITS, **limits))
         stack.await_front()
-        assert loading._start_services(stack) is None
+        assert loading.start_services(stack) is None
         yield stack
 
 

@@ -97,9 +97,9 @@ def load(lab: Lab, stack: Stack, as_json: bool = False) -> int:
     if stack.front is None or stack.reference_front is None:
         raise Refusal("A load run goes through nginx, and there is no nginx on this machine.")
     locust.program()
-    with _folder() as folder, _terminable():
+    with _folder() as folder, terminable():
         stack.await_front()
-        trouble = _start_services(stack)
+        trouble = start_services(stack)
         if os.environ.get("UI") and trouble is None:
             locust.page(lab, stack, plan, folder, lambda line: print(line, flush=True))
         result = _not_started(stack, plan, trouble) if trouble else measure(stack, plan, folder)
@@ -134,7 +134,7 @@ def _folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """Have SIGTERM unwind like Ctrl-C, so that nothing is left running."""
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -150,7 +150,7 @@ def _terminable() -> Iterator[None]:
 # --- measuring --------------------------------------------------------------------------------------
 
 
-def _start_services(stack: Stack) -> dict[str, Any] | None:
+def start_services(stack: Stack) -> dict[str, Any] | None:
     """Start both sides; the agent's reply when the learner's does not start."""
     for service in nginx.shown(stack.lab):
         for crew in CREWS.values():

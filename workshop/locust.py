@@ -79,6 +79,10 @@ def _step(words: list[str]) -> None:
         )
 
 
+class NoResult(InfraError):
+    """locust ended, or had to be ended, before it had written anything down."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """How locust is run: how many users for how many seconds, in how many further processes."""
@@ -89,7 +93,7 @@ class Plan:
 
 
 def run(lab: Lab, stack: Stack, plan: Plan, folder: Path) -> dict[str, Any]:
-    """One headless run, to its end; what fair.py wrote down. Raises InfraError when it wrote nothing."""
+    """One headless run, to its end; what fair.py wrote down. Raises NoResult when it wrote nothing."""
     result = folder / "result.json"
     result.unlink(missing_ok=True)
     longest = plan.seconds + SLACK_SECONDS  # fair.py ends it after plan.seconds with all users there
@@ -107,7 +111,7 @@ def run(lab: Lab, stack: Stack, plan: Plan, folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         _keep(said)
         last = [line for line in said.strip().splitlines() if line.strip()][-1:]
-        raise InfraError(
+        raise NoResult(
             f"locust gave no result: {''.join(last)[-200:]} (the rest is in .workshop/reports/locust.log)"
         ) from error
     return measured

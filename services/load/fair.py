@@ -22,6 +22,10 @@ Several ways to the same side can be driven against each other, too:
     ways = {"alone": "/", "fifty at once": "/"}         # a name, and where nginx shows it
     at_most("fifty at once", 2.0, "alone")              # on your side, mean over mean
 
+Whoever answers is not trusted: an answer has so many bytes and so much time at most, nothing is
+decompressed, and this process has so much memory. Requests look like those of the checks (no User-Agent, the
+same Host), and what they ask for is drawn anew each time: look at what comes back, nobody could know it.
+
 With several locust processes (WORKERS=n) notes and times are sent to locust's master, which alone writes the
 result, as JSON, to the file that FAIR_RESULT names. `workshop/load.py` reads it and gives the verdict.
 """
@@ -33,7 +37,9 @@ import http.client
 import json
 import os
 import random
+import resource
 import socket
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -42,8 +48,15 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import gevent
-from geventhttpclient.response import HTTPProtocolViolationError
+from geventhttpclient.client import HTTPClient
+from geventhttpclient.response import (
+    HTTPParseError,
+    HTTPProtocolViolationError,
+    HTTPResponse,
+    HTTPSocketResponse,
+)
 from locust import FastHttpUser, between, events, task
+from locust.contrib.fasthttp import FastResponse
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -57,6 +70,15 @@ SECONDS = float(os.environ.get("FAIR_SECONDS", "6"))
 PATIENCE = min(10.0, max(2.0, SECONDS / 2))
 BLOCK_SECONDS = 0.5
 SHOWN = 120
+FACT_SECONDS = 30.0  # until it is found out whether a fact holds
+KINDS = 200  # of faults that are told apart
+PAGE_CAP = 16 << 20  # bytes that `Side.fetch` reads
+ANSWER_CAP = 512 << 10  # bytes of one answer, its interim ones and its head among them
+MEMORY = 3 << 30  # bytes of addresses, most of which are never used
+
+HTTPClient.DEFAULT_HEADERS.clear()
+if sys.platform == "linux":
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
 # --- what was measured --------------------------------------------------------------------------------
@@ -108,6 +130,8 @@ class Ledger:
     def fault(self, side: str, kind: str, example: str = "") -> None:
         """Count a fault; the first example of its kind is kept."""
         kind = kind[:SHOWN]
+        if kind not in self.faults[side] and len(self.faults[side]) >= KINDS:
+            kind = "other faults"
         self.faults[side][kind] += 1
         if example:
             self.examples[side].setdefault(kind, example)
@@ -134,7 +158,7 @@ class Ledger:
 
 ledger = Ledger()
 _over = False
-_turns = 0
+_visits: Counter[str] = Counter()
 
 
 # --- visiting -----------------------------------------------------------------------------------------
@@ -161,13 +185,18 @@ class Site:
     ) -> Any:
         """One request, timed. Returns locust's FastResponse: `.headers`, `.content`, `.json()` …
 
-        Another status, another body (when one is given) or no whole answer within PATIENCE is a fault.
+        Another status, another body (when one is given), no whole answer within PATIENCE or one of more than
+        ANSWER_CAP bytes is a fault.
         `more` is for locust: `json=`, `data=`, `headers=`, `name=`, `allow_redirects=`.
         """
         more.setdefault("name", f"{self.name} {path.partition('?')[0]}")
-        with self.visitor.client.request(
-            method, self.url + path, catch_response=True, context=self.context, **more
-        ) as answer:
+        more["headers"] = {"Accept-Encoding": "identity", "Host": "localhost", **(more.get("headers") or {})}
+        with (
+            gevent.Timeout(PATIENCE, TimeoutError(f"no whole answer within {PATIENCE:g} s")),
+            self.visitor.client.request(
+                method, self.url + path, catch_response=True, context=self.context, **more
+            ) as answer,
+        ):
             fault, example = _fault(answer, status, body)
             if fault:
                 self._fault(fault, example)
@@ -243,12 +272,41 @@ def _no_answer(error: BaseException | None) -> str:
         return f"no answer within {PATIENCE:g} s"
     if isinstance(error, HTTPProtocolViolationError):
         return "an answer that is not HTTP"
+    if isinstance(error, TooMuch):
+        return str(error)
     return f"no whole answer: {type(error).__name__}: {error}"[:SHOWN]
 
 
 def _short(data: bytes | None) -> str:
     text = repr(bytes(data or b""))
     return text if len(text) <= 50 else f"{text[:40]}… ({len(data or b'')} bytes)"
+
+
+class TooMuch(HTTPParseError):
+    """More bytes than any answer has that a load script asks for."""
+
+
+class Answer(FastResponse):
+    """An answer as it came: a small body can be a huge one, compressed."""
+
+    def _content(self) -> bytes | None:
+        if self._response is None:
+            return None
+        try:
+            return bytes(self._response.read())
+        finally:
+            self.release()
+
+
+def _feed(answer: HTTPSocketResponse, data: bytes) -> None:
+    """Count what is read of an answer."""
+    answer.fed = getattr(answer, "fed", 0) + len(data)
+    if answer.fed > ANSWER_CAP:
+        raise TooMuch(f"more than {ANSWER_CAP >> 10} KiB of answer")
+    HTTPResponse.feed(answer, data)
+
+
+HTTPSocketResponse.feed = _feed
 
 
 class Visitor(FastHttpUser):
@@ -264,6 +322,10 @@ class Visitor(FastHttpUser):
 
     ways: ClassVar[dict[str, str]] = {"": "/"}
 
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.client.client.response_type = Answer
+
     def visit(self, site: Site) -> None:
         """What is done to one side. The same for both."""
         raise NotImplementedError("a locustfile's Visitor has a method `visit`")
@@ -274,23 +336,21 @@ class Visitor(FastHttpUser):
     @task
     def turn(self) -> None:
         """One visit to each site; a turn that has begun is ended."""
-        global _turns
         if _over:
             return
-        _turns += 1
-        try:
-            for site in random.sample(self.sites, len(self.sites)):
-                self._visit(site)
-        finally:
-            _turns -= 1
+        for site in random.sample(self.sites, len(self.sites)):
+            self._visit(site)
 
     def _visit(self, site: Site) -> None:
+        _visits[site.side] += 1
         try:
             self.visit(site)
         except StopUser:
             raise
         except Exception as error:
             site.expect(False, f"the visit could not go on: {type(error).__name__}: {error}")
+        finally:
+            _visits[site.side] -= 1
 
 
 # --- what a lab adds ----------------------------------------------------------------------------------
@@ -317,9 +377,11 @@ class Side:
         parts = urlsplit(FRONTS[self.name] + way.rstrip("/") + path)
         link = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
         try:
-            link.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
-            answer = link.getresponse()
-            return answer.status, answer.read()
+            with gevent.Timeout(PATIENCE, TimeoutError("no whole answer")):
+                link.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
+                answer = link.getresponse()
+                body = answer.read(PAGE_CAP + 1)
+            return (answer.status, body) if len(body) <= PAGE_CAP else (0, b"")
         except (OSError, http.client.HTTPException):
             return 0, b""
         finally:
@@ -413,12 +475,18 @@ def _end(runner: Any) -> None:
 
 
 def _drain() -> None:
-    """Begin no turn any more, and wait for those that go on. (locust's own stop may cut one short.)"""
+    """Begin no turn any more, and wait for those that go on. (locust's own stop may cut one short.)
+
+    A visit that does not end either is a fault of whom it visits.
+    """
     global _over
     _over = True
     deadline = time.monotonic() + 2 * PATIENCE
-    while _turns and time.monotonic() < deadline:
+    while any(_visits.values()) and time.monotonic() < deadline:
         gevent.sleep(0.05)
+    for side, visits in _visits.items():
+        for _ in range(visits):
+            ledger.fault(side, f"no whole answer: a visit did not end within {2 * PATIENCE:g} s")
 
 
 def _do(title: str, function: Callable[[Side], None]) -> None:
@@ -469,8 +537,9 @@ def _with_example(side: str, kind: str) -> str:
 
 def _checked(function: Fact, side: Side) -> str:
     try:
-        return str(function(side) or "")
-    except Exception as error:
+        with gevent.Timeout(FACT_SECONDS):
+            return str(function(side) or "")
+    except (Exception, gevent.Timeout) as error:
         return f"this could not be told: {type(error).__name__}: {error}"
 
 

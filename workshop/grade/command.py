@@ -17,6 +17,7 @@ from workshop.grade.batch import Batch
 from workshop.grade.cluster import Cluster, Tls
 from workshop.grade.intake import Submission, collect
 from workshop.grade.lms import fill
+from workshop.grade.load import LoadStage
 from workshop.grade.manifest import Manifest
 from workshop.grade.policy import Policy
 from workshop.grade.pool import Pool, Threads
@@ -40,19 +41,27 @@ def grade(chosen: argparse.Namespace, again: bool = False) -> int:
         submissions = shard(submissions, chosen.shard)
     due = chosen.due.astimezone() if chosen.due else None
     policy = Policy(due, chosen.late_per_day, chosen.late_most, chosen.attempts)
+    if chosen.load_points and not chosen.load:
+        raise Refusal("--load-points counts what --load measures: give both.")
     before = output.read_scores(out)
     place = place_of(chosen, lab, out)
     try:
         with tempfile.TemporaryDirectory(prefix=f"wg-{os.getpid()}-manifest-") as folder:
             manifest = Manifest.make(lab, Path(folder), seed_of(out, lab, chosen.seed), chosen.extra)
             batch = Batch(manifest, place, Store(out / "store"), fresh=again)
+            driver = place.engine if chosen.load and isinstance(place, Threads) else None
+            stage = LoadStage(lab, driver, batch.store.folder, fresh=again) if driver else None
             outcomes = batch.grade(submissions)
+            driven = {batch.key(one): (one.files, outcomes[batch.key(one)]) for one in submissions}
+            loads = stage.drive(driven) if stage else {}
     finally:
         place.close()
     attempts: defaultdict[str, list[Graded]] = defaultdict(list)
     for one in submissions:
-        attempts[one.person.id].append(Graded(one, outcomes[batch.key(one)]))
-    results = [result_of(manifest, policy, group) for _, group in sorted(attempts.items())]
+        key = batch.key(one)
+        attempts[one.person.id].append(Graded(one, outcomes[key], loads.get(key)))
+    points = chosen.load_points if chosen.load else 0
+    results = [result_of(manifest, policy, group, points) for _, group in sorted(attempts.items())]
     return finish(chosen, out, results, roster, before if again and chosen.diff else None)
 
 
@@ -60,7 +69,7 @@ def place_of(chosen: argparse.Namespace, lab: Lab, out: Path) -> Pool:
     """A scheduler's workers, or threads here. Raises Refusal when neither can be had."""
     tls = Tls(chosen.tls_ca, chosen.tls_cert, chosen.tls_key)
     if chosen.scheduler:
-        for name in ("workers", "allow_weak_isolation"):
+        for name in ("workers", "allow_weak_isolation", "load"):
             if getattr(chosen, name):
                 option = name.replace("_", "-")
                 raise Refusal(f"--{option} is for this machine: leave it, or --scheduler, out.")
@@ -86,13 +95,20 @@ def finish(
         print(line)
     for line in output.diff(before, output.scores_of(results)) if before is not None else []:
         print(line)
-    held = [one.id for one in results if one.score is None and one.id not in chosen.waive]
+    held = [one for one in results if one.score is None and one.id not in chosen.waive]
     if held:
-        print(f"Held back, no export: INFRA_ERROR for {', '.join(held[:5])}. Run it again, or --waive ID.")
+        why = " and ".join(sorted({held_by(one) for one in held}))
+        names = ", ".join(one.id for one in held[:5])
+        print(f"Held back, no export: {why} for {names}. Run it again, or --waive ID.")
         return EXIT_INFRA
     if chosen.export:
         print(fill(chosen.export, out, results, roster, chosen.column))
     return EXIT_PASSED
+
+
+def held_by(result: Result) -> str:
+    """What keeps a student's number back."""
+    return "INFRA_ERROR" if result.data["verdict"] == "INFRA_ERROR" else "an INCONCLUSIVE load stage"
 
 
 def merge(chosen: argparse.Namespace) -> int:
@@ -106,11 +122,13 @@ def merge(chosen: argparse.Namespace) -> int:
             if merged.setdefault(result.id, result).data != result.data:
                 raise Refusal(f"{result.id} is in two parts, with different results.")
     ways = {
-        tuple(str(one.data[key]) for key in ("lab", "seed", "manifest", "grader")) for one in merged.values()
+        (*(str(one.data[key]) for key in ("lab", "seed", "manifest", "grader", "of")), "load" in one.data)
+        for one in merged.values()
     }
     if len(ways) > 1:
         raise Refusal(
-            "The parts were graded with different checks, graders or seeds: give each shard the same --seed."
+            "The parts were graded with different checks, graders, seeds or load stages: give each shard the "
+            "same --seed, and the same --load and --load-points."
         )
     roster = Roster.read(chosen.roster) if chosen.roster else Roster()
     return finish(chosen, chosen.out, [merged[key] for key in sorted(merged)], roster, None)

@@ -21,7 +21,7 @@ def document(result: Result) -> dict[str, Any]:
         "output_format": "text",  # the default would show a submission's file names as HTML
         "visibility": "visible",
         "stdout_visibility": "hidden",
-        "tests": [_test(check, scored) for check in data["checks"]],
+        "tests": [*(_test(check, scored) for check in data["checks"]), *_load(result, scored)],
     }
     if scored:
         found["score"] = data["score"]
@@ -37,6 +37,24 @@ def _test(check: dict[str, Any], scored: bool) -> dict[str, Any]:
         "output_format": "text",
     }
     return found | {"score": check["points"], "max_score": check["of"]} if scored else found
+
+
+def _load(result: Result, scored: bool) -> list[dict[str, Any]]:
+    """The load stage as one more test, where there was one."""
+    load = result.data.get("load")
+    if load is None:
+        return []
+    said = [line for line in (load["reason"], *result.load_details) if line]
+    test = {
+        "name": "under load, beside the reference",
+        "output": "\n".join([load["verdict"], *said]),
+        "output_format": "text",
+    }
+    if load["verdict"] != "INCONCLUSIVE":
+        test |= {"status": "passed" if load["verdict"] == "PASS" else "failed"}
+    if scored and load["of"] and load["points"] is not None:
+        test |= {"score": load["points"], "max_score": load["of"]}
+    return [test]
 
 
 def told(check: dict[str, Any]) -> list[str]:

@@ -24,6 +24,8 @@ def grade(command: argparse.ArgumentParser) -> None:
     )
     add("--runtime", default="", help="Docker's runtime, such as runsc")
     add("--extra", type=Path, help="a folder with hidden checks, outside of the workshop")
+    add("--load", action="store_true", help="after the checks, drive each beside the lab's own solution")
+    add("--load-points", type=points, default=0, metavar="N", help="what passing that is worth (0: nothing)")
     add("--due", type=datetime.fromisoformat, help="when it was due, such as 2026-11-20T18:00+01:00")
     add("--late-per-day", type=int, default=0, metavar="PERCENT")
     add("--late-most", type=int, default=100, metavar="PERCENT")
@@ -44,6 +46,13 @@ def regrade(command: argparse.ArgumentParser) -> None:
     """The options of `workshop regrade`: those of `grade`, and one."""
     grade(command)
     command.add_argument("--diff", action="store_true", help="show every grade that changed, falls first")
+
+
+def points(text: str) -> int:
+    """A number of points, from 0 up."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of points: give 0 or more")
+    return int(text)
 
 
 def merge(command: argparse.ArgumentParser) -> None:

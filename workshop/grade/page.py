@@ -12,6 +12,7 @@ from workshop.grade.gradescope import told
 from workshop.grade.result import Result
 
 SIGNS = {"PASS": "✓", "FAIL": "✗", "TIMEOUT": "⧖", "CRASH": "⚡", "NO_START": "∅", "INFRA_ERROR": "!"}
+LOAD_SIGNS = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?"}
 
 
 @cache
@@ -20,16 +21,21 @@ def _templates() -> Environment:
     made = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.globals.update(signs=SIGNS, told=told, quote=quote)
+    made.globals.update(signs=SIGNS, load_signs=LOAD_SIGNS, told=told, quote=quote)
     return made
 
 
 def student(result: Result) -> str:
     flaky = set(result.flaky)
-    return _templates().get_template("student.html.j2").render(data=result.data, flaky=flaky)
+    return (
+        _templates()
+        .get_template("student.html.j2")
+        .render(data=result.data, flaky=flaky, load_details=result.load_details)
+    )
 
 
 def grid(results: list[Result]) -> str:
     """Students down, checks across; a student's name leads to the page."""
     checks = results[0].data["checks"] if results else []
-    return _templates().get_template("grid.html.j2").render(results=results, checks=checks)
+    driven = any("load" in result.data for result in results)
+    return _templates().get_template("grid.html.j2").render(results=results, checks=checks, driven=driven)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workshop.grade.intake import Submission
+from workshop.grade.load import LoadOutcome
 from workshop.grade.manifest import Manifest
 from workshop.grade.outcome import Outcome
 from workshop.grade.policy import Policy, score
@@ -15,6 +16,7 @@ from workshop.grade.transcript import without
 from workshop.verdict import Verdict
 
 SCHEMA = 1
+DETAILS = 10  # lines of what was seen under load
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Graded:
 
     submission: Submission
     outcome: Outcome
+    load: LoadOutcome | None = None
 
 
 @dataclass
@@ -55,10 +58,19 @@ class Result:
     def flaky(self) -> list[str]:
         return [name for attempt in self.run["attempts"] for name in attempt["run"].get("flaky", [])]
 
+    @property
+    def load_details(self) -> list[str]:
+        """What was seen under load, in the attempt that counts."""
+        runs = [one.get("load", {}) for one in self.run["attempts"] if one["attempt"] == self.data["counted"]]
+        return [one_line(str(line), 300) for run in runs for line in run.get("reasons", [])[:DETAILS]]
 
-def result_of(manifest: Manifest, policy: Policy, attempts: Sequence[Graded]) -> Result:
-    """Everything about one student; the attempt that counts is the best or the last, by the policy."""
-    rows = [_row(manifest, policy, graded) for graded in attempts]
+
+def result_of(manifest: Manifest, policy: Policy, attempts: Sequence[Graded], load_points: int = 0) -> Result:
+    """Everything about one student; the attempt that counts is the best or the last, by the policy.
+
+    `load_points` are what passing the load stage adds to the lab's own points.
+    """
+    rows = [_row(manifest, policy, graded, load_points) for graded in attempts]
     counted = _counted(policy, rows)
     graded, row = attempts[counted], rows[counted]
     person = graded.submission.person
@@ -78,24 +90,35 @@ def result_of(manifest: Manifest, policy: Policy, attempts: Sequence[Graded]) ->
         "trouble": [one_line(line) for line in graded.submission.trouble],
         "refused": graded.submission.refused,
     }
-    runs = [{"attempt": one.submission.attempt, "run": one.outcome.run} for one in attempts]
+    if "load" in row:
+        data["load"] = row["load"]
+    runs = [_run(one) for one in attempts]
     said = without(graded.outcome.transcript, manifest.hidden)
     return Result(data, {"student": data["student"], "attempts": runs}, said)
 
 
-def _row(manifest: Manifest, policy: Policy, graded: Graded) -> dict[str, Any]:
+def _run(graded: Graded) -> dict[str, Any]:
+    found: dict[str, Any] = {"attempt": graded.submission.attempt, "run": graded.outcome.run}
+    return found if graded.load is None else {**found, "load": graded.load.run}
+
+
+def _row(manifest: Manifest, policy: Policy, graded: Graded, load_points: int) -> dict[str, Any]:
     outcome, penalty = graded.outcome, policy.penalty(graded.submission)
-    broken = bool(outcome.infra)
-    return {
+    load = graded.load.as_result(load_points) if graded.load is not None else None
+    earned = load["points"] if load is not None and load_points else 0
+    broken = bool(outcome.infra) or earned is None
+    points = outcome.points + (earned or 0)
+    row = {
         "attempt": graded.submission.attempt,
         "submission": graded.submission.digest,
         "days_late": policy.days_late(graded.submission),
-        "raw": None if broken else outcome.points,
+        "raw": None if broken else points,
         "penalty_percent": penalty,
-        "score": None if broken else score(outcome.points, penalty),
-        "of": manifest.lab.points,
+        "score": None if broken else score(points, penalty),
+        "of": manifest.lab.points + load_points,
         "verdict": str(verdict_of(outcome)),
     }
+    return row if load is None else {**row, "load": load}
 
 
 def verdict_of(outcome: Outcome) -> Verdict:

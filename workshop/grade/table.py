@@ -9,6 +9,7 @@ from workshop.grade.result import Result
 from workshop.grade.text import cell
 
 HEAD = ["id", "name", "raw", "penalty_percent", "score", "of", "verdict", "attempts", "counted", "trouble"]
+LOAD = ["load", "load_points"]
 
 
 def document(results: list[Result]) -> str:
@@ -16,7 +17,8 @@ def document(results: list[Result]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     tasks = sorted({check["task"] for result in results for check in result.data["checks"]})
-    writer.writerow([*HEAD, *(f"task {task}" for task in tasks)])
+    driven = any("load" in result.data for result in results)
+    writer.writerow([*HEAD, *(f"task {task}" for task in tasks), *(LOAD if driven else [])])
     for result in results:
         data = result.data
         person = [cell(data["student"]["id"]), cell(data["student"]["name"])]
@@ -27,5 +29,8 @@ def document(results: list[Result]) -> str:
         row.append(cell("; ".join(data["trouble"])))
         for task in tasks:
             row.append(sum(check["points"] for check in data["checks"] if check["task"] == task))
+        if driven:
+            load = data.get("load", {"verdict": "", "points": None})
+            row += [load["verdict"], "" if load["points"] is None else load["points"]]
         writer.writerow(row)
     return text.getvalue()

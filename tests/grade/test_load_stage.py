@@ -1,0 +1,591 @@
+"""The load stage: what decides, who is believed, and that no submission can harm the load generator."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.judging import environment
+from workshop import load as loading
+from workshop import locust, ratio
+from workshop.errors import InfraError, Refusal
+from workshop.grade import engines, gradescope, junit, page, table
+from workshop.grade import load as stage_of
+from workshop.grade.intake import Submission
+from workshop.grade.load import BROKEN, NO_START, SLOW, UNSURE, LoadOutcome, LoadStage
+from workshop.grade.manifest import Manifest
+from workshop.grade.outcome import blank
+from workshop.grade.policy import Policy
+from workshop.grade.relay import Relay
+from workshop.grade.result import Graded, Result, result_of
+from workshop.grade.roster import Person
+from workshop.grade.sandbox import Engine
+from workshop.grade.store import canonical
+from workshop.grade.switchboard import Switchboard
+from workshop.labs import Lab, Load, find
+from workshop.paths import SOLUTIONS
+from workshop.ratio import REFERENCE, YOURS, LoadVerdict, Ratio, Run
+from workshop.replies import Misbehaved
+from workshop.stack import Address, Stack
+from workshop.verdict import Verdict
+
+LAB = find("5")
+SOLUTION = (SOLUTIONS / LAB.name / "server.py").read_text(encoding="utf-8")
+SHORT = locust.Plan(users=4, seconds=3)
+TASKS_ONLY = """
+import random
+from fair import Visitor
+
+class User(Visitor):
+    def visit(self, site):
+        title = f"Ask {random.randrange(10**9)}"
+        made = site.post("/tasks", json={"title": title}, status=201)
+        if made.status_code == 201:
+            site.expect(made.json()["title"] == title, "another title")
+"""
+
+sandboxed = pytest.mark.skipif(bool(engines.bubblewrap_trouble()), reason=engines.bubblewrap_trouble())
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    made = engines.choose(LAB, "bubblewrap")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How busy this machine is with other tests is not the matter here."""
+    monkeypatch.setattr(loading, "crowding", lambda: 1.0)
+
+
+# --- what decides: pure functions ---------------------------------------------------------------------
+
+
+def result_with(verdict: LoadVerdict, *runs: Run, ratios: tuple[Ratio, ...] = ()) -> loading.Result:
+    outcome = ratio.Outcome(verdict, ("why: 7",) if verdict is not LoadVerdict.PASS else ())
+    return loading.Result(5, "n", "t", "s", "m", 4, 3, outcome, list(runs), list(ratios))
+
+
+def faulty(*kinds: str, side: str = YOURS) -> Run:
+    return Run(("",), (), faults={side: dict.fromkeys(kinds, 3)})
+
+
+def test_reason_has_no_number_of_the_run() -> None:
+    wrong = stage_of.concluded(result_with(LoadVerdict.FAIL, faulty("a wrong body, such as b'17'")))
+    slow = stage_of.concluded(result_with(LoadVerdict.FAIL, faulty(side=REFERENCE)))
+    assert (wrong.reason, slow.reason) == (BROKEN, SLOW)
+    assert wrong.as_result(3) == {"verdict": "FAIL", "reason": BROKEN, "points": 0, "of": 3}
+    assert wrong.details == ["why: 7"]
+
+
+@pytest.mark.parametrize(("high", "verdict"), [(1.4, LoadVerdict.PASS), (2.1, LoadVerdict.INCONCLUSIVE)])
+def test_passing_only_just_is_not_clear(high: float, verdict: LoadVerdict) -> None:
+    near = Ratio("yours", REFERENCE, 1.2, 1.0, high, limit=2.0)
+    outcome = stage_of.concluded(result_with(LoadVerdict.PASS, faulty(side=REFERENCE), ratios=(near,)))
+    assert outcome.verdict is verdict
+    assert outcome.points(3) == (3 if verdict is LoadVerdict.PASS else None)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "doubtful"),
+    [
+        (("no answer within 2 s",), True),
+        (("one thread: no whole answer: OSError: reset", "status 502 instead of 200: nginx wrote it"), True),
+        (("no answer within 2 s", "a wrong body"), False),
+        (("status 500 instead of 200",), False),
+        ((), False),
+    ],
+)
+def test_only_what_a_busy_machine_may_cause_is_run_again(kinds: tuple[str, ...], doubtful: bool) -> None:
+    outcome = stage_of.concluded(result_with(LoadVerdict.FAIL, faulty(*kinds)))
+    assert stage_of.is_doubtful(outcome) is doubtful
+
+
+def test_the_second_run_of_a_doubtful_one_counts(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
+    runs = [
+        LoadOutcome(LoadVerdict.INCONCLUSIVE, UNSURE, {"reasons": ["a busy machine"]}),
+        LoadOutcome(LoadVerdict.PASS),
+    ]
+    stage = LoadStage(LAB, engine, Path("unused"), SHORT)
+    monkeypatch.setattr(stage, "_run", lambda files: runs.pop(0))
+    outcome = stage.measured({})
+    assert outcome.verdict is LoadVerdict.PASS and not runs
+    assert outcome.run["first"] == {"verdict": "INCONCLUSIVE", "reasons": ["a busy machine"]}
+
+
+def test_what_did_not_start_is_not_driven(manifest: Manifest) -> None:
+    none = stage_of.without_driving(blank(manifest, Verdict.NO_START, "", "", ""))
+    assert none is not None and (none.verdict, none.reason) == (LoadVerdict.FAIL, NO_START)
+    ours = stage_of.without_driving(blank(manifest, Verdict.INFRA_ERROR, "", "", ""))
+    assert ours is not None and ours.verdict is LoadVerdict.INCONCLUSIVE
+    assert stage_of.without_driving(blank(manifest, Verdict.FAIL, "", "", "")) is None
+
+
+def test_a_lab_without_a_script_and_a_weak_sandbox_are_refused(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="no load script"):
+        LoadStage(replace(LAB, folder=tmp_path), engine, tmp_path)
+    engine.name = "weak"
+    with pytest.raises(Refusal, match="needs bubblewrap or Docker"):
+        LoadStage(LAB, engine, tmp_path)
+
+
+def test_a_second_grader_says_that_it_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    order = []
+
+    def second() -> None:
+        with stage_of.whole_machine():
+            order.append("second")
+
+    with stage_of.whole_machine():
+        other = threading.Thread(target=second)
+        other.start()
+        while "waiting" not in capsys.readouterr().err:
+            assert other.is_alive()
+        order.append("first")
+    other.join()
+    assert order == ["first", "second"] and not list(tmp_path.iterdir())
+
+
+# --- what is written ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    return Manifest.make(LAB, tmp_path / "manifest", seed=7)
+
+
+def graded(manifest: Manifest, load: LoadOutcome | None, points: int) -> Result:
+    attempt = Submission(Person("ada", "Ada"), 1, {"server.py": b""})
+    outcome = blank(manifest, Verdict.PASS, "", "", "")
+    return result_of(manifest, Policy(), [Graded(attempt, outcome, load)], points)
+
+
+def written(result: Result) -> str:
+    return page.student(result) + page.grid([result]) + table.document([result]) + junit.document(result)
+
+
+def test_without_a_stage_nothing_is_said_of_load(manifest: Manifest) -> None:
+    result = graded(manifest, None, 0)
+    assert "load" not in result.data and result.score == result.data["of"] == LAB.points
+    assert "under load" not in written(result) + json.dumps(gradescope.document(result))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "points", "score"),
+    [
+        ("PASS", 4, LAB.points + 4),
+        ("FAIL", 4, LAB.points),
+        ("INCONCLUSIVE", 4, None),
+        ("PASS", 0, LAB.points),
+        ("FAIL", 0, LAB.points),
+        ("INCONCLUSIVE", 0, LAB.points),
+    ],
+)
+def test_points_are_all_or_nothing_or_held(
+    manifest: Manifest, verdict: str, points: int, score: float | None
+) -> None:
+    reason = "" if verdict == "PASS" else BROKEN
+    load = LoadOutcome(LoadVerdict(verdict), reason, {"reasons": ["3 × <b>what</b> was seen"], "took": 14.2})
+    result = graded(manifest, load, points)
+    assert result.score == score and result.data["of"] == LAB.points + points
+    assert "14.2" not in json.dumps(result.data) and "was seen" not in json.dumps(result.data)
+    assert result.run["attempts"][0]["load"]["took"] == 14.2
+    said = written(result)
+    assert verdict in said and "<b>what" not in said
+    assert ("3 × &lt;b&gt;what" in page.student(result)) == (verdict != "PASS")
+    assert result.data["load"]["verdict"] in table.document([result]).splitlines()[1]
+    assert f'classname="{LAB.name}.load"' in junit.document(result)
+    last = gradescope.document(result)["tests"][-1]
+    assert last["name"].startswith("under load") and last["output"].startswith(verdict)
+    assert last.get("max_score") == (points if points and score is not None else None)
+
+
+# --- between locust and the sandboxes -----------------------------------------------------------------
+
+
+def test_relay_carries_a_half_close_and_refuses_what_is_refused(tmp_path: Path) -> None:
+    def inside(listener: socket.socket) -> None:
+        for first in (b"+", b"-"):
+            link, _ = listener.accept()
+            with link:
+                link.sendall(first)
+                said = b""
+                while piece := link.recv(100):
+                    said += piece
+                with suppress(OSError):
+                    link.sendall(said[::-1])
+
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as listener, Relay() as relay:
+        listener.bind(str(path))
+        listener.listen()
+        served = threading.Thread(target=inside, args=[listener])
+        served.start()
+        port = relay.open(path)
+        heard = []
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as link, suppress(OSError):
+                link.sendall(b"abc")
+                link.shutdown(socket.SHUT_WR)
+                heard.append(link.recv(100))
+        served.join()
+    assert heard[0] == b"cba" and heard[1:] in ([b""], [])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=30)
+
+
+class Stranger(Stack):
+    """An agent whose sandbox talks nonsense about one thing."""
+
+    def ask(self, do: str, **fields: Any) -> dict[str, Any]:
+        if do == "pids":
+            raise Misbehaved("the sandbox answered with JSON that is no object")
+        return {"state": "ready", "port": 8001, "service": fields["service"]}
+
+
+def test_switchboard_believes_nobody(tmp_path: Path) -> None:
+    sides = {crew: Stranger(LAB, crew, "sandbox", tmp_path, None, "") for crew in ("learner", "reference")}
+    ports = {"learner": {"tasks": 30001}, "reference": {"tasks": 30002}}
+    run = Stack(LAB, "t", "embedded", tmp_path, None, "")
+    with Switchboard(tmp_path, sides, ports) as board:
+        assert run.ask("start", service="tasks", crew="learner")["port"] == 30001
+        assert run.ask("start", service="tasks", crew="reference")["port"] == 30002
+        with pytest.raises(InfraError, match="no object"):
+            run.ask("pids", service="tasks", crew="learner")
+        with pytest.raises(InfraError, match="no object"):  # it is not asked again
+            run.ask("start", service="tasks", crew="learner")
+        assert run.ask("start", service="tasks", crew="reference")["port"] == 30002
+        assert list(board.misbehaved) == ["learner"]
+        run.close()
+
+
+# --- whoever answers is not trusted -------------------------------------------------------------------
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+ATTACKS: dict[str, Callable[[socket.socket], object]] = {}
+
+
+def attack(function: Callable[[socket.socket], object]) -> Callable[[socket.socket], object]:
+    ATTACKS[function.__name__] = function
+    return function
+
+
+def for_ever(link: socket.socket, piece: bytes, pause: float = 0.0) -> None:
+    """Until the other side leaves."""
+    wait = threading.Event()
+    while not wait.wait(pause) if pause else True:
+        link.sendall(piece)
+
+
+@attack
+def endless_body(link: socket.socket) -> None:
+    link.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+    for_ever(link, b"10000\r\n" + b"x" * 65536 + b"\r\n")
+
+
+@attack
+def dripped_body(link: socket.socket) -> None:
+    link.sendall(HEAD + b"Content-Length: 1000000\r\n\r\n")
+    for_ever(link, b"x", pause=0.1)
+
+
+@attack
+def dripped_head(link: socket.socket) -> None:
+    link.sendall(HEAD)
+    for_ever(link, b"X-A: b\r\n", pause=0.1)
+
+
+@attack
+def gzip_bomb(link: socket.socket) -> None:
+    bomb = gzip.compress(b"\0" * (64 << 20))
+    link.sendall(HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb)
+
+
+@attack
+def flood_of_1xx(link: socket.socket) -> None:
+    for_ever(link, b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 1000)
+
+
+@attack
+def many_headers(link: socket.socket) -> None:
+    link.sendall(HEAD + b"".join(b"X-%d: y\r\n" % number for number in range(100_000)) + b"\r\n")
+
+
+@attack
+def one_long_header(link: socket.socket) -> None:
+    link.sendall(HEAD + b"X: ")
+    for_ever(link, b"y" * 65536)
+
+
+@attack
+def silence(link: socket.socket) -> None:
+    link.recv(1)  # returns when the other side leaves
+
+
+def right(link: socket.socket) -> None:
+    link.sendall(HEAD + b"Content-Length: 2\r\nConnection: close\r\n\r\nok")
+
+
+@contextmanager
+def answering(hostile: bool) -> Iterator[tuple[Address, list[bytes]]]:
+    """A server that does to a request what its path says; the heads that it has seen."""
+    seen: list[bytes] = []
+    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+
+    def one(link: socket.socket) -> None:
+        with link, suppress(OSError, IndexError):
+            seen.append(link.recv(65536))
+            word = seen[-1].split()[1].decode()[1:]
+            ATTACKS.get(word if hostile else "", right)(link)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=one, args=[listener.accept()[0]], daemon=True).start()
+
+    accepting = threading.Thread(target=serve)
+    accepting.start()
+    try:
+        yield Address(*listener.getsockname()), seen
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        accepting.join()
+
+
+ATTACKED = """
+from pathlib import Path
+from fair import Visitor, fact
+
+class User(Visitor):
+    ways = {{name: "/" + name for name in {names}}}
+
+    def visit(self, site):
+        site.get("", body=b"ok")
+
+@fact("memory")
+def memory(side):
+    return next(line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
+
+@fact("the page outside of the measurement")
+def fetched(side):
+    return str(side.fetch("/endless_body")[0])
+"""
+
+
+def test_no_answer_harms_the_load_generator(tmp_path: Path) -> None:
+    names = list(ATTACKS)
+    (tmp_path / "locustfile.py").write_text(ATTACKED.format(names=names), encoding="utf-8")
+    with answering(hostile=True) as (yours, seen), answering(hostile=False) as (reference, _):
+        stack = Stack(replace(LAB, folder=tmp_path), "t", "embedded", tmp_path, yours, "")
+        stack.reference_front = reference
+        measured = locust.run(stack.lab, stack, locust.Plan(users=2, seconds=3), tmp_path)
+    faults = measured["faults"]
+    assert all(map(ratio.LATE.search, faults[REFERENCE])), "what a flood costs makes everybody late, no more"
+    assert {name for name in names if any(one.startswith(name) for one in faults[YOURS])} == set(names)
+    facts = {(one["title"], one["side"]): one["instead"] for one in measured["facts"]}
+    assert int(facts["memory", YOURS].split()[1]) < 512 << 10, "more than 512 MiB"
+    assert facts["the page outside of the measurement", YOURS] == "0"
+    heads = b"".join(seen).lower()
+    assert b"user-agent" not in heads and b"gzip," not in heads and b"host: localhost\r\n" in heads
+
+
+def test_a_locust_without_a_result_is_no_infra_error(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*_: object) -> loading.Result:
+        raise locust.NoResult("locust gave no result: MemoryError")
+
+    monkeypatch.setattr(loading, "start_services", lambda stack: None)
+    monkeypatch.setattr(loading, "measure", ended)
+    outcome = LoadStage(LAB, engine, tmp_path, SHORT)._run({"server.py": SOLUTION.encode()})
+    assert (outcome.verdict, outcome.reason) == (LoadVerdict.FAIL, BROKEN)
+    assert stage_of.is_doubtful(outcome), "it is run again before that counts"
+
+
+# --- real submissions in real sandboxes ---------------------------------------------------------------
+
+SPEAKS = """
+import json, os, socket, sys, threading, time
+arguments = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+listener = socket.create_server((arguments["--host"], int(arguments["--port"])), backlog=512)
+
+def plain(body, status="200 OK"):
+    head = f"HTTP/1.1 {status}\\r\\nContent-Type: application/json\\r\\nConnection: close\\r\\n"
+    return f"{head}Content-Length: {len(body)}\\r\\n\\r\\n".encode() + body
+
+def one(link):
+    with link:
+        head = link.recv(65536)
+        link.sendall(answer(head))
+
+%s
+
+while True:
+    threading.Thread(target=one, args=[listener.accept()[0]], daemon=True).start()
+"""
+CACHED = """
+TASK = json.dumps({"id": 1, "title": "Ask Ada", "done": False}).encode()
+NAP = json.dumps({"name": "Ada", "at_once": 4 if "4" in sys.argv else 1}).encode()
+
+def answer(head):
+    method, path = head.split()[:2]
+    if path.startswith(b"/do/nap"):
+        return plain(NAP)
+    status = {b"POST": "201 Created", b"DELETE": "204 No Content"}.get(method, "200 OK")
+    return plain(b"" if method == b"DELETE" else TASK, status)
+"""
+FAST_500 = "def answer(head): return plain(b'{}', '500 Internal Server Error')"
+HANGS = "def answer(head): time.sleep(3600)"
+
+
+def changed(find: str, instead: str) -> str:
+    assert SOLUTION.count(find) == 1
+    return SOLUTION.replace(find, instead)
+
+
+DIES = changed(
+    "        response = Response(connection, head, keep_alive=head.keep_alive and not last)\n",
+    "        response = Response(connection, head, keep_alive=head.keep_alive and not last)\n"
+    "        ANSWERED.append(1) if len(ANSWERED) < 40 else os._exit(0)\n",
+).replace("def unquote_latin1", "ANSWERED: list = []\n\n\ndef unquote_latin1")
+SLOWER = changed(
+    "        for chunk in result:\n            response.write(chunk)\n",
+    "        for chunk in result:\n            time.sleep(0.15)\n            response.write(chunk)\n",
+)
+
+
+@sandboxed
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        (SPEAKS % CACHED, "somebody else's|given twice"),
+        (SPEAKS % FAST_500, "status 500"),
+        (SPEAKS % HANGS, "no answer|nginx wrote it"),
+        (DIES, "nginx wrote it|no whole answer|no answer"),
+    ],
+    ids=["cached blob", "fast 500s", "hangs", "dies"],
+)
+def test_lab_5_is_not_fooled(engine: Engine, tmp_path: Path, source: str, seen: str) -> None:
+    outcome = LoadStage(LAB, engine, tmp_path, SHORT)._run({"server.py": source.encode()})
+    assert (outcome.verdict, outcome.reason) == (LoadVerdict.FAIL, BROKEN), outcome.details
+    assert re.search(seen, "\n".join(outcome.details)), outcome.details
+    assert not leftovers()
+
+
+def leftovers() -> list[str]:
+    """Folders of this process's graders."""
+    found = Path(tempfile.gettempdir()).glob(f"wg-{os.getpid()}-*")
+    return [path.name for path in found if "-lab-" not in path.name]
+
+
+@pytest.fixture
+def tasks_only(tmp_path: Path) -> Lab:
+    """Lab 5 under a load that only makes tasks, with a wide limit: what a busy machine does is not judged."""
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    (folder / "locustfile.py").write_text(TASKS_ONLY, encoding="utf-8")
+    services = {"tasks": LAB.services["tasks"]}
+    return replace(
+        LAB, folder=folder, services=services, load=Load(users=4, seconds=3, at_least=20, ratio=6.0)
+    )
+
+
+@sandboxed
+@pytest.mark.usefixtures("quiet")
+def test_right_but_slow_fails_by_ratio(engine: Engine, tmp_path: Path, tasks_only: Lab) -> None:
+    outcome = LoadStage(tasks_only, engine, tmp_path)._run({"server.py": SLOWER.encode()})
+    assert (outcome.verdict, outcome.reason) == (LoadVerdict.FAIL, SLOW), outcome.details
+    assert not any(char.isdigit() for char in outcome.reason)
+    assert len(outcome.run["runs"]) == 2, "a ratio is measured twice"
+
+
+@sandboxed
+@pytest.mark.usefixtures("quiet")
+def test_a_class_is_driven_once_and_goes_on_where_it_ended(
+    engine: Engine, tmp_path: Path, tasks_only: Lab, manifest: Manifest
+) -> None:
+    passed, none = (blank(manifest, one, "", "", "") for one in (Verdict.PASS, Verdict.NO_START))
+    submissions = {
+        "a": ({"server.py": SOLUTION.encode()}, passed),
+        "b": ({"server.py": (SPEAKS % FAST_500).encode()}, passed),
+        "c": ({"server.py": b"def x(:"}, none),
+    }
+    store = tmp_path / "store"
+    first = LoadStage(tasks_only, engine, store, quiet=True)
+    with pytest.MonkeyPatch.context() as patch:  # the machine stops after the first one
+        patch.setattr(first, "_calibrate", lambda: None)
+        patch.setattr(LoadStage, "_keep", keep_then_end(LoadStage._keep))
+        with pytest.raises(KeyboardInterrupt):
+            first.drive(submissions)
+    assert len(list(store.iterdir())) == 1
+    second = LoadStage(tasks_only, engine, store, quiet=True)
+    found = second.drive(submissions)
+    assert second.driven_now == 1
+    verdicts = {key: str(outcome.verdict) for key, outcome in found.items()}
+    assert verdicts == {"a": "PASS", "b": "FAIL", "c": "FAIL"}, [one.details for one in found.values()]
+    third = LoadStage(tasks_only, engine, store, quiet=True)
+    again = third.drive(submissions)
+    assert third.driven_now == 0
+    assert {key: canonical(asdict(one)) for key, one in again.items()} == {
+        key: canonical(asdict(one)) for key, one in found.items()
+    }
+    assert LoadStage(replace(tasks_only, load=Load(users=5)), engine, store)._known("a") is None, (
+        "another plan"
+    )
+
+
+def keep_then_end(keep: Callable[..., None]) -> Callable[..., None]:
+    def end(stage: LoadStage, key: str, outcome: LoadOutcome) -> None:
+        keep(stage, key, outcome)
+        raise KeyboardInterrupt
+
+    return end
+
+
+@sandboxed
+@pytest.mark.usefixtures("quiet")
+def test_nobody_is_driven_when_the_solution_fails(
+    engine: Engine, tmp_path: Path, tasks_only: Lab, manifest: Manifest
+) -> None:
+    broken = TASKS_ONLY.replace("status=201)", "status=202)")
+    (tasks_only.folder / "locustfile.py").write_text(broken, encoding="utf-8")
+    stage = LoadStage(tasks_only, engine, tmp_path / "store", quiet=True)
+    passed = blank(manifest, Verdict.PASS, "", "", "")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage_of, "TRIES", 1)
+        with pytest.raises(InfraError, match=r"Nobody was driven.*status 201 instead of 202"):
+            stage.drive({"a": ({"server.py": SOLUTION.encode()}, passed)})
+    assert not (tmp_path / "store").exists()
+
+
+def test_options_that_say_nothing_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "in" / "ada").mkdir(parents=True)
+    words = [sys.executable, "-m", "workshop", "grade", str(tmp_path / "in"), "--lab", "5"]
+    for more, said in (
+        (["--load-points", "3"], "give both"),
+        (["--load", "--load-points", "-1"], "no number of points"),
+        (["--load", "--load-points", "many"], "no number of points"),
+    ):
+        done = subprocess.run([*words, *more], capture_output=True, text=True, env=environment(), check=False)
+        assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
