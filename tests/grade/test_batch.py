@@ -105,6 +105,22 @@ def test_a_second_run_grades_only_what_is_new(engine: Engine, tmp_path: Path) ->
     assert shown(after, second, submissions[:2]) == before
 
 
+def test_other_points_need_no_second_run(engine: Engine, tmp_path: Path) -> None:
+    submissions = [one for one in the_class() if one.person.id == "solution"]
+    store = Store(tmp_path / "store")
+    first = Batch(tiny_manifest(tmp_path / "one"), engine, store, workers=1, quiet=True)
+    assert [one.points for one in first.grade(submissions).values()] == [2]
+    dearer = tiny_manifest(tmp_path / "two")
+    toml = dearer.folder / "lab.toml"
+    toml.write_text(toml.read_text().replace("test_task1_answers = 1", "test_task1_answers = 40"))
+    again = Manifest(load(dearer.folder), dearer.folder, 7, digest_of(dearer.folder), dearer.grader)
+    second = Batch(again, engine, store, workers=1, quiet=True)
+    assert [one.points for one in second.grade(submissions).values()] == [41]
+    assert first.graded_now == 1 and second.graded_now == 0
+    changed = tiny_manifest(tmp_path / "three", TINY.replace("/nothing", "/none"))
+    assert changed.asked != again.asked == first.manifest.asked
+
+
 def test_a_fault_in_a_check_of_ours_grades_nobody(engine: Engine, tmp_path: Path) -> None:
     broken = TINY.replace("that(service", "1 / 0; that(service", 1)
     batch = Batch(tiny_manifest(tmp_path / "m", broken), engine, Store(tmp_path / "s"), workers=1, quiet=True)

@@ -72,7 +72,8 @@ class Batch:
         """What needs no sandbox: a submission without files, or one that was graded before."""
         if submission.trouble:
             return nothing_to_grade(self.manifest, submission.trouble)
-        return None if self.fresh else self.store.get(key)
+        kept = None if self.fresh else self.store.get(key)
+        return kept and kept.weighed(self.manifest)
 
     # --- the work
 

@@ -6,10 +6,12 @@ The denominators and the list of checks come from here, never from what was coll
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 import tomllib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from workshop.errors import Refusal
@@ -55,7 +57,19 @@ class Manifest:
 
     def key(self, submission: str, image: str) -> str:
         """What an outcome depends on, as one word."""
-        words = "\0".join([submission, self.digest, self.grader, image, str(self.seed)])
+        words = "\0".join([submission, self.asked, self.grader, image, str(self.seed)])
+        return hashlib.sha256(words.encode()).hexdigest()
+
+    @cached_property
+    def asked(self) -> str:
+        """A digest of what is asked, whatever it is worth and called: other points need no second run."""
+        data = tomllib.loads((self.folder / "lab.toml").read_text(encoding="utf-8"))
+        data["tasks"] = [sorted(task["checks"]) for task in data["tasks"]]
+        data["hidden"] = sorted(self.hidden)
+        paths = [
+            path for path in sorted(self.folder.iterdir()) if path.name not in ("lab.toml", "__pycache__")
+        ]
+        words = json.dumps(data, sort_keys=True, default=str) + digest_of(*paths)
         return hashlib.sha256(words.encode()).hexdigest()
 
 

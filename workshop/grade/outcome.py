@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workshop.grade.manifest import Manifest
+from workshop.grade.manifest import Hidden, Manifest
 from workshop.grade.sandbox import Facts
 from workshop.grade.text import plain, steady
 from workshop.verdict import Verdict
@@ -50,6 +50,15 @@ class Outcome:
     def doubtful(self) -> list[str]:
         """The checks whose verdict a crowded machine could have caused."""
         return [check["name"] for check in self.checks if check["verdict"] in AGAIN]
+
+    def weighed(self, manifest: Manifest) -> Outcome:
+        """The same verdicts with a manifest's points, and its words for hidden checks."""
+        for check in self.checks:
+            worth, verdict = manifest.lab.points_of(check["name"]), Verdict(check["verdict"])
+            check |= {"of": worth, "points": worth if verdict is Verdict.PASS else 0}
+            if check["name"] in manifest.hidden:
+                check |= _hidden(manifest.hidden[check["name"]], verdict)
+        return self
 
     def as_dict(self) -> Json:
         return {"checks": self.checks, "run": self.run, "transcript": self.transcript}
@@ -130,13 +139,15 @@ def _check(manifest: Manifest, name: str, verdict: Verdict, finding: Json, title
         "hidden": name in manifest.hidden,
     }
     if name in manifest.hidden:
-        hidden = manifest.hidden[name]
-        entry |= {"title": f"hidden: {hidden.category}", "finding": {}}
-        if verdict is not Verdict.PASS:
-            entry["finding"] = {"category": hidden.category, "hint": hidden.hint}
-        return entry
+        return entry | _hidden(manifest.hidden[name], verdict)
     entry["finding"] = {} if verdict is Verdict.PASS else _finding(finding)
     return entry
+
+
+def _hidden(hidden: Hidden, verdict: Verdict) -> Json:
+    """What may be said of a hidden check."""
+    said = {} if verdict is Verdict.PASS else {"category": hidden.category, "hint": hidden.hint}
+    return {"title": f"hidden: {hidden.category}", "finding": said}
 
 
 def _finding(finding: Json) -> Json:
