@@ -24,7 +24,7 @@ from workshop.grade import cgroup
 from workshop.grade.handover import Handover
 from workshop.grade.handover import sweep as sweep_folders
 from workshop.grade.pristine import Pristine
-from workshop.grade.sandbox import DISK, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
+from workshop.grade.sandbox import CHECKED, DISK, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
 from workshop.grade.users import Users
 from workshop.labs import Lab
 
@@ -38,6 +38,7 @@ class Bubblewrap:
     """Starts sandboxes of one lab."""
 
     name = "bubblewrap"
+    room = CHECKED
 
     def __init__(self, lab: Lab) -> None:
         program = shutil.which("bwrap")
@@ -80,7 +81,8 @@ class Bubblewrap:
             words += ["--unshare-user", "--disable-userns", "--uid", str(USER), "--gid", str(USER)]
         words += self._files(handover)
         words += ["--clearenv"]
-        limits = rlimits(NPROC=PROCESSES) if self.is_root else rlimits()
+        more = {"NPROC": self.room.processes} if self.is_root else {}
+        limits = rlimits(NOFILE=self.room.files, **more)
         for key, value in self._environment(limits).items():
             words += ["--setenv", key, value]
         words += ["--chdir", "/workshop"]
@@ -212,7 +214,7 @@ class Wrapped:
     def _new_group(engine: Bubblewrap, slot: int) -> cgroup.Cgroup | None:
         if not engine.has_cgroup:
             return None
-        return cgroup.Cgroup(f"{slot}-{time.monotonic_ns()}", MEMORY, PROCESSES)
+        return cgroup.Cgroup(f"{slot}-{time.monotonic_ns()}", MEMORY, engine.room.processes)
 
     def _said(self) -> str:
         self._stderr.seek(0)

@@ -22,7 +22,7 @@ from workshop.errors import InfraError
 from workshop.grade.handover import Handover
 from workshop.grade.handover import sweep as sweep_folders
 from workshop.grade.pristine import Pristine
-from workshop.grade.sandbox import DISK, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
+from workshop.grade.sandbox import CHECKED, DISK, MEMORY, START_SECONDS, Facts, rlimits
 from workshop.labs import Lab
 
 LABEL = "workshop-grade"
@@ -73,6 +73,7 @@ class Docker:
     """Starts containers of one lab; `runtime` is Docker's own, such as runsc."""
 
     name = "docker"
+    room = CHECKED
 
     def __init__(self, lab: Lab, runtime: str = "") -> None:
         self.lab, self.runtime = lab, runtime
@@ -99,7 +100,8 @@ class Docker:
         uid = FIRST_UID + slot
         words = ["docker", "run", "--name", name, "--label", f"{LABEL}={os.getpid()}", "--network", "none"]
         words += ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
-        words += ["--pids-limit", str(PROCESSES), "--memory", str(MEMORY), "--memory-swap", str(MEMORY)]
+        words += ["--pids-limit", str(self.room.processes)]
+        words += ["--memory", str(MEMORY), "--memory-swap", str(MEMORY)]
         words += ["--cpus", "1", "--ulimit", "core=0", "--user", f"{uid}:{uid}", "--init"]
         words += ["--tmpfs", f"/tmp:size={DISK},mode=1777", "--shm-size", str(DISK), "--hostname", "sandbox"]
         words += ["--log-driver", "none", "--pull", "never", "--workdir", "/workshop"]
@@ -109,7 +111,7 @@ class Docker:
         for inside, source in binds.items():
             words += ["--mount", f"type=bind,source={source},target={inside},readonly"]
         environment = {"HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "NGINX": NGINX_INSIDE}
-        environment["SANDBOX_LIMITS"] = rlimits()
+        environment["SANDBOX_LIMITS"] = rlimits(NOFILE=self.room.files)
         for key, value in environment.items():
             words += ["--env", f"{key}={value}"]
         return [*words, self.image, "python", "-m", "workshop.grade.inside", str(self.lab.number)]

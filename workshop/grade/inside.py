@@ -28,6 +28,7 @@ PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
 TARGET = "/target"
 NGINX_SECONDS = 10.0
+STACK = 256 << 10  # bytes of a thread's: a bridge has two threads a connection, and a load run a thousand
 
 
 class Handler(_Handler):
@@ -72,6 +73,7 @@ def run(lab_number: str) -> None:
     for option, value in ((PR_SET_DUMPABLE, 0), (PR_SET_NO_NEW_PRIVS, 1)):
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
     limit(json.loads(os.environ.pop("SANDBOX_LIMITS", "{}")))
+    threading.stack_size(STACK)
     target = Path(os.environ.pop("SANDBOX_TARGET", TARGET))
     shift = int(os.environ.pop("SANDBOX_SHIFT", "0"))  # where the host's ports are not the sandbox's own
     link, listeners = receive(os.environ.pop("SANDBOX_DOOR", DOOR_INSIDE))

@@ -35,7 +35,7 @@ from workshop.grade.desk import Files
 from workshop.grade.manifest import digest_of
 from workshop.grade.outcome import Outcome
 from workshop.grade.relay import Relay
-from workshop.grade.sandbox import Engine, Running
+from workshop.grade.sandbox import DRIVEN, Engine, Running
 from workshop.grade.store import canonical, write_whole
 from workshop.grade.switchboard import Switchboard
 from workshop.labs import Lab, target_folder
@@ -115,6 +115,8 @@ class LoadStage:
         if not missing:
             return found
         locust.program()
+        loading.raise_open_files()
+        self.engine.room = DRIVEN
         with whole_machine(), loading.terminable(), self._progress() as progress:
             self._calibrate()
             for key in progress.track(sorted(missing), description="load"):

@@ -9,7 +9,7 @@ from typing import Protocol
 
 MEMORY = 768 << 20  # bytes, of all processes together
 DISK = 64 << 20  # bytes of each writable place, which is memory too
-PROCESSES = 384
+PROCESSES = 384  # threads count
 START_SECONDS = 30.0
 # For each process; what all of them use together is watched from outside, or a cgroup's business.
 RLIMITS = {"NOFILE": 1024, "FSIZE": DISK, "CORE": 0, "AS": 2 << 30}
@@ -31,6 +31,17 @@ class Facts:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Room:
+    """What a sandbox may have of things that a load run needs more of."""
+
+    processes: int = PROCESSES
+    files: int = RLIMITS["NOFILE"]
+
+
+CHECKED, DRIVEN = Room(), Room(processes=4096, files=8192)
+
+
 class Running(Protocol):
     """One sandbox. `wire` is the folder with the sockets that lead into it."""
 
@@ -45,6 +56,7 @@ class Engine(Protocol):
 
     name: str
     isolation: str
+    room: Room
 
     def start(self, files: Path, slot: int) -> Running:
         """A sandbox with these files, up and reachable. Raises InfraError when it does not come up."""

@@ -31,7 +31,7 @@ from workshop.grade.bubblewrap import family, private_memory, processor_time
 from workshop.grade.handover import PREFIX, Handover
 from workshop.grade.handover import sweep as sweep_folders
 from workshop.grade.pristine import Pristine
-from workshop.grade.sandbox import MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
+from workshop.grade.sandbox import CHECKED, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
 from workshop.labs import Lab
 
 FIRST_UID = 57344  # below those of the other sandboxes, and no person's either
@@ -48,6 +48,7 @@ class Weak:
     """Starts one sandbox after the other."""
 
     name = "weak"
+    room = CHECKED
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
