@@ -1,6 +1,6 @@
-"""A class of lab 5, made up: right ones of several shapes, known mistakes, starters, and bad actors.
+"""A class, made up: right programs of several shapes, known mistakes, starters, and bad actors (in lab 5).
 
-`python -m tests.grade.make_class FOLDER --count 60` writes a folder a student.
+`python -m tests.grade.make_class FOLDER --count 60 --lab 5` writes a folder a student.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from tests.hostile.cases import named
 from tests.judging import alternatives, mistakes, starter
-from workshop.labs import find
+from workshop.labs import Lab, find
 from workshop.paths import SOLUTIONS
 
-LAB = find("5")
-FILE = LAB.edit[0]
+Files = dict[str, bytes]
+Kinds = dict[str, list[tuple[str, Files]]]
 # Those that end by themselves: a class has few that burn all of their time.
 BAD = (
     "exits with 0 at import",
@@ -26,33 +26,45 @@ BAD = (
     "fast 500s",
     "dies when asked",
 )
+BAD_LAB = "05-wsgi-server"
 SHARES = {"solution": 6, "mistake": 7, "alternative": 2, "starter": 3, "bad": 2}
 
 
-def kinds() -> dict[str, list[tuple[str, str]]]:
-    """Source texts by kind, each with a word that says what it is."""
-    solution = (SOLUTIONS / LAB.name / FILE).read_text(encoding="utf-8")
-    wrong = [(one.name, solution.replace(one.find, one.replace)) for one in mistakes(LAB) if one.file == FILE]
+def kinds(lab: Lab) -> Kinds:
+    """What somebody may hand in, by kind, each with a word that says what it is."""
+    solution = _files(lab, SOLUTIONS / lab.name)
+    wrong = []
+    for one in mistakes(lab):
+        if one.file in lab.edit:
+            text = solution[one.file].decode().replace(one.find, one.replace)
+            wrong.append((one.name, {**solution, one.file: text.encode()}))
     return {
         "solution": [("solution", solution)],
         "mistake": wrong,
-        "alternative": [(path.name, (path / FILE).read_text(encoding="utf-8")) for path in alternatives(LAB)],
-        "starter": [("starter", (starter(LAB) / FILE).read_text(encoding="utf-8"))],
-        "bad": [(name, named(name).files[FILE].decode()) for name in BAD],
+        "alternative": [(path.name, {**solution, **_files(lab, path)}) for path in alternatives(lab)],
+        "starter": [("starter", _files(lab, starter(lab)))],
+        "bad": [(name, named(name).files) for name in BAD] if lab.name == BAD_LAB else [],
     }
 
 
-def make(folder: Path, count: int, seed: int = 5) -> list[str]:
+def _files(lab: Lab, folder: Path) -> Files:
+    return {name: (folder / name).read_bytes() for name in lab.edit if (folder / name).exists()}
+
+
+def make(lab: Lab, folder: Path, count: int, seed: int = 5) -> list[str]:
     """Write `count` submissions, no two the same bytes; what each one is, by number."""
-    sources = {kind: cycle(found) for kind, found in kinds().items() if found}
+    sources = {kind: cycle(found) for kind, found in kinds(lab).items() if found}
     wheel = [kind for kind, share in SHARES.items() if kind in sources for _ in range(share)]
     random.Random(seed).shuffle(wheel)
     made = []
     for number, kind in enumerate(islice(cycle(wheel), count)):
-        word, text = next(sources[kind])
+        word, files = next(sources[kind])
         place = folder / f"student{number:03d}"
-        place.mkdir(parents=True)
-        (place / FILE).write_text(f"{text}\n# handed in by student{number:03d}\n", encoding="utf-8")
+        for name, data in files.items():
+            path = place / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            mark = f"\n# handed in by student{number:03d}\n" if name == lab.edit[0] else ""
+            path.write_bytes(data + mark.encode())
         made.append(f"{kind}: {word}")
     return made
 
@@ -61,6 +73,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--lab", default="5")
     options = parser.parse_args()
-    for number, line in enumerate(make(options.folder, options.count)):
+    for number, line in enumerate(make(find(options.lab), options.folder, options.count)):
         print(f"student{number:03d}  {line}")
