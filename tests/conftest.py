@@ -18,6 +18,7 @@ ONE_AT_A_TIME = {
     "test_bad_input": "launcher",
     "test_modes": "launcher",
     "test_load": "load",
+    "test_load_stage": "load",
     "test_hostile": "hostile",
     "test_ingest": "ingest",
     "test_events": "events",

@@ -23,7 +23,7 @@ from tests.judging import environment
 from workshop import load as loading
 from workshop import locust, ratio
 from workshop.errors import InfraError, Refusal
-from workshop.grade import engines, gradescope, junit, page, table
+from workshop.grade import engines, gradescope, junit, output, page, table
 from workshop.grade import load as stage_of
 from workshop.grade.intake import Submission
 from workshop.grade.load import BROKEN, NO_START, SLOW, UNSURE, LoadOutcome, LoadStage
@@ -37,7 +37,7 @@ from workshop.grade.sandbox import Engine
 from workshop.grade.store import canonical
 from workshop.grade.switchboard import Switchboard
 from workshop.labs import Lab, Load, find
-from workshop.paths import SOLUTIONS
+from workshop.paths import ROOT, SOLUTIONS
 from workshop.ratio import REFERENCE, YOURS, LoadVerdict, Ratio, Run
 from workshop.replies import Misbehaved
 from workshop.stack import Address, Stack
@@ -587,5 +587,41 @@ def test_options_that_say_nothing_are_refused(tmp_path: Path) -> None:
         (["--load", "--load-points", "-1"], "no number of points"),
         (["--load", "--load-points", "many"], "no number of points"),
     ):
-        done = subprocess.run([*words, *more], capture_output=True, text=True, env=environment(), check=False)
+        done = subprocess.run(
+            [*words, *more], cwd=ROOT, capture_output=True, text=True, env=environment(), check=False
+        )
         assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+
+
+@sandboxed
+def test_the_command_says_what_load_came_to(tmp_path: Path) -> None:
+    """Where nothing started, nothing is driven: that needs no load generator."""
+    (tmp_path / "in" / "bob").mkdir(parents=True)
+    (tmp_path / "in" / "bob" / "server.py").write_text("def x(:", encoding="utf-8")
+    words = [sys.executable, "-m", "workshop", "grade", str(tmp_path / "in"), "--lab", "5", "--load"]
+    words += ["--load-points", "4"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (tmp_path / "in-graded" / "students" / "bob" / "results.json").read_text(encoding="utf-8")
+    result = json.loads(text)
+    assert result["load"] == {"verdict": "FAIL", "reason": NO_START, "points": 0, "of": 4}
+    assert (result["score"], result["of"]) == (0, LAB.points + 4)
+
+
+def test_parts_with_and_without_load_are_not_merged(manifest: Manifest, tmp_path: Path) -> None:
+    parts = []
+    for name, load in (("ada", LoadOutcome(LoadVerdict.PASS)), ("bob", None)):
+        attempt = Submission(Person(name, name), 1, {"server.py": b""})
+        one = [Graded(attempt, blank(manifest, Verdict.PASS, "", "", ""), load)]
+        parts.append(tmp_path / name)
+        output.write_all(parts[-1], [result_of(manifest, Policy(), one)])
+    words = ["merge", *map(str, parts), "--out", str(tmp_path / "all")]
+    done = subprocess.run(
+        [sys.executable, "-m", "workshop", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=False,
+    )
+    assert done.returncode == 2 and "the same --load" in done.stderr, done.stdout + done.stderr
