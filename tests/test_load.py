@@ -331,7 +331,12 @@ def test_solution_passes_under_load(lab: Lab) -> None:
 
 
 @each_slow
-def test_slow_fault_fails_under_load(lab: Lab, slow: Slow, tmp_path: Path) -> None:
+def test_slow_fault_fails_under_load(
+    lab: Lab, slow: Slow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault shows in half the time; where something happens in the middle of a run, that needs its time."""
+    if "moment(" not in (lab.folder / "locustfile.py").read_text(encoding="utf-8"):
+        monkeypatch.setenv("LOAD_SECONDS", str(math.ceil(lab.load.seconds / 2)))
     target = tmp_path / "target"
     shutil.copytree(SOLUTIONS / lab.name, target)
     text = (target / slow.file).read_text(encoding="utf-8")
@@ -372,10 +377,11 @@ def test_no_locust_and_no_network_is_one_line(tmp_path: Path, monkeypatch: pytes
     assert not (tmp_path / "load-venv" / "ready").exists(), "the next run tries again"
 
 
-def test_wrong_number_of_workers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORKERS", "many")
-    with pytest.raises(Refusal, match="WORKERS=many"):
-        loading._number("WORKERS")
+@pytest.mark.parametrize("text", ["many", "-1", "33", "²"])
+def test_wrong_number_of_workers_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKERS", text)
+    with pytest.raises(Refusal, match=f"WORKERS={text}"):
+        loading._number("WORKERS", 32)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -91,7 +92,8 @@ class Result:
 
 def load(lab: Lab, stack: Stack, as_json: bool = False) -> int:
     """Put a lab's service under load and say how it did; the exit code says it too."""
-    plan = locust.Plan(lab.load.users, lab.load.seconds, _number("WORKERS"))
+    seconds = _number("LOAD_SECONDS", 600) or lab.load.seconds
+    plan = locust.Plan(lab.load.users, seconds, _number("WORKERS", 32))
     if not (lab.folder / "locustfile.py").exists():
         raise Refusal(f"Lab {lab.number} has no load script.")
     if stack.front is None or stack.reference_front is None:
@@ -120,10 +122,10 @@ def raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _number(name: str) -> int:
+def _number(name: str, most: int) -> int:
     text = os.environ.get(name) or "0"
-    if not text.isdigit() or int(text) > 32:
-        raise Refusal(f"{name}={text} can't be used: give a number from 0 to 32.")
+    if not re.fullmatch("[0-9]{1,4}", text) or int(text) > most:
+        raise Refusal(f"{name}={text} can't be used: give a number from 0 to {most}.")
     return int(text)
 
 
