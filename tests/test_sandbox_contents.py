@@ -1,0 +1,52 @@
+"""No sandbox holds what would answer for its lab: neither its solution, nor a check, nor a hidden place."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tests import judging
+from workshop.grade.pristine import Pristine, references
+from workshop.labs import Lab, all_labs
+from workshop.paths import ORACLES, ROOT, SOLUTIONS
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def files_below(place: Path) -> list[Path]:
+    found = [place] if place.is_file() else sorted(place.rglob("*"))
+    return [path for path in found if path.is_file() and "__pycache__" not in path.parts]
+
+
+def answers(lab: Lab) -> dict[str, Path]:
+    """What must not be there, by its bytes: the edited files of everything right, and the lab's checks."""
+    right = [SOLUTIONS / lab.name, ORACLES / lab.name, *judging.alternatives(lab)]
+    files = [folder / name for folder in right for name in lab.edit if (folder / name).is_file()]
+    files += [path for path in lab.folder.glob("test_*.py") if path.name not in lab.edit]
+    files += [judging.MISTAKES / f"{lab.name}.toml", lab.folder / "hints.md"]
+    return {digest(path): path for path in files}
+
+
+@pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
+def test_a_sandbox_holds_no_answer_to_its_own_lab(lab: Lab, tmp_path: Path) -> None:
+    forbidden = answers(lab)
+    assert len(forbidden) > len(lab.edit)
+    seen = 0
+    for mount in Pristine(lab, tmp_path / "pristine").mounts():
+        assert mount.source.resolve() not in (ROOT, ROOT / "solutions", ROOT / "tests", ROOT / "labs")
+        for path in files_below(mount.source):
+            seen += 1
+            assert digest(path) not in forbidden, f"{mount.inside} has {forbidden[digest(path)]}"
+            is_check = path.match("test_*.py") and path.name not in lab.edit
+            assert not (is_check and mount.inside.startswith("/workshop/labs")), path
+    assert seen > 50
+
+
+@pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
+def test_references_in_a_sandbox_are_those_of_earlier_labs(lab: Lab) -> None:
+    numbers = [int(name[:2]) for name in references(lab)]
+    assert all(number < lab.number for number in numbers), f"{lab.name} runs on {numbers}"
