@@ -9,7 +9,7 @@ import re
 import tempfile
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +29,10 @@ CANARY = "CANARY-31415926"
 # Enough for what is right, also on a busy machine: what still works gets three times as long to start, and
 # whatever a crowded machine may have caused is asked once more, alone.
 START_SECONDS = 2.0
-CHECK_SECONDS = 4.0
+CHECK_SECONDS = 5.0
 BUDGET = 60.0  # seconds for one submission
 PAIRS = 3  # hostile submissions at a time, each with an honest one beside it
+TRIES = 3  # of what is honest, alone, on a machine that others use as well
 HIDDEN = "test_task9_hidden"
 
 
@@ -100,7 +101,7 @@ class Done:
     """A hostile submission's outcome, the honest one's beside it, and what was found after both."""
 
     outcome: Outcome
-    honest: str
+    honest: Outcome
     left: set[str]
     seconds: float
 
@@ -123,15 +124,27 @@ class Bench:
         self._futures = {case.id: self._pool.submit(self._both, case) for case in cases}
 
     def result(self, case: Case) -> Done:
-        return self._futures[case.id].result()
+        """What became of a case. What a crowded machine may have done to the honest one is asked again."""
+        done = self._futures[case.id].result()
+        tries = TRIES
+        while done.honest.doubtful and tries:
+            tries -= 1
+            wait(self._futures.values())
+            again = self._grade(self.room(case), self.room(case).honest, 0, done.honest.doubtful)
+            done.honest = done.honest.better(again)
+        return done
 
     def room(self, case: Case) -> Room:
         """The room of a case's lab; made, and tried with the lab's own solution, when it is first needed."""
         with self._lock:
             key = case.lab, case.check
             if key not in self.rooms:
-                room = self.rooms[key] = Room(self.name, *key)
+                room = Room(self.name, *key)
                 outcome = self._grade(room, room.honest, 0)
+                for _ in range(TRIES):
+                    if outcome.doubtful:
+                        outcome = outcome.better(self._grade(room, room.honest, 0, outcome.doubtful))
+                self.rooms[key] = room
                 assert outcome.checks[0]["verdict"] == "PASS" and not outcome.infra, outcome.checks
                 room.alone = canonical(outcome.checks)
             return self.rooms[key]
@@ -160,7 +173,7 @@ class Bench:
         finally:
             self._free.put(pair)
 
-    def _side_by_side(self, room: Room, files: dict[str, bytes], slot: int) -> tuple[Outcome, str]:
+    def _side_by_side(self, room: Room, files: dict[str, bytes], slot: int) -> tuple[Outcome, Outcome]:
         beside: list[Outcome] = []
         honest = threading.Thread(target=lambda: beside.append(self._grade(room, room.honest, slot)))
         honest.start()
@@ -168,10 +181,7 @@ class Bench:
             outcome = self._grade(room, files, slot + 1)
         finally:
             honest.join()
-        found = beside[0]
-        if found.doubtful:  # what a crowded machine may have caused is asked once more
-            found = found.better(self._grade(room, room.honest, slot, found.doubtful))
-        return outcome, canonical(found.checks)
+        return outcome, beside[0]
 
     def traces(self, slot: int) -> set[str]:
         """What a slot's sandbox could leave: containers, control groups, processes of the slot's user."""
