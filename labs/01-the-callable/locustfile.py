@@ -17,7 +17,7 @@ class Reader(Visitor):
     ways = {"sync worker": "/", "event loop": "/asgi/"}
 
     def visit(self, site: Site) -> None:
-        name = random.choice(NAMES)
+        name = f"{random.choice(NAMES)} {random.randrange(10**9)}"
         site.get("/", params={"name": name}, body=f"Hello, {name}!\n".encode())
 
 

@@ -5,6 +5,7 @@ to you, how many of a thousand ids would be given twice?
 """
 
 import json
+import random
 
 import gevent
 from fair import Side, Site, Visitor, fact
@@ -22,18 +23,21 @@ class Writer(Visitor):
             return
         number = answer.json()["id"]
         here, name = f"/tasks/{number}", f"{site.name} /tasks/…"
-        changes = [{"title": "Ask Grace"}, {"done": True}]
+        title = f"Ask Grace {random.randrange(10**9)}"
+        changes = [{"title": title}, {"done": True}]
         gevent.joinall(
             [gevent.spawn(site.request, "PATCH", here, json=change, name=name) for change in changes]
         )
         answer = site.get(here, name=name)
-        task = {"id": number, "title": "Ask Grace", "done": True}
+        task = {"id": number, "title": title, "done": True}
         site.expect(answer.status_code == 200 and answer.json() == task, "a change was lost")
 
     def create(self, site: Site):
         """One task, its id noted."""
-        answer = site.post("/tasks", json={"title": "Ask Ada"}, status=201)
+        title = f"Ask Ada {random.randrange(10**9)}"
+        answer = site.post("/tasks", json={"title": title}, status=201)
         if answer.status_code == 201:
+            site.expect(answer.json()["title"] == title, "another title than the one that was sent")
             site.saw("id", answer.json()["id"])
         return answer
 

@@ -5,6 +5,8 @@
 """
 
 import json
+import random
+import time
 
 import gevent
 from fair import Side, Site, Visitor, at_most, fact
@@ -25,7 +27,10 @@ class Reader(Visitor):
         gevent.joinall(asking, raise_error=True)
 
     def ask(self, site: Site) -> None:
-        site.get("/report?seconds=0.4", body=b"0 tasks, 0 done\n")
+        seconds, began = random.uniform(0.38, 0.42), time.perf_counter()
+        answer = site.get(f"/report?seconds={seconds:.3f}", body=b"0 tasks, 0 done\n")
+        took = time.perf_counter() - began
+        site.expect(answer.status_code != 200 or took > seconds - 0.01, "a report that was not waited for")
 
 
 at_most("fifty at once", 2.0, "one report")

@@ -6,6 +6,7 @@ thousand idle connections add to it?
 """
 
 import json
+import random
 import socket
 
 import gevent
@@ -20,8 +21,8 @@ class Sleeper(Visitor):
     """Naps, alone and eight at once; each has a name of its own."""
 
     def visit(self, site: Site) -> None:
-        self.nap(site, "alone")
-        names = [f"{site.side}-{number}" for number in range(TOGETHER)]
+        self.nap(site, f"alone-{random.randrange(10**9)}")
+        names = [f"{random.randrange(10**9)}-{number}" for number in range(TOGETHER)]
         jobs = [gevent.spawn(self.nap, site, name) for name in names]
         gevent.joinall(jobs, raise_error=True)
 

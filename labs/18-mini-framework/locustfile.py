@@ -5,6 +5,7 @@ is a plain function that sleeps. How long do four take, where it is called on th
 """
 
 import random
+import time
 
 from fair import Side, Site, Visitor, at_most, fact
 
@@ -30,12 +31,16 @@ class Reader(Visitor):
         made = site.post("/tasks", json={"title": title}, status=201)
         if made.status_code == 201:
             task = made.json()
+            site.expect(task["title"] == title, "another title than the one that was sent")
             site.saw("id", task["id"])
             shown = site.get(f"/tasks/{task['id']}")
             site.expect(shown.status_code != 200 or shown.json() == task, "somebody else's task came")
 
     def ask(self, site: Site) -> None:
-        answer = site.get("/report?seconds=0.2")
+        seconds, began = random.uniform(0.19, 0.21), time.perf_counter()
+        answer = site.get(f"/report?seconds={seconds:.3f}")
+        took = time.perf_counter() - began
+        site.expect(answer.status_code != 200 or took > seconds - 0.01, "a report that was not waited for")
         if answer.status_code == 200:
             site.saw("most", answer.json()["most"])
 

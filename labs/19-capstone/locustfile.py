@@ -6,6 +6,7 @@ the tasks that were acknowledged with 201 are there at the end?
 """
 
 import json
+import random
 import signal
 import time
 from typing import Any
@@ -31,12 +32,14 @@ class Colleague(Visitor):
 
     def create(self, site: Site) -> Any:
         """A new task; None when it was not acknowledged: then nobody knows, and that is no fault."""
-        with self.client.post(f"{site.url}/tasks", json={"title": "Call Ada"}, catch_response=True) as answer:
+        title = f"Call Ada {random.randrange(10**9)}"
+        with self.client.post(f"{site.url}/tasks", json={"title": title}, catch_response=True) as answer:
             answer.success()
         if answer.status_code != 201:
             site.expect(answer.status_code in (0, 502, 504), f"status {answer.status_code} for a create")
             return None
         made = answer.json()
+        site.expect(made["title"] == title, "another title than the one that was sent")
         site.saw("acknowledged", made["id"])
         site.saw("instance", answer.headers.get("x-instance"))
         return made
