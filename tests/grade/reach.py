@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import subprocess
@@ -45,17 +46,22 @@ def place() -> Path:
     return folder
 
 
+def command(*words: str, user: int = 0, path: str | None = None) -> list[str]:
+    """The words of `workshop grade WORDS`, as a user, with `path` for its PATH."""
+    become = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups"] if user else []
+    inner = ["env", f"PATH={os.environ['PATH'] if path is None else path}", sys.executable]
+    return [*reachable(), *become, *inner, "-m", "workshop", "grade", *words]
+
+
 def grade(
     *words: str, user: int = 0, home: Path | None = None, path: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """`workshop grade WORDS`, as a user, with `path` for its PATH; `home` is where that user may write."""
-    become = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups"] if user else []
+    """Run it to its end; `home` is where that user may write."""
     environ = environment() | {"PYTHONDONTWRITEBYTECODE": "1"}
     if home is not None:
         environ |= {"HOME": str(home), "TMPDIR": str(home)}
-    inner = ["env", f"PATH={environ['PATH'] if path is None else path}", sys.executable]
     return subprocess.run(
-        [*reachable(), *become, *inner, "-m", "workshop", "grade", *words],
+        command(*words, user=user, path=path),
         cwd=ROOT,
         env=environ,
         stdin=subprocess.DEVNULL,

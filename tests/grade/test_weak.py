@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
+import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.grade.reach import grade, place
-from tests.judging import mistakes, starter
+from tests.grade.reach import command, grade, place
+from tests.judging import environment, mistakes, starter
 from workshop.grade import engines, weak
 from workshop.labs import find
-from workshop.paths import SOLUTIONS
+from workshop.paths import ROOT, SOLUTIONS
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a submission a user of its own")
 BUBBLEWRAP = pytest.mark.skipif(bool(engines.bubblewrap_trouble()), reason=engines.bubblewrap_trouble())
@@ -83,6 +86,10 @@ class Pipe:
         while piece := os.read(self._end, 1 << 16):
             found += piece
         return found
+
+    def wait(self, seconds: float) -> bool:
+        """Whether something was written within this time."""
+        return bool(select.select([self._end], [], [], seconds)[0])
 
     def close(self) -> None:
         os.close(self._end)
@@ -231,6 +238,35 @@ def test_without_root_it_says_so_and_hides_nothing(here: Path, pipe: Pipe) -> No
     finally:
         for folder in ("/tmp", "/dev/shm"):  # without a user of its own, files in shared places stay
             Path(folder, mark).unlink(missing_ok=True)
+
+
+@ROOT_ONLY
+def test_what_a_killed_grader_left_is_ended_by_the_next(here: Path, pipe: Pipe) -> None:
+    holds = f"import os, time\nheld = os.open({str(pipe.path)!r}, os.O_WRONLY)\nos.write(held, b'alive')\n"
+    submissions = hand_in(here, ada=f"{holds}time.sleep(3600)\n")
+    words = ["--lab", str(LAB.number), "--sandbox", "weak", "--allow-weak-isolation"]
+    grader = subprocess.Popen(
+        command(str(submissions), *words),
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert pipe.wait(120), "the submission did not start"
+    finally:
+        os.killpg(grader.pid, signal.SIGKILL)
+        grader.wait()
+    left = [one for one in Path("/tmp").glob("wg-*/tmp") if weak.is_ours(one.stat().st_uid)]
+    assert left
+    with pytest.raises(BlockingIOError):  # it lives on: nobody ended it
+        pipe.read()
+    done = grade(str(hand_in(here / "next", bob="def x(:")), *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert pipe.read() == b"", "somebody still holds the pipe"
+    assert not [one for one in left if one.exists()]
 
 
 @ROOT_ONLY
