@@ -71,6 +71,7 @@ PATIENCE = min(10.0, max(2.0, SECONDS / 2))
 BLOCK_SECONDS = 0.5
 SHOWN = 120
 FACT_SECONDS = 30.0  # until it is found out whether a fact holds
+SAW = 500  # characters of what is noted
 KINDS = 200  # of faults that are told apart
 PAGE_CAP = 16 << 20  # bytes that `Side.fetch` reads
 ANSWER_CAP = 512 << 10  # bytes of one answer, its interim ones and its head among them
@@ -197,6 +198,7 @@ class Site:
                 method, self.url + path, catch_response=True, context=self.context, **more
             ) as answer,
         ):
+            answer.encoding = "utf-8"  # guessing takes a second of work for half a megabyte
             fault, example = _fault(answer, status, body)
             if fault:
                 self._fault(fault, example)
@@ -213,7 +215,7 @@ class Site:
 
     def saw(self, word: str, value: object) -> None:
         """Note a value (as text) under a word: an id, a pid. Facts find it in `side.saw[word]`, a Counter."""
-        ledger.saw[self.side][word][str(value)] += 1
+        ledger.saw[self.side][word][str(value)[:SAW]] += 1
 
     def together(self, times: int, do: Callable[[], Any]) -> list[Any]:
         """Do something so many times at once, each on its own connection; their results."""
