@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import secrets
+import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -54,6 +56,9 @@ def grade(chosen: argparse.Namespace, again: bool = False) -> int:
             outcomes = batch.grade(submissions)
             driven = {batch.key(one): (one.files, outcomes[batch.key(one)]) for one in submissions}
             loads = stage.drive(driven) if stage else {}
+    except KeyboardInterrupt:
+        print(f"Ended. What was graded is in {out}: the same command goes on from there.", file=sys.stderr)
+        raise
     finally:
         place.close()
     attempts: defaultdict[str, list[Graded]] = defaultdict(list)
@@ -115,10 +120,7 @@ def merge(chosen: argparse.Namespace) -> int:
     """Put the results of shards together. Raises Refusal when they were not graded alike."""
     merged: dict[str, Result] = {}
     for part in chosen.parts:
-        found = output.read_results(part)
-        if not found:
-            raise Refusal(f"There are no results in {part}.")
-        for result in found:
+        for result in results_of(part):
             if merged.setdefault(result.id, result).data != result.data:
                 raise Refusal(f"{result.id} is in two parts, with different results.")
     ways = {
@@ -131,7 +133,24 @@ def merge(chosen: argparse.Namespace) -> int:
             "same --seed, and the same --load and --load-points."
         )
     roster = Roster.read(chosen.roster) if chosen.roster else Roster()
+    missing = sorted({*roster.people} - {*merged})
+    if missing:
+        raise Refusal(f"{missing[0]} is on the roster and is in no part: name every part.")
     return finish(chosen, chosen.out, [merged[key] for key in sorted(merged)], roster, None)
+
+
+def results_of(part: Path) -> list[Result]:
+    """A shard's results; none where more shards were made than there are students.
+
+    Raises Refusal when it was not graded to its end, or a student's can't be read.
+    """
+    found = output.read_results(part)
+    unread = {path.name for path in part.glob(f"{output.STUDENTS}/*")} - {one.folder for one in found}
+    if unread:
+        raise Refusal(f"{part}: the results of {min(unread)} can't be read. Grade that part again.")
+    if not found and not (part / "summary.csv").exists():
+        raise Refusal(f"There are no results in {part}.")
+    return found
 
 
 def similar(chosen: argparse.Namespace) -> int:
@@ -167,9 +186,10 @@ def seed_of(out: Path, lab: Lab, wanted: int | None) -> int:
 
 def shard(submissions: list[Submission], text: str) -> list[Submission]:
     """Part K of N of a class, every student whole. Raises Refusal when `text` is no K/N."""
-    part, _, parts = text.partition("/")
-    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+    found = re.fullmatch(r"([1-9][0-9]{0,4})/([1-9][0-9]{0,4})", text)
+    part, parts = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= part <= parts:
         raise Refusal(f"--shard {text} can't be used: give K/N, such as 2/4.")
     people = sorted({one.person.id for one in submissions})
-    mine = set(people[int(part) - 1 :: int(parts)])
+    mine = set(people[part - 1 :: parts])
     return [one for one in submissions if one.person.id in mine]
