@@ -6,6 +6,7 @@ certificate on both sides, unless all of it is on this machine; and no sandbox h
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import json
@@ -32,6 +33,7 @@ from workshop.verdict import Verdict
 
 if TYPE_CHECKING:
     from distributed import Client, Future
+    from distributed.security import Security
 
 SECONDS = 10.0  # until the scheduler answers, and until it has a worker
 AHEAD = 4  # errands a worker's thread that are handed to the scheduler before one is done
@@ -84,7 +86,7 @@ class Cluster(Pool):
         waiting = iter(files.items())
         keys: dict[str, str] = {}
         flow = as_completed(loop=self._client.loop)
-        room = AHEAD * sum(one["nthreads"] for one in self._workers().values())
+        room = AHEAD * sum(one["nthreads"] for one in self.workers().values())
         while True:
             for key, one in islice(waiting, max(1, room - len(keys))):
                 future = self._send(one, None)
@@ -139,7 +141,7 @@ class Cluster(Pool):
 
     # --- the workers
 
-    def _workers(self) -> dict[str, dict[str, Any]]:
+    def workers(self) -> dict[str, dict[str, Any]]:
         """What the scheduler says of each, by address."""
         return dict(self._client.scheduler_info(n_workers=-1)["workers"])
 
@@ -229,6 +231,7 @@ def connect(address: str, tls: Tls) -> Client:
             require_encryption=True,
         )
     try:
+        asyncio.run(greet(address, safe))
         client = Client(address, security=safe, timeout=SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise Refusal(
@@ -242,6 +245,16 @@ def connect(address: str, tls: Tls) -> Client:
         client.close(timeout=SECONDS)
         raise Refusal(f"The scheduler at {address} has no worker. Start one.", EXIT_INFRA) from error
     return client
+
+
+async def greet(address: str, safe: Security | None) -> None:
+    """See that a Dask server answers: a client would wait for its first word for ever. Raises OSError."""
+    from distributed.comm.core import connect
+
+    words = safe.get_connection_args("client") if safe else {}
+    async with asyncio.timeout(SECONDS):
+        comm = await connect(address, timeout=SECONDS, **words)
+    await comm.close()
 
 
 def in_words(error: BaseException) -> str:
