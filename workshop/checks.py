@@ -69,6 +69,7 @@ __all__ = [
     "name",
     "named",
     "note",
+    "object_of",
     "recv",
     "ref",
     "request_bytes",
@@ -115,6 +116,14 @@ def that(condition: object, got: str, expected: str, **more: str) -> None:
 
 def fail(got: str, expected: str, **more: str) -> None:
     raise Failed(got, expected, **more)
+
+
+def object_of(response: Response) -> dict[str, Any]:
+    """The JSON object in a body. Fails the check where something else is in it, whatever that is."""
+    value = response.json()
+    that(isinstance(value, dict), f"{response.line} with {response.text[:200]!r}", "a JSON object")
+    found: dict[str, Any] = value
+    return found
 
 
 def shown(value: Any) -> str:

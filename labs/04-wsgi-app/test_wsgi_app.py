@@ -359,9 +359,8 @@ def test_task2_what_is_no_task_is_400(front, rng):
     """A body that is no task is 400, not 500"""
     text = title(rng)
     longest = created(front, {"title": "é" * 200})
-    expect(
-        "characters of the longest title", len(longest["title"]), 200, "200 characters, however many bytes"
-    )
+    length = len(str(longest["title"]))
+    expect("characters of the longest title", length, 200, "200 characters, however many bytes")
     face = created(front, b'{"title": "\\ud83d\\ude00"}')
     expect("title", face["title"], "\U0001f600", "JSON writes it as two escapes: a surrogate pair")
     for data, why in [
@@ -737,7 +736,8 @@ def test_task5_readers_and_writers_meet(probe, rng):
     for report, sent in meetings(probe, ("GET", "/tasks", b""), make):
         status_is(report["first"], 200, "GET /tasks", sent=sent)
         found = json_of(report["first"], "GET /tasks")
-        that(report["id"] in [task["id"] for task in found], f"{found!r}", "the task from before", sent=sent)
+        ids = [task.get("id") for task in found if isinstance(task, dict)] if isinstance(found, list) else []
+        that(report["id"] in ids, f"{found!r}", "the task from before", sent=sent)
     for report, sent in meetings(probe, ("GET", "/tasks/{id}", b""), ("DELETE", "/tasks/{id}", b"")):
         code = report["first"]["status"][:3]
         that(code in ("200", "404"), f"status = {code}", "200 or 404: it was there, or it was not", sent=sent)

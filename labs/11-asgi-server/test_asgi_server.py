@@ -20,6 +20,7 @@ from workshop.checks import (
     expect,
     fail,
     name,
+    object_of,
     request_bytes,
     that,
     wire_cases,
@@ -51,6 +52,12 @@ def answered(response):
     return response.json()
 
 
+def told(response):
+    """The JSON object of a 200."""
+    expect("status", response.status, 200, f"the body was {response.text[:200]!r}")
+    return object_of(response)
+
+
 def scope_of(response):
     """The scope that the application was called with, with its types."""
     value = answered(response)
@@ -63,7 +70,7 @@ def literal(text):
     """A repr as the value it shows; what is no plain value stays a text."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return text
 
 
@@ -162,7 +169,7 @@ def test_task1_scope_is_what_the_specification_says(service, rng):
     good = isinstance(ours, tuple | list) and [type(part) for part in ours] == [str, int]
     right_port = good and (ours[1] == client.address.port or ours != theirs)
     that(right_port, f"server = {ours!r}", "(host as text, port as a number), your own end")
-    fresh = not answered(client.get("/fields"))["used"]
+    fresh = not told(client.get("/fields")).get("used")
     that(fresh, "a scope that the last request's application had written into", "a new dict for each request")
     old = client.send(b"GET /old HTTP/1.0\r\nHost: localhost\r\n\r\n")
     expect("http_version", scope_of(old).get("http_version"), "1.0", "the client's, without HTTP/")
@@ -186,20 +193,21 @@ def test_task2_body_comes_through_receive(service, rng):
         with client.connect(seconds=4) as connection:
             connection.send_pieces([data[:cut], data[cut:] + b"GET /next HTTP/1.1\r\n"])
             try:
-                value = answered(connection.response("POST"))
+                value = told(connection.response("POST"))
             except Deadline:
                 fail(f"receive never said more_body False ({framing})", f"the end after {len(whole)} bytes")
         _whole_body(value, whole, framing)
     with client.connect(seconds=4) as connection:
         connection.send(request_bytes("GET", behave("read")))
-        value = answered(connection.response())
+        value = told(connection.response())
     why = "a request without a body has one event: an empty body, more_body False"
     expect("events of a GET", value.get("events"), [["http.request", 0, False]], why)
 
 
 def _whole_body(value, whole, framing):
     events = value.get("events", [])
-    types = {event[0] for event in events}
+    events = events if isinstance(events, list) else []
+    types = {str(event[0]) for event in events if isinstance(event, list) and event}
     that(types == {"http.request"}, f"events of type {sorted(types)}", "http.request, until the body ended")
     why = f"the body's bytes, without its framing ({framing}), and not one of the next request"
     expect("the body that receive gave", value.get("body"), whole, why)
@@ -400,7 +408,7 @@ def test_task3_upload_waits_for_the_application(service, rng):
                 view = view[connection.socket.send(view[:MIB]) :]
             except OSError:
                 fail("the server did not go on reading", "the rest, when the application reads")
-        value = answered(connection.response("POST"))
+        value = told(connection.response("POST"))
     expect("opened", value.get("opened"), True, "the application waits for the second request")
     expect("bytes that the application read", value.get("bytes"), HELD * MIB, "every byte, once it reads")
     digest = hashlib.sha256(data).hexdigest()
@@ -505,7 +513,7 @@ def test_task4_expect_is_answered_when_the_body_is_wanted(service, rng):
         connection.send(body.encode())
         response = connection.response("POST")
     expect("interim answers", response.interim, [100], "one 100, then the answer")
-    expect("the body that the application read", answered(response).get("body"), body)
+    expect("the body that the application read", told(response).get("body"), body)
     response = client.request("POST", behave("read"), body=body.encode())
     expect("interim answers without Expect", response.interim, [], "nobody waits for one")
     with client.connect(seconds=4) as connection:
@@ -588,7 +596,7 @@ def _two_framings(client):
             continue
         if response.status == 200:
             why = "with Transfer-Encoding there, Content-Length says nothing: 400 is best"
-            expect("the body", response.json().get("body"), "", why, rule="RFC 9112 §6.3")
+            expect("the body", object_of(response).get("body"), "", why, rule="RFC 9112 §6.3")
         else:
             that(400 <= response.status < 500, response.line, "400 Bad Request", sent=_shown(case.data))
 

@@ -23,6 +23,7 @@ from workshop.checks import (
     fail,
     made,
     name,
+    object_of,
     ref,
     request_bytes,
     that,
@@ -347,7 +348,7 @@ def test_task2_startup_waits_for_the_application(probe, rng):
 def test_task2_nothing_is_accepted_before_startup_completes(service, stack):
     """The first request comes after startup.complete"""
     fresh(stack, "slow")
-    report = service("slow").get("/").json()
+    report = object_of(service("slow").get("/"))
     expect("what the application knew at its first request: started", report.get("started"), True)
     expect("how often it was called with a lifespan scope", report.get("calls"), 1)
     expect("the request in the lifespan's event loop", report.get("same_loop"), True)
@@ -381,7 +382,7 @@ def test_task2_applications_without_lifespan_still_run(probe, service, rng):
     for manner in ("raises at once", "raises", "returns"):
         seen = meet(probe, manner)
         ended_well("startup", seen["startup"])
-    report = service("plain").get(f"/?mark={rng.randrange(1000)}").json()
+    report = object_of(service("plain").get(f"/?mark={rng.randrange(1000)}"))
     expect("what the application says of its startup", report.get("started"), False, "it knows none")
 
 
@@ -392,7 +393,7 @@ def test_task2_each_request_has_a_copy_of_the_state(service, rng):
     marks = [f"{name(rng).replace(' ', '-')}-{number}" for number in range(3)]
     states = []
     for mark in marks:
-        state = client.get(f"/?mark={mark}").json().get("state")
+        state = object_of(client.get(f"/?mark={mark}")).get("state")
         that(
             isinstance(state, dict),
             got=f"the request's scope has state = {state!r}",
@@ -479,7 +480,7 @@ def test_task3_shutdown_comes_after_the_last_request(service, stack, trail, rng)
         for wire in rng.sample([slow, slower], 2):
             wire.send(b"B")
             try:
-                report = wire.response("POST").json()
+                report = object_of(wire.response("POST"))
             except WireError as error:
                 fail(f"a request in flight at SIGTERM: {error.got}", "its answer, then shutdown", where=END)
             expect("what it was answered: stopped", report.get("stopped"), False, "not while it is in flight")
