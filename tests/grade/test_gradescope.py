@@ -172,7 +172,7 @@ def test_the_zip_holds_one_lab_and_the_same_bytes_each_time(tmp_path: Path) -> N
     assert modes["setup.sh"] == modes["run_autograder"] == 0o755
     others = [lab.name for lab in all_labs() if lab.name != LAB.name]
     assert [name for name in names if any(f"/{other}/" in name for other in others)] == []
-    assert not [name for name in names if "/tests/" in name or "__pycache__" in name or ".git" in name]
+    assert not [name for name in names if "/tests/test_" in name or "__pycache__" in name or ".git" in name]
     assert f"workshop/solutions/{LAB.name}/{FILE}" in names
     assert {path.name for path in tmp_path.iterdir()} == {"one.zip", "two.zip"}
 

@@ -22,6 +22,7 @@ FIXED = (1980, 1, 1, 0, 0, 0)  # the same bytes for the same files
 SHARED = [
     ROOT / "pyproject.toml",
     ROOT / "requirements.lock",
+    ROOT / "tests" / "requirements.lock",  # bootstrap.py looks whether an environment was made from it
     ROOT / "LICENSE",
     ROOT / "workshop",
     SERVICES / "apps",
