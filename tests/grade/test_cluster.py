@@ -6,29 +6,45 @@ import contextlib
 import json
 import re
 import shlex
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
-from tests.grade.test_batch import LAB, shown, the_class, tiny_manifest
+from tests.grade.test_batch import LAB, TINY, shown, the_class, tiny_manifest
 from tests.judging import environment
+from workshop.errors import InfraError, Refusal
 from workshop.grade import engines
 from workshop.grade.batch import Batch
 from workshop.grade.bubblewrap import family
 from workshop.grade.cluster import Cluster, Tls
+from workshop.grade.intake import Submission
+from workshop.grade.roster import Person
 from workshop.grade.store import Store
 from workshop.paths import ROOT, SOLUTIONS
 
 SECONDS = 120.0
 SOLUTION = (SOLUTIONS / LAB.name / "server.py").read_text(encoding="utf-8")
 
-pytestmark = [
-    pytest.mark.skipif(bool(engines.bubblewrap_trouble()), reason=engines.bubblewrap_trouble()),
-]
+FIRST = "from __future__ import annotations\n"
+LOOKS = """
+import os, socket
+for place in PLACES:
+    try:
+        socket.create_connection(place, 5).close()
+    except OSError:
+        continue
+    os._exit(3)
+"""
+
+pytestmark = pytest.mark.skipif(bool(engines.bubblewrap_trouble()), reason=engines.bubblewrap_trouble())
 
 
 def commands() -> list[str]:
@@ -57,10 +73,15 @@ class Site:
         self.address = json.loads(file.read_text())["address"]
         self.tls = Tls(*(folder / name for name in ("cert.pem", "cert.pem", "key.pem")))
 
-    def worker(self, more: str = "--nthreads 1") -> subprocess.Popen[bytes]:
+    def worker(self) -> subprocess.Popen[bytes]:
         """A worker without a nanny, so that its process is the one that grades."""
         words = self.worker_words.replace("tls://10.0.0.1:8786", self.address)
-        return self._start(f"{words} --no-nanny --host tls://127.0.0.1 {more}")
+        place = f"--local-directory {shlex.quote(str(self.folder))}"
+        return self._start(f"{words} --no-nanny --host tls://127.0.0.1 --nthreads 1 {place}")
+
+    def last(self) -> subprocess.Popen[bytes]:
+        """The last worker that lives."""
+        return next(one for one in reversed(self.started) if one.poll() is None)
 
     def _start(self, words: str) -> subprocess.Popen[bytes]:
         tls = re.sub(r"\b(cert|key)\.pem", lambda found: str(self.folder / found[0]), self.tls_words)
@@ -88,7 +109,7 @@ class Site:
         """A pool on so many workers."""
         made = Cluster(self.address, self.tls, LAB, "bubblewrap")
         try:
-            await_true(lambda: len(made._workers()) == workers, f"there are not {workers} workers")
+            await_true(lambda: len(made.workers()) == workers, f"there are not {workers} workers")
             yield made
         finally:
             made.close()
@@ -108,6 +129,10 @@ def await_true(what: Callable[[], object], otherwise: str, seconds: float = SECO
     while not what():
         assert time.monotonic() < deadline, otherwise
         time.sleep(0.05)
+
+
+def at_work(pid: int) -> list[str]:
+    return [name for name in folders_of(pid) if "-one-" in name]
 
 
 def folders_of(pid: int) -> list[str]:
@@ -131,15 +156,207 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("local")
     with contextlib.closing(engines.choose(LAB, "bubblewrap")) as engine:
         batch = Batch(tiny_manifest(folder / "manifest"), engine, Store(folder / "store"), quiet=True)
-        return shown(batch.grade(the_class()), batch, the_class())
+        return shown(batch.grade(grown()), batch, grown())
+
+
+def grown() -> list[Submission]:
+    """The class, and some who did the same work: enough for somebody to be in the middle."""
+    texts = [(f"more{number}", f"{SOLUTION}\n# {number}\n") for number in range(4)]
+    more = [Submission(Person(word, word), 1, {"server.py": text.encode()}) for word, text in texts]
+    return [*the_class(), *more]
 
 
 def test_a_cluster_gives_the_same_bytes(site: Site, local: str, tmp_path: Path) -> None:
     with site.cluster(1) as cluster:
         batch = Batch(tiny_manifest(tmp_path / "manifest"), cluster, Store(tmp_path / "store"), quiet=True)
-        outcomes = batch.grade(the_class())
-        assert shown(outcomes, batch, the_class()) == local
-    assert {one.run["worker"] for one in outcomes.values() if one.run} != {""}
-    worker = site.started[-1].pid
+        outcomes = batch.grade(grown())
+        assert shown(outcomes, batch, grown()) == local
+    worker = site.last().pid
+    assert {one.run["worker"].endswith(f"process {worker}") for one in outcomes.values() if one.run} == {True}
     assert not folders_of(worker), "a worker keeps what a class that is over has left"
     assert family(worker) == [worker]
+
+
+def test_a_worker_that_is_killed_in_the_middle_loses_nothing(site: Site, local: str, tmp_path: Path) -> None:
+    victim, store = site.worker(), Store(tmp_path / "store")
+    pids: list[int] = []
+
+    def kill() -> None:
+        """As soon as something is known and the victim is at work."""
+        await_true(lambda: [*store.folder.glob("*.json")] and len(family(victim.pid)) > 3, "it does nothing")
+        pids.extend(family(victim.pid))
+        victim.kill()
+        victim.wait()
+
+    with site.cluster(2) as cluster:
+        batch = Batch(tiny_manifest(tmp_path / "manifest"), cluster, store, quiet=True)
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            outcomes = batch.grade(grown())
+        finally:
+            killer.join()
+        assert shown(outcomes, batch, grown()) == local
+    assert len(pids) > 3, "it was not killed with a proctor and a sandbox"
+    await_true(lambda: not [pid for pid in pids if Path("/proc", str(pid)).exists()], "processes are left")
+    assert not folders_of(victim.pid), "the other worker's sweep left folders"
+    assert len([*store.folder.glob("*.json")]) == len({one.digest for one in grown() if one.files})
+
+
+def test_a_submission_over_which_workers_die_has_no_number(site: Site, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    slow = [Submission(Person("ada", "ada"), 1, {"server.py": b"import time; time.sleep(600)"})]
+
+    def kill() -> None:
+        """Every worker that takes it up, until it is taken from them."""
+        for _ in range(3):
+            one = site.last()
+            await_true(lambda one=one: at_work(one.pid), "nobody takes it up")  # type: ignore[misc]
+            one.kill()
+            one.wait()
+            site.worker()
+
+    with site.cluster(1) as cluster:
+        batch = Batch(tiny_manifest(tmp_path / "manifest"), cluster, store, quiet=True)
+        cluster.open(batch.manifest)
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            [(_, outcome)] = cluster.grade({"ada": slow[0].files})
+        finally:
+            killer.join()
+            cluster.end()
+    assert outcome.infra == batch.manifest.lab.checks
+    assert "ended in the middle" in outcome.checks[0]["finding"]["got"]
+
+
+def test_a_sandbox_has_no_way_to_the_scheduler(site: Site, tmp_path: Path) -> None:
+    """The solution, after a look for the scheduler and the worker: it breaks off where it finds one."""
+    with site.cluster(1) as cluster:
+        addresses = [urlsplit(one) for one in (site.address, *cluster.workers())]
+        places = [(one.hostname, one.port) for one in addresses]
+        source = LOOKS.replace("PLACES", repr(places))
+        outside = subprocess.run([sys.executable, "-c", source], check=False)
+        assert outside.returncode == 3, "it does not find them where they can be found"
+        text = SOLUTION.replace(FIRST, FIRST + source)
+        assert text != SOLUTION
+        batch = Batch(tiny_manifest(tmp_path / "manifest"), cluster, Store(tmp_path / "store"), quiet=True)
+        looks = Submission(Person("eve", "eve"), 1, {"server.py": text.encode()})
+        outcomes = batch.grade([looks])
+        assert [one["verdict"] for one in outcomes[batch.key(looks)].checks] == ["PASS", "PASS"]
+
+
+def test_a_worker_with_another_workshop_is_not_asked(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tiny_manifest(tmp_path / "manifest")
+    with site.cluster(1) as cluster:
+        batch = Batch(replace(made, grader="another"), cluster, Store(tmp_path / "store"), quiet=True)
+        with pytest.raises(InfraError, match="its workshop is another one"):
+            batch.grade(the_class()[:1])
+    monkeypatch.setattr("workshop.grade.cluster.grader_digest", lambda _: "another")
+    with pytest.raises(Refusal, match="its workshop is another one"), site.cluster(1):
+        pass
+    assert not folders_of(site.last().pid)
+
+
+def test_a_fault_in_a_check_of_ours_grades_nobody(site: Site, tmp_path: Path) -> None:
+    broken = TINY.replace("that(service", "1 / 0; that(service", 1)
+    store = Store(tmp_path / "store")
+    with site.cluster(1) as cluster:
+        batch = Batch(tiny_manifest(tmp_path / "manifest", broken), cluster, store, quiet=True)
+        with pytest.raises(InfraError, match="Nothing was graded"):
+            batch.grade(the_class()[:1])
+    assert not [*store.folder.glob("*")]
+    assert not folders_of(site.last().pid)
+
+
+# --- the command ------------------------------------------------------------------------------------------
+
+
+def handed_in(folder: Path) -> Path:
+    for name, text in (("ada", SOLUTION), ("bob", "def x(:")):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "server.py").write_text(text)
+    return folder
+
+
+def grade(words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """A command as it is typed, in the checkout."""
+    return subprocess.run(
+        shlex.split(words),
+        cwd=ROOT,
+        env={**environment(), **environ},
+        capture_output=True,
+        text=True,
+        timeout=3 * SECONDS,
+        check=False,
+    )
+
+
+def test_the_command_gives_the_same_files(site: Site, tmp_path: Path) -> None:
+    submissions = handed_in(tmp_path / "in")
+    words = site.grade_words.replace("downloads/lab5", str(submissions))
+    words = words.replace("tls://10.0.0.1:8786", site.address)
+    words = re.sub(r"\b(cert|key)\.pem", lambda found: str(site.folder / found[0]), words)
+    far = grade(f"{words} --seed 3 --out {tmp_path / 'far'}")
+    assert far.returncode == 0, far.stdout + far.stderr
+    near = grade(
+        f"{sys.executable} -m workshop grade {submissions} --lab 5 --seed 3 --out {tmp_path / 'near'}"
+    )
+    assert near.returncode == 0, near.stdout + near.stderr
+    for name in ("students/ada/results.json", "students/bob/results.json", "summary.csv"):
+        assert (tmp_path / "far" / name).read_bytes() == (tmp_path / "near" / name).read_bytes()
+    again = grade(f"{words} --seed 3 --out {tmp_path / 'near'}")
+    assert again.returncode == 0 and "grading" not in again.stderr, "what is known was graded again"
+
+
+OURS = "--tls-ca {cert} --tls-cert {cert} --tls-key {key}"
+OTHER = "--tls-ca {other} --tls-cert {other} --tls-key {other_key}"
+AMISS = "--tls-ca {cert} --tls-cert {cert} --tls-key {cert}"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "phrase"),
+    [
+        ("--scheduler tcp://192.0.2.1:8786", 2, "off this host: that needs TLS"),
+        ("--scheduler tls://192.0.2.1:8786", 2, "needs --tls-ca and --tls-cert and --tls-key"),
+        ("--scheduler tls://192.0.2.1:8786 --tls-ca {cert} --tls-cert {cert}", 2, "needs --tls-key"),
+        ("--scheduler tls://192.0.2.1:8786 --tls-ca /x --tls-cert {cert} --tls-key {key}", 2, "no file /x"),
+        (f"--scheduler tcp://127.0.0.1:8786 {OURS}", 2, "write tls://"),
+        ("--scheduler 192.0.2.1", 2, "no address of a scheduler"),
+        ("--scheduler tls://192.0.2.1:x", 2, "no address of a scheduler"),
+        ("--tls-ca {cert}", 2, "are for --scheduler"),
+        ("--scheduler tcp://127.0.0.1:8786 --workers 3", 2, "--workers is for this machine"),
+        ("--scheduler tcp://127.0.0.1:{closed}", 3, "No scheduler answers at tcp://127.0.0.1:"),
+        ("--scheduler tcp://127.0.0.1:{silent}", 3, "No scheduler answers at tcp://127.0.0.1:"),
+        (f"--scheduler {{address}} {OTHER}", 3, "No scheduler answers at tls://127.0.0.1:"),
+        (f"--scheduler {{address}} {AMISS}", 3, "No scheduler answers at tls://127.0.0.1:"),
+    ],
+)
+def test_what_can_not_be_is_refused_in_one_line(
+    site: Site, words: str, code: int, phrase: str, tmp_path: Path
+) -> None:
+    holes = {"cert": site.folder / "cert.pem", "key": site.folder / "key.pem", "address": site.address}
+    subprocess.run(shlex.split(commands()[0]), cwd=tmp_path, check=True, capture_output=True)
+    holes |= {"other": tmp_path / "cert.pem", "other_key": tmp_path / "key.pem"}
+    with socket.socket() as silent, socket.socket() as closed:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        closed.bind(("127.0.0.1", 0))
+        holes |= {"silent": silent.getsockname()[1], "closed": closed.getsockname()[1]}
+        line = f"{sys.executable} -m workshop grade {handed_in(tmp_path / 'in')} --lab 5 {words}"
+        done = grade(line.format(**holes))
+    assert done.returncode == code, done.stderr
+    assert phrase in done.stderr and done.stderr.count("\n") == 1 and not done.stdout, done.stderr
+
+
+def test_without_dask_it_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "missing").mkdir()
+    (tmp_path / "missing" / "distributed.py").write_text("raise ImportError('there is none')")
+    words = f"{sys.executable} -m workshop grade {handed_in(tmp_path / 'in')} --lab 5"
+    done = grade(f"{words} --scheduler tcp://127.0.0.1:8786", PYTHONPATH=str(tmp_path / "missing"))
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    install = done.stderr.partition("Install it: ")[2].split()
+    assert install[:4] == [sys.executable, "-m", "pip", "install"] and Path(install[-1]).is_file()
+    assert "distributed==" in Path(install[-1]).read_text()

@@ -1,0 +1,104 @@
+"""A grader that is ended in the middle: nothing is lost, nothing is graded twice, nothing is left behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.grade.test_batch import LAB
+from tests.judging import environment
+from workshop.grade import engines
+from workshop.grade.bubblewrap import family
+from workshop.grade.cgroup import PREFIX, TREE
+from workshop.paths import ROOT, SOLUTIONS
+
+SECONDS = 180.0
+STUDENTS = 5
+
+pytestmark = pytest.mark.skipif(bool(engines.bubblewrap_trouble()), reason=engines.bubblewrap_trouble())
+
+
+def words(folder: Path, out: str) -> list[str]:
+    command = [sys.executable, "-m", "workshop", "grade", str(folder / "in"), "--lab", "5", "--seed", "3"]
+    return [*command, "--workers", "2", "--out", str(folder / out)]
+
+
+def to_its_end(folder: Path, out: str) -> dict[str, bytes]:
+    """Grade, and read everybody's results."""
+    done = subprocess.run(
+        words(folder, out), cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {path.parent.name: path.read_bytes() for path in (folder / out).glob("students/*/results.json")}
+
+
+def kept(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """What the store holds, and since when."""
+    return {
+        path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (folder / "store").glob("*.json")
+    }
+
+
+def folders_of(pid: int) -> list[str]:
+    return [path.name for path in Path(tempfile.gettempdir()).glob(f"wg-{pid}-*")]
+
+
+def groups_of(pid: int) -> list[Path]:
+    return [path for tree in ("memory", "pids", "") for path in (TREE / tree).glob(f"{PREFIX}{pid}-*")]
+
+
+def await_true(what: Callable[[], object], otherwise: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not what():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_next_run_goes_on(number: signal.Signals, tmp_path: Path) -> None:
+    solution = (SOLUTIONS / LAB.name / "server.py").read_text(encoding="utf-8")
+    for student in range(STUDENTS):
+        (tmp_path / "in" / f"s{student}").mkdir(parents=True)
+        (tmp_path / "in" / f"s{student}" / "server.py").write_text(f"{solution}\n# {student}\n")
+    grader = subprocess.Popen(
+        words(tmp_path, "out"),
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        await_true(lambda: len(kept(tmp_path / "out")) > 1 or grader.poll() is not None, "nothing is graded")
+        await_true(lambda: len(family(grader.pid)) > 3 or grader.poll() is not None, "nothing is at work")
+        everything = family(grader.pid)
+        grader.send_signal(number)
+        said = "".join(grader.communicate(timeout=SECONDS))
+    finally:
+        grader.kill()
+        grader.wait()
+    before = kept(tmp_path / "out")
+    assert 1 < len(before) < STUDENTS, f"it was not in the middle: {said}"
+    assert len(everything) > 3
+    await_true(
+        lambda: not [pid for pid in everything if Path("/proc", str(pid)).exists()], "processes are left"
+    )
+    if number is signal.SIGINT:
+        assert grader.returncode == 130 and "the same command goes on" in said and "Traceback" not in said
+        assert not folders_of(grader.pid) and not groups_of(grader.pid)
+
+    results = to_its_end(tmp_path, "out")
+
+    assert not folders_of(grader.pid) and not groups_of(grader.pid)
+    after = kept(tmp_path / "out")
+    assert len(after) == len(results) == STUDENTS
+    assert {name: after[name] for name in before} == before, "something was graded twice"
+    assert results == to_its_end(tmp_path, "at-once")
