@@ -17,6 +17,7 @@ from tests.judging import environment
 from workshop.errors import InfraError
 from workshop.grade import engines
 from workshop.grade.batch import Batch
+from workshop.grade.desk import Desk
 from workshop.grade.intake import Submission
 from workshop.grade.manifest import Manifest, digest_of
 from workshop.grade.outcome import Outcome
@@ -156,6 +157,19 @@ def test_the_command_writes_everything(tmp_path: Path) -> None:
         "transcript.txt",
     }
     assert (out / "index.html").exists() and (out / "summary.csv").exists()
+
+
+def test_a_dead_proctor_s_seat_gets_another(engine: Engine, tmp_path: Path) -> None:
+    desk = Desk(tiny_manifest(tmp_path / "manifest"), engine)
+    files = the_class()[0].files
+    try:
+        desk.grade(files)
+        proctor = desk._seats[0].proctor
+        proctor.end()
+        assert not desk.grade(files).infra
+        assert len(desk._seats) == 1 and desk._seats[0].proctor is not proctor
+    finally:
+        desk.close()
 
 
 def test_a_regrade_shows_what_changed_falls_first(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from workshop.errors import Refusal
 from workshop.grade import output, table
 from workshop.grade.intake import Submission
 from workshop.grade.lms import filled
-from workshop.grade.manifest import Manifest
+from workshop.grade.manifest import Manifest, secret_seed
 from workshop.grade.outcome import Outcome, blank
 from workshop.grade.policy import Policy, score
 from workshop.grade.result import Graded, Result, result_of
@@ -129,15 +129,20 @@ def test_a_hidden_check_says_no_more_than_category_and_hint(tmp_path: Path) -> N
     (extra / "extra.toml").write_text(
         '[[tasks]]\ntitle = "Hidden"\n[tasks.checks]\ntest_task6_secret = 5\n'
         '[hidden.test_task6_secret]\ncategory = "limits"\nhint = "read RFC 9112"\n'
+        "[class]\nseed = 814_003\n"
     )
     (extra / "test_extra.py").write_text("def test_task6_secret(): ...\n")
     manifest = Manifest.make(find("5"), tmp_path / "m", 7, extra)
     assert manifest.lab.points == find("5").points + 5
+    assert secret_seed(find("5"), extra) == 814003 and secret_seed(find("5"), None) is None
     entry = blank(manifest, Verdict.FAIL, "the secret input", "", "").checks[-1]
     assert entry["hidden"] and entry["finding"] == {"category": "limits", "hint": "read RFC 9112"}
     assert "secret input" not in json.dumps(entry)
     with pytest.raises(Refusal, match="inside"):
         Manifest.make(find("5"), tmp_path / "n", 7, find("5").folder)
+    (extra / "extra.toml").write_text('[class]\nseed = "x"\n')
+    with pytest.raises(Refusal, match="not a whole number"):
+        secret_seed(find("5"), extra)
 
 
 CANVAS = (

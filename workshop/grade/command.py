@@ -20,7 +20,7 @@ from workshop.grade.cluster import Cluster, Tls
 from workshop.grade.intake import Submission, collect
 from workshop.grade.lms import fill
 from workshop.grade.load import LoadStage
-from workshop.grade.manifest import Manifest
+from workshop.grade.manifest import Manifest, secret_seed
 from workshop.grade.policy import Policy
 from workshop.grade.pool import Pool, Threads
 from workshop.grade.result import Graded, Result, result_of
@@ -37,19 +37,33 @@ def grade(chosen: argparse.Namespace, again: bool = False) -> int:
     """
     lab = find(chosen.lab)
     out = chosen.out or chosen.submissions.with_name(f"{chosen.submissions.resolve().name}-graded")
+    if chosen.load_points and not chosen.load:
+        raise Refusal("--load-points counts what --load measures: give both.")
     roster = Roster.read(chosen.roster) if chosen.roster else Roster()
     submissions = collect(chosen.submissions, lab, roster)
     if chosen.shard:
         submissions = shard(submissions, chosen.shard)
     due = chosen.due.astimezone() if chosen.due else None
     policy = Policy(due, chosen.late_per_day, chosen.late_most, chosen.attempts)
-    if chosen.load_points and not chosen.load:
-        raise Refusal("--load-points counts what --load measures: give both.")
     before = output.read_scores(out)
+    manifest, graded = judge(chosen, lab, out, submissions, again)
+    attempts: defaultdict[str, list[Graded]] = defaultdict(list)
+    for one in graded:
+        attempts[one.submission.person.id].append(one)
+    results = [
+        result_of(manifest, policy, group, chosen.load_points) for _, group in sorted(attempts.items())
+    ]
+    return finish(chosen, out, results, roster, before if again and chosen.diff else None)
+
+
+def judge(
+    chosen: argparse.Namespace, lab: Lab, out: Path, submissions: list[Submission], again: bool
+) -> tuple[Manifest, list[Graded]]:
+    """Run the checks, and the load stage where it is asked for; what is known already is not run again."""
     place = place_of(chosen, lab, out)
     try:
         with tempfile.TemporaryDirectory(prefix=f"wg-{os.getpid()}-manifest-") as folder:
-            manifest = Manifest.make(lab, Path(folder), seed_of(out, lab, chosen.seed), chosen.extra)
+            manifest = Manifest.make(lab, Path(folder), seed_of(out, lab, chosen), chosen.extra)
             batch = Batch(manifest, place, Store(out / "store"), fresh=again)
             driver = place.engine if chosen.load and isinstance(place, Threads) else None
             stage = LoadStage(lab, driver, batch.store.folder, fresh=again) if driver else None
@@ -61,13 +75,8 @@ def grade(chosen: argparse.Namespace, again: bool = False) -> int:
         raise
     finally:
         place.close()
-    attempts: defaultdict[str, list[Graded]] = defaultdict(list)
-    for one in submissions:
-        key = batch.key(one)
-        attempts[one.person.id].append(Graded(one, outcomes[key], loads.get(key)))
-    points = chosen.load_points if chosen.load else 0
-    results = [result_of(manifest, policy, group, points) for _, group in sorted(attempts.items())]
-    return finish(chosen, out, results, roster, before if again and chosen.diff else None)
+    keys = [(one, batch.key(one)) for one in submissions]
+    return manifest, [Graded(one, outcomes[key], loads.get(key)) for one, key in keys]
 
 
 def place_of(chosen: argparse.Namespace, lab: Lab, out: Path) -> Pool:
@@ -172,9 +181,10 @@ def autograder(chosen: argparse.Namespace) -> int:
     return EXIT_PASSED
 
 
-def seed_of(out: Path, lab: Lab, wanted: int | None) -> int:
-    """The seed of a class: the one asked for, that of the last time, or a new one that nobody can guess."""
+def seed_of(out: Path, lab: Lab, chosen: argparse.Namespace) -> int:
+    """The seed of a class: --seed, or that of --extra, or the last one, or one that nobody can guess."""
     path = out / "seed.json"
+    wanted: int | None = chosen.seed if chosen.seed is not None else secret_seed(lab, chosen.extra)
     if wanted is None:
         try:
             return int(json.loads(path.read_text(encoding="utf-8"))[lab.name])

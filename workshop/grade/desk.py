@@ -83,6 +83,11 @@ class Desk:
                 self._seats.append(Seat(len(self._seats), Proctor()))
                 self._free.append(self._seats[-1])
             seat = self._free.pop()
+            if not seat.proctor.is_alive():
+                self._seats.remove(seat)
+                seat.proctor.end()
+                seat = Seat(seat.slot, Proctor())
+                self._seats.append(seat)
         try:
             yield seat
         finally:

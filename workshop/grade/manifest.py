@@ -13,6 +13,7 @@ import tomllib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from workshop.errors import Refusal
 from workshop.grade.pristine import is_given
@@ -74,16 +75,12 @@ class Manifest:
 
 
 def _add_hidden(lab: Lab, place: Path, extra: Path) -> dict[str, Hidden]:
-    """Add the instructor's own: a folder with extra.toml ([[tasks]], [hidden.CHECK]) and test files."""
-    if extra.resolve().is_relative_to(ROOT):
-        raise Refusal(f"{extra} is inside of the workshop: hidden checks belong where no learner looks.")
-    source = extra / lab.name if (extra / lab.name).is_dir() else extra
+    """Add the instructor's own checks to the lab's."""
+    source, text, data = _read_extra(lab, extra)
     try:
-        text = (source / "extra.toml").read_text(encoding="utf-8")
-        data = tomllib.loads(text)
-        names = [name for task in data["tasks"] for name in task["checks"]]
+        names = [name for task in data.get("tasks", []) for name in task["checks"]]
         hidden = {name: Hidden(**data.get("hidden", {}).get(name, {})) for name in names}
-    except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as error:
+    except (KeyError, TypeError) as error:
         raise Refusal(f"{source / 'extra.toml'} can't be used: {error!r}.") from error
     for path in sorted(source.glob("test_*.py")):
         if (place / path.name).exists():
@@ -92,6 +89,30 @@ def _add_hidden(lab: Lab, place: Path, extra: Path) -> dict[str, Hidden]:
     toml = place / "lab.toml"
     toml.write_text(f"{toml.read_text(encoding='utf-8')}\n{text}", encoding="utf-8")
     return hidden
+
+
+def _read_extra(lab: Lab, extra: Path) -> tuple[Path, str, dict[str, Any]]:
+    """An instructor's folder for a lab: extra.toml ([[tasks]], [hidden.CHECK], [class]) and test files."""
+    if extra.resolve().is_relative_to(ROOT):
+        raise Refusal(f"{extra} is inside of the workshop: hidden checks belong where no learner looks.")
+    source = extra / lab.name if (extra / lab.name).is_dir() else extra
+    try:
+        text = (source / "extra.toml").read_text(encoding="utf-8")
+        return source, text, tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise Refusal(f"{source / 'extra.toml'} can't be used: {error!r}.") from error
+
+
+def secret_seed(lab: Lab, extra: Path | None) -> int | None:
+    """The seed that an instructor's folder names (`seed` in [class]), if it names one."""
+    if extra is None:
+        return None
+    source, _, data = _read_extra(lab, extra)
+    about = data.get("class", {})
+    seed = about.get("seed") if isinstance(about, dict) else about
+    if seed is None or (type(seed) is int and seed >= 0):
+        return seed
+    raise Refusal(f"{source / 'extra.toml'}: seed in [class] is {seed!r}, not a whole number.")
 
 
 def digest_of(*places: Path) -> str:

@@ -174,6 +174,9 @@ class Proctor:
         reply: Line = json.loads(line)
         return reply
 
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
     def end(self) -> None:
         """End it, and the fork that it may have."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
