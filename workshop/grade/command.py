@@ -175,7 +175,10 @@ def similar(chosen: argparse.Namespace) -> int:
 def autograder(chosen: argparse.Namespace) -> int:
     """Make what Gradescope wants uploaded."""
     lab = find(chosen.lab)
-    seed = secrets.randbelow(10**9) if chosen.seed is None else chosen.seed
+    named = secret_seed(lab, chosen.extra)
+    if named is not None and chosen.seed is not None:
+        raise Refusal("The hidden checks name a seed already: leave --seed out.")
+    seed = next((one for one in (named, chosen.seed) if one is not None), secrets.randbelow(10**9))
     count = autograders.make(lab, chosen.out, seed, chosen.extra)
     print(f"{chosen.out}: {count} files, seed {seed}. Gradescope takes it under Configure Autograder.")
     return EXIT_PASSED

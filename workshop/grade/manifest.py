@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from workshop.errors import Refusal
-from workshop.grade.pristine import is_given
+from workshop.grade.pristine import is_given, references
 from workshop.labs import Lab, load
-from workshop.paths import APPS, ROOT, SERVICES
+from workshop.paths import APPS, ROOT, SERVICES, SOLUTIONS
 
 
 @dataclass(frozen=True)
@@ -130,4 +130,5 @@ def digest_of(*places: Path) -> str:
 def grader_digest(lab: Lab) -> str:
     """The tool that judges, and what a sandbox gets besides the submission."""
     given = [path for path in sorted(lab.folder.iterdir()) if is_given(lab, path)]
-    return digest_of(ROOT / "workshop", APPS, SERVICES / "nginx", *given)
+    earlier = [SOLUTIONS / name for name in references(lab)]
+    return digest_of(ROOT / "workshop", APPS, SERVICES / "nginx", *given, *earlier)
