@@ -71,10 +71,8 @@ def transcript_of(out: Path) -> Path:
 def judge(request: Line) -> int:
     """In the fork: run the checks of one folder against one sandbox."""
     folder, out = request["folder"], Path(request["out"])
-    sys.dont_write_bytecode, sys.pycache_prefix = (
-        False,
-        f"{folder}.compiled",
-    )  # the next fork need not compile
+    sys.dont_write_bytecode = False  # the next fork need not compile again
+    sys.pycache_prefix = f"{folder}.compiled"
     os.environ.update(
         WORKSHOP_STACK=SANDBOX,
         WORKSHOP_RUN=request["wire"],
