@@ -38,10 +38,10 @@ progress: FORCE  ## how far you are
 doctor: FORCE    ## what this machine has, and what is missing
 	@$(RUN) doctor $(ARGS)
 
-grade:           ## grade a class, in sandboxes: SUBMISSIONS=folder LAB=5
+grade:           ## grade a class, in sandboxes: SUBMISSIONS=folder
 regrade:         ## all of them once more; ARGS=--diff shows every grade that changed
 grade regrade: FORCE
-	@$(if $(and $(SUBMISSIONS),$(LAB)),$(RUN) $@ "$(SUBMISSIONS)" --lab $(LAB) $(ARGS),echo "make $@ SUBMISSIONS=folder LAB=5" >&2; exit 2)
+	@$(if $(SUBMISSIONS),$(RUN) $@ "$(SUBMISSIONS)" $(if $(LAB),--lab $(LAB)) $(ARGS),echo "make $@ SUBMISSIONS=folder" >&2; exit 2)
 
 autograder: FORCE ## Gradescope's autograder.zip of a lab: LAB=5
 	@$(if $(LAB),$(RUN) $@ --lab $(LAB) $(ARGS),echo "make $@ LAB=5" >&2; exit 2)

@@ -11,7 +11,7 @@ def grade(command: argparse.ArgumentParser) -> None:
     """The command's own options."""
     add = command.add_argument
     add("submissions", type=Path, help="a folder with one folder, archive or downloaded file a student")
-    add("--lab", required=True, help="the lab's number")
+    add("--lab", help="the lab's number (found by what is left of its starter)")
     add("--out", type=Path, help="where the results go (SUBMISSIONS-graded)")
     add("--roster", type=Path, help="a CSV with a column id, and others: name, email, submitted …")
     add("--workers", type=int, help="slots side by side (one a core)")
