@@ -51,7 +51,7 @@ def folders_of(pid: int) -> list[str]:
 
 
 def groups_of(pid: int) -> list[Path]:
-    return [path for tree in ("memory", "pids", "") for path in (TREE / tree).glob(f"{PREFIX}{pid}-*")]
+    return [path for tree in ("memory", "pids", "cpu", "") for path in (TREE / tree).glob(f"{PREFIX}{pid}-*")]
 
 
 def await_true(what: Callable[[], object], otherwise: str) -> None:

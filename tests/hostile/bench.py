@@ -187,7 +187,7 @@ class Bench:
         """What a slot's sandbox could leave: containers, control groups, processes of the slot's user."""
         found = {
             f"group {path}"
-            for tree in ("memory", "pids", "")
+            for tree in ("memory", "pids", "cpu", "")
             for path in (TREE / tree).glob(f"{PREFIX}{os.getpid()}-{slot}-*")
         }
         if self.name == "docker":

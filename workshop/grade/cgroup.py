@@ -10,18 +10,20 @@ from pathlib import Path
 TREE = Path("/sys/fs/cgroup")
 PREFIX = "workshop-grade-"
 FILES = {
-    1: {"memory": "memory.limit_in_bytes", "pids": "pids.max"},
-    2: {"memory": "memory.max", "pids": "pids.max", "swap": "memory.swap.max"},
+    1: {"memory": "memory.limit_in_bytes", "pids": "pids.max", "cpu": "cpu.cfs_quota_us"},
+    2: {"memory": "memory.max", "pids": "pids.max", "swap": "memory.swap.max", "cpu": "cpu.max"},
 }
+NEEDED = ("memory", "pids")
+ONE_CORE = 100_000  # microseconds in each tenth of a second: a slot is a core, whatever runs in it
 
 
 class Cgroup:
-    """One group, in the unified tree or in the two of version 1. Raises OSError where none can be made."""
+    """One group, in the unified tree or in those of version 1. Raises OSError where none can be made."""
 
     def __init__(self, name: str, memory: int, pids: int) -> None:
         self.folders = _folders(f"{PREFIX}{os.getpid()}-{name}")
         self.version = 2 if len(self.folders) == 1 else 1
-        values = {"memory": memory, "pids": pids, "swap": 0}
+        values = {"memory": memory, "pids": pids, "swap": 0, "cpu": ONE_CORE}
         try:
             for folder in self.folders:
                 folder.mkdir()
@@ -29,7 +31,7 @@ class Cgroup:
                 path = next((f / file for f in self.folders if (f / file).exists()), None)
                 if path is not None:
                     path.write_text(str(values[key]))
-                elif key != "swap":
+                elif key in NEEDED:
                     raise OSError(f"no {file}")
         except OSError:
             self.close()
@@ -75,7 +77,8 @@ def _folders(name: str) -> list[Path]:
         if not {"memory", "pids"} <= set(have):
             raise OSError("memory and pids are not delegated")
         return [parent / name]
-    return [TREE / controller / own[controller] / name for controller in ("memory", "pids")]
+    trees = [*NEEDED, *(one for one in ("cpu",) if one in own)]
+    return [TREE / controller / own[controller] / name for controller in trees]
 
 
 def sweep() -> list[str]:
