@@ -14,6 +14,7 @@ Fixtures: `front` (a Client through nginx), `service(name)` (a Client to a servi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ from workshop.websocket import Closed, WebSocket
 from workshop.wire import Deadline, NoAnswer, NotHTTP, Response, Wire, WireError, request_bytes
 
 __all__ = [
+    "NOT_JSON",
     "Client",
     "Closed",
     "Deadline",
@@ -57,6 +59,7 @@ __all__ = [
     "Wire",
     "WireCase",
     "WireError",
+    "as_object",
     "asgi_app",
     "attribute",
     "body_event",
@@ -80,6 +83,7 @@ __all__ = [
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+NOT_JSON = (ValueError, RecursionError)  # what json.loads raises for what is none, or nested too deeply
 NAMES = ("Ada", "Grace", "Edsger", "Barbara", "Dennis", "Radia", "Tim", "Margaret", "Leslie", "Karen")
 
 
@@ -120,8 +124,19 @@ def fail(got: str, expected: str, **more: str) -> None:
 
 def object_of(response: Response) -> dict[str, Any]:
     """The JSON object in a body. Fails the check where something else is in it, whatever that is."""
-    value = response.json()
-    that(isinstance(value, dict), f"{response.line} with {response.text[:200]!r}", "a JSON object")
+    return _object(response.json(), f"{response.line} with {response.text[:200]!r}")
+
+
+def as_object(text: str | bytes, got: str) -> dict[str, Any]:
+    """The JSON object that a text is; `got` is the report where it is something else."""
+    try:
+        return _object(json.loads(text), got)
+    except NOT_JSON:
+        return _object(None, got)
+
+
+def _object(value: Any, got: str) -> dict[str, Any]:
+    that(isinstance(value, dict), got, "a JSON object")
     found: dict[str, Any] = value
     return found
 

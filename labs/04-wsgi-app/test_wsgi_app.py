@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from workshop.checks import (
+    NOT_JSON,
     Client,
     Probe,
     Response,
@@ -89,7 +90,7 @@ def error_in(status: int, fields: list[tuple[str, str]], body: bytes, what: str)
     is_json(fields)
     try:
         value = json.loads(body)
-    except ValueError:
+    except NOT_JSON:
         value = None
     said = value.get("error") if isinstance(value, dict) else None
     that(
@@ -158,7 +159,7 @@ def json_of(answer: Task, what: str) -> Any:
     """A visit's body as JSON. Fails unless it is some."""
     try:
         return json.loads(answer["body"])
-    except ValueError:
+    except NOT_JSON:
         fail(f"the body of {what} is {answer['body'][:200]!r}", "JSON")
 
 

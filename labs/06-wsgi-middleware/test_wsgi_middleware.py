@@ -19,6 +19,7 @@ from workshop.checks import (
     name,
     named,
     note,
+    object_of,
     ref,
     request_bytes,
     that,
@@ -873,5 +874,5 @@ def test_task5_the_order_is_right_for_browsers_and_the_log(front, stack, rng):
     expect(
         "status", answer.status, 201, "the tasks API is behind it all, and its body was left for it to read"
     )
-    expect("title", answer.json().get("title"), title)
+    expect("title", object_of(answer).get("title"), title)
     that(answer.get("Server-Timing"), "no Server-Timing in the answer", "timing in the stack, too")

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote_plus, unquote, urlencode, urlsplit
 
 from workshop.checks import (
+    NOT_JSON,
     Response,
     Transcript,
     attribute,
@@ -660,7 +661,7 @@ def wsgi_body(chunks: list[bytes]) -> Any:
 def parsed_json(data: bytes) -> Any:
     try:
         return json.loads(data)
-    except ValueError:
+    except NOT_JSON:
         return f"no JSON: {data!r}"
 
 

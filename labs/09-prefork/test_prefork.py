@@ -22,6 +22,7 @@ from workshop.checks import (
     expect,
     fail,
     name,
+    object_of,
     request_bytes,
     that,
     wire_cases,
@@ -281,7 +282,7 @@ def test_task2_nginx_asks_again_where_it_may(front, house, rng):
     try:
         response = front.get(f"/once?mark=get-{mark}")
         expect("status", response.status, 200, "the worker that had the request is dead; the other one lives")
-        parent = response.json().get("parent")
+        parent = object_of(response).get("parent")
         that(parent == here.arbiter, f"an answer from below {parent}", f"a worker of {here.arbiter}")
         response = front.request("POST", f"/once?mark=post-{mark}")
     finally:

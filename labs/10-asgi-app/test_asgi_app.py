@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from workshop.checks import (
+    NOT_JSON,
     Client,
     Deadline,
     NoAnswer,
@@ -101,7 +102,7 @@ def is_header(pair: tuple[Any, ...]) -> bool:
 def json_of(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
+    except NOT_JSON:
         fail(f"the body {body[:200]!r}", "a body that is JSON (RFC 8259)")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from workshop.checks import (
+    NOT_JSON,
     Client,
     Closed,
     Deadline,
@@ -106,7 +107,7 @@ class Guest:
             fail(f"{self.who}'s connection ended: {got}", awaited)
         try:
             event = json.loads(got)
-        except ValueError:
+        except NOT_JSON:
             event = None
         if not isinstance(got, str) or not isinstance(event, dict):
             fail(f"{self.who} received {got[:200]!r}", f"a text message that is a JSON object: {awaited}")
@@ -652,7 +653,15 @@ def hears_beside(host: Guest, slow: str, heard: int) -> dict[str, Any]:
         raise
     if not isinstance(got, str):
         held_up(host, f"{host.who}'s connection ended ({got!s:.60}) after {heard} messages", slow)
-    event = json.loads(got) if isinstance(got, str) and got.startswith("{") else {}
+    return event_in(got)
+
+
+def event_in(got: object) -> dict[str, Any]:
+    """A message's JSON object; an empty one where it is something else."""
+    try:
+        event = json.loads(got) if isinstance(got, str | bytes) else None
+    except NOT_JSON:
+        event = None
     return event if isinstance(event, dict) else {}
 
 
@@ -667,7 +676,7 @@ def last_words(dawdler: Guest) -> None:
         got = message(dawdler.socket, dawdler.who, "close 1013: it read too slowly")
         if isinstance(got, Closed):
             break
-        event = json.loads(got) if got[:1] in ("{", b"{") else {}
+        event = event_in(got)
         if event.get("type") == "said":
             number += 1
             expect("the number", event.get("number"), number, "what the slow member did get is in order")

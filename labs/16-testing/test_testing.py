@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 
 from workshop.checks import (
+    NOT_JSON,
+    as_object,
     attribute,
     check,
     expect,
@@ -19,6 +21,7 @@ from workshop.checks import (
     method,
     name,
     named,
+    object_of,
     ref,
     that,
     wsgi_app,
@@ -86,7 +89,7 @@ def seen_by_app(response, status=200):
     expect("status", response.status, status)
     try:
         value = json.loads(text_of(response.body))
-    except ValueError:
+    except NOT_JSON:
         value = None
     that(
         isinstance(value, dict),
@@ -540,7 +543,7 @@ def check_websocket_scope(probe, rng):
         sent=f"client.websocket('/scope?n={number}', subprotocols=['a', 'b'], "
         f"headers=[('X-Word', 'w{number}')])",
     )
-    scope = json.loads(values["text"]) if isinstance(values["text"], str) else {}
+    scope = as_object(values["text"] if isinstance(values["text"], str) else "", f"text {values['text']!r}")
     wanted = {"type": "websocket", "scheme": "ws", "path": "/scope", "query": f"n={number}"}
     wanted |= {"subprotocols": ["a", "b"], "state": ["letters"]}
     for key, value in wanted.items():
@@ -624,7 +627,7 @@ class Suite:
         opened = self.lineup.request("POST", "/open", [("Content-Type", "application/json")], wanted)
         expect("status of the line-up", opened.status, 201)
         port = self.lineup.address.port
-        call = made("suite:run", ref("test_tasks"), port, opened.json()["name"], client)
+        call = made("suite:run", ref("test_tasks"), port, object_of(opened).get("name"), client)
         seen = self.probe.steps(call, seconds=12.0, sent="your tests, on an API whose name says nothing")
         if seen.raised:
             fail(said(seen.raised), "tests that can be run")

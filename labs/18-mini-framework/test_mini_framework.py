@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from workshop.checks import (
+    NOT_JSON,
     Client,
     Closed,
     Deadline,
@@ -52,7 +53,7 @@ def value(answer: Response, wanted: int = 200, why: str = "") -> Any:
     expect("Content-Type", kind, "application/json", "what a handler returns is sent as JSON")
     try:
         return json.loads(answer.body)
-    except ValueError:
+    except NOT_JSON:
         fail(f"body = {answer.body[:200]!r}", "JSON")
 
 
@@ -183,7 +184,7 @@ def test_task1_requests_and_responses_are_objects(service: Any, probe: Probe, rn
     shown = json.dumps(body.decode("latin-1"))
     try:
         whole = json.loads(got).get("body")
-    except (ValueError, AttributeError):
+    except (*NOT_JSON, AttributeError):
         whole = f"(no JSON: {got[:80]!r})"
     expect(
         f"the body that came in {len(pieces)} pieces", whole, json.loads(shown), "until more_body is False"
@@ -479,7 +480,7 @@ def test_task4_mounted_applications_know_where_they_are(
     wanted = [who, "/api/inner", f"/api/inner/where/{who}"]
     try:
         nested = json.loads(body)
-    except ValueError:
+    except NOT_JSON:
         nested = body[:100]
     expect("mounted in an application that is mounted at /api", nested, wanted, "prefixes add up")
 

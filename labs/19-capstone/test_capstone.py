@@ -17,6 +17,7 @@ from workshop.checks import (
     Response,
     WebSocket,
     Wire,
+    as_object,
     check,
     expect,
     fail,
@@ -113,8 +114,7 @@ class Events:
         self.wire.deadline = before
         lines = dict(line.partition(": ")[::2] for line in event.splitlines())
         expect("the event", lines.get("event"), what)
-        found: dict[str, Any] = json.loads(lines["data"])
-        return found
+        return as_object(lines.get("data", ""), f"the event {event[:200]!r}")
 
     def _event(self, what: str, seconds: float) -> str:
         while "\n\n" not in self._text:
@@ -164,8 +164,7 @@ def heard(socket: WebSocket, who: str) -> dict[str, Any]:
     except Deadline:
         fail(f"{who} heard nothing for {PATIENCE:g} s", "what is said in a room, heard by everybody in it")
     that(isinstance(message, str), f"{who} got {message}", "a message")
-    found: dict[str, Any] = json.loads(message)
-    return found
+    return as_object(str(message), f"{who} heard {message!s:.200}")
 
 
 def last(known: Known, field: str) -> str:
