@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,12 +15,14 @@ import pytest
 from tests.grade.reach import grade, place
 from tests.judging import mistakes, starter
 from workshop.grade import engines
+from workshop.grade.sandbox import PROCESSES
+from workshop.grade.weak import clear, pids_of
 from workshop.labs import find
 from workshop.paths import SOLUTIONS
 
 LAB = find("5")
 FILE = LAB.edit[0]
-USER = 1234
+USER = 57344 + 1234  # of the weak sandbox's range: what is left of it can be cleared
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user (and others are one)"),
@@ -27,6 +32,26 @@ pytestmark = [
 
 def results(out: Path) -> dict[str, str]:
     return {path.parent.name: path.read_text() for path in out.glob("students/*/results.json")}
+
+
+@contextmanager
+def counted(user: int) -> Iterator[list[int]]:
+    """How many processes a user has, as often as we can look; too many of them are ended here."""
+    peak, over = [0], threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.02):
+            peak.append(len(pids_of(user)))
+            if peak[-1] > 8 * PROCESSES:
+                clear(user)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_results_are_those_of_root() -> None:
@@ -48,8 +73,10 @@ def test_results_are_those_of_root() -> None:
         for path in (home, *home.rglob("*")):
             os.chown(path, USER, USER)
         words = [str(home / "in"), "--lab", str(LAB.number), "--seed", "3", "--sandbox", "bubblewrap"]
-        done = grade(*words, "--out", str(home / "out"), user=USER, home=tmp)
+        with counted(USER) as peak:
+            done = grade(*words, "--out", str(home / "out"), user=USER, home=tmp)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert 100 < max(peak) < 2 * (PROCESSES + 50), f"{max(peak)} processes: nobody stops a fork bomb"
         assert not list(tmp.iterdir()), "something was left behind"
         found = results(home / "out")
         run = json.loads((home / "out" / "students" / "right" / "run.json").read_text())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -81,7 +82,7 @@ class Bubblewrap:
             words += ["--unshare-user", "--disable-userns", "--uid", str(USER), "--gid", str(USER)]
         words += self._files(handover)
         words += ["--clearenv"]
-        more = {"NPROC": self.room.processes} if self.is_root else {}
+        more = {"NPROC": self.room.processes} if self.is_root or counts_by_namespace() else {}
         limits = rlimits(NOFILE=self.room.files, **more)
         for key, value in self._environment(limits).items():
             words += ["--setenv", key, value]
@@ -173,6 +174,7 @@ class Wrapped:
         self.wire = handover.wire
         self._handover = handover
         self.facts = Facts()
+        self.room = engine.room
         self._group = self._new_group(engine, slot)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in end)
         info, info_in = os.pipe()
@@ -221,12 +223,15 @@ class Wrapped:
         return self._stderr.read(2000).decode("utf-8", "replace").strip()[-300:]
 
     def _watched(self) -> None:
-        """Look at the memory of all processes together; too much of it ends the sandbox."""
+        """Look at all processes together; too many of them, or too much memory, ends the sandbox."""
         while not self._over.wait(WATCH):
-            used = private_memory(self.first)
+            pids = family(self.first)
+            used = private_memory(pids)
             self.facts.memory = max(self.facts.memory, used)
-            if used > MEMORY:
-                self.facts.limits.append("memory")
+            over = ["memory"] if used > MEMORY else []
+            over += ["processes"] if len(pids) > self.room.processes else []
+            if over:
+                self.facts.limits += over
                 self._kill()
                 return
 
@@ -259,6 +264,12 @@ class Wrapped:
         return self.facts
 
 
+def counts_by_namespace() -> bool:
+    """Whether RLIMIT_NPROC counts a user namespace, and not all that a user has: Linux from 5.14 on."""
+    major, minor = map(int, re.findall(r"\d+", os.uname().release)[:2])
+    return (major, minor) >= (5, 14)
+
+
 # --- what the kernel knows ----------------------------------------------------------------------------
 
 
@@ -275,10 +286,10 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def private_memory(pid: int) -> int:
-    """Bytes of memory that a process and all below it have for themselves."""
+def private_memory(pids: list[int]) -> int:
+    """Bytes of memory that processes have for themselves."""
     pages = 0
-    for one in family(pid):
+    for one in pids:
         with contextlib.suppress(OSError, ValueError):
             fields = Path("/proc", str(one), "statm").read_text().split()
             pages += int(fields[1]) - int(fields[2])

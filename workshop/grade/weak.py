@@ -183,7 +183,7 @@ class Weakling:
     def _watched(self) -> None:
         """Too much memory ends the sandbox; so does the end of its first process, whoever is left."""
         while not self._over.wait(WATCH):
-            used = private_memory(self.popen.pid)
+            used = private_memory(family(self.popen.pid))
             self.facts.memory = max(self.facts.memory, used)
             if used > MEMORY:
                 self.facts.limits.append("memory")
