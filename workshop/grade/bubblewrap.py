@@ -237,6 +237,8 @@ class Wrapped:
 
     def _kill(self) -> None:
         """End the first process inside: the kernel ends the others of its namespace, bubblewrap follows."""
+        if self._group is not None:
+            self._group.unleash()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.first or self.popen.pid, signal.SIGKILL)
 

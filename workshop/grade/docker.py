@@ -23,10 +23,10 @@ from workshop.grade.handover import Handover
 from workshop.grade.handover import sweep as sweep_folders
 from workshop.grade.pristine import Pristine
 from workshop.grade.sandbox import CHECKED, DISK, MEMORY, START_SECONDS, Facts, rlimits
+from workshop.grade.users import Users
 from workshop.labs import Lab
 
 LABEL = "workshop-grade"
-FIRST_UID = 61184
 IMAGE = "web-stack-workshop/runtime"
 NGINX_INSIDE = "/usr/local/bin/nginx"
 CALL_SECONDS = 30.0
@@ -77,6 +77,7 @@ class Docker:
 
     def __init__(self, lab: Lab, runtime: str = "") -> None:
         self.lab, self.runtime = lab, runtime
+        self._users = Users()
         self.image = image()
         program = nginx_program()
         if not self.image or program is None:
@@ -97,7 +98,7 @@ class Docker:
 
     def words(self, name: str, handover: Handover, slot: int) -> list[str]:
         """The whole command."""
-        uid = FIRST_UID + slot
+        uid = self._users.of(slot)
         words = ["docker", "run", "--name", name, "--label", f"{LABEL}={os.getpid()}", "--network", "none"]
         words += ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
         words += ["--pids-limit", str(self.room.processes)]
@@ -129,6 +130,7 @@ class Docker:
         return [*(f"container {name}" for name in gone), *sweep_folders()]
 
     def close(self) -> None:
+        self._users.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
