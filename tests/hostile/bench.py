@@ -129,6 +129,8 @@ class Bench:
         What a crowded machine may have done to the honest one is asked again.
         """
         future = self._futures.pop(case.id, None)
+        if future is None:
+            wait(self._futures.values())
         done = future.result() if future is not None else self._both(case)
         tries = TRIES
         while done.honest.doubtful and tries:
@@ -204,9 +206,6 @@ class Bench:
             for path in Path("/proc").glob("[0-9]*"):
                 with contextlib.suppress(OSError):
                     if path.stat().st_uid == uid(slot):
-                        lines = (path / "status").read_text(errors="replace").splitlines()
-                        about = [
-                            line for line in lines if line.startswith(("Name", "State", "PPid", "NSpid"))
-                        ]
-                        found.add(f"process {path.name} {about}")
+                        words = (path / "cmdline").read_text(errors="replace").replace("\0", " ")
+                        found.add(f"process {path.name} {words[:80]}")
         return found
