@@ -191,7 +191,7 @@ def test_a_regrade_shows_what_changed_falls_first(tmp_path: Path) -> None:
         path = tmp_path / "in-graded" / "students" / name / "results.json"
         path.write_text(canonical({**json.loads(path.read_text()), "score": score}))
     words[words.index("grade")] = "regrade"
-    assert run([*words, "--diff"])[2:] == [
+    assert run([*words, "--diff"])[1:] == [
         "2 of 3 grades changed",
         "  fell        12 → 0        bob",
         "  rose        -5 → 0        ada",

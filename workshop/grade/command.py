@@ -37,7 +37,8 @@ def grade(chosen: argparse.Namespace, again: bool = False) -> int:
     With `again` nothing is taken from an earlier run but its seed.
     """
     lab = find(chosen.lab) if chosen.lab else lab_of(chosen.submissions)
-    print(f"Lab {lab.number} · {lab.title}{'' if chosen.lab else ', by what is left of its starter'}")
+    if not chosen.lab:
+        print(f"Lab {lab.number} · {lab.title}, by what is left of its starter")
     out = chosen.out or chosen.submissions.with_name(f"{chosen.submissions.resolve().name}-graded")
     if chosen.load_points and not chosen.load:
         raise Refusal("--load-points counts what --load measures: give both.")
