@@ -386,11 +386,13 @@ class Judge:
 
     def _broken(self, finding: Finding) -> tuple[Verdict, Finding] | None:
         """NO_START, when the application does not import (gunicorn listens all the same), or CRASH."""
-        if not finding.trace:
+        response = self.trail.response
+        nobody_answered = response is None or response.status == 502
+        if nobody_answered or not finding.trace:
             problem = self._import_problem()
             if problem is not None:
                 return self.of(problem)
-            finding.trace = self._server_said()
+        finding.trace = finding.trace or self._server_said()
         return self._crashed(finding)
 
     def _import_problem(self) -> ProbeTrouble | None:
