@@ -5,7 +5,6 @@ import io
 import json
 import random
 import string
-import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -677,17 +676,17 @@ def test_task5_no_id_is_given_twice(probe, service, rng):
 def at_once(client: Client, rng: random.Random, count: int = 24) -> None:
     """Fail unless requests that arrive together at gunicorn's threads get ids of their own."""
     titles = [title(rng) for _ in range(count)]
-    wires = []
+    wires = [client.connect() for _ in titles]
+    answers = []
     try:
-        for _ in titles:
-            wires.append(client.connect())
-            time.sleep(0.02)  # gunicorn 27's threads may never take connections that come in one burst
         requests = [posting(text) for text in titles]
         for wire, data in zip(wires, requests, strict=True):
             wire.send(data[:-1])
         for wire, data in zip(wires, requests, strict=True):
             wire.send(data[-1:])
-        answers = [wire.response("POST") for wire in wires]
+        for wire in wires:
+            answers.append(wire.response("POST"))
+            wire.close()  # gunicorn waits up to two seconds for this end, before it takes the next connection
     finally:
         for wire in wires:
             wire.close()
