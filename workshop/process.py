@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import os
 import random
+import select
 import signal
 import socket
 import struct
@@ -22,6 +23,7 @@ from pathlib import Path
 
 OUTPUT_KEPT = 64 * 1024
 OUTPUT_LIMIT = 16 * 1024 * 1024
+PIECES = 16  # that are read at once: who prints without end must not hold up who asks
 POLL = 0.01
 PROC = Path("/proc")
 PR_SET_CHILD_SUBREAPER = 36
@@ -48,6 +50,7 @@ class Process:
         self.flooded = False
         self._kept = bytearray()
         self._total = 0
+        self._at_end = False
         self._lock = threading.Lock()
         with _starting:
             self.popen = subprocess.Popen(
@@ -61,6 +64,9 @@ class Process:
                 pass_fds=pass_fds,
             )
             _started.add(self.popen.pid)
+        assert self.popen.stdout is not None
+        self._pipe = self.popen.stdout.fileno()
+        os.set_blocking(self._pipe, False)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -75,29 +81,45 @@ class Process:
     @property
     def written(self) -> int:
         """How many bytes it has written so far: a mark for `output`."""
-        return self._total
+        with self._lock:
+            self._take()
+            return self._total
 
     def exit_code(self) -> int | None:
         """None while it runs; negative for a signal."""
         return self.popen.poll()
 
     def output(self, since: int = 0) -> str:
-        """What it wrote after the mark `since`, as far as it is kept."""
+        """What it wrote after the mark `since`, to this moment, as far as it is kept."""
         with self._lock:
+            self._take()
             skipped = max(0, since - (self._total - len(self._kept)))
             return bytes(self._kept[skipped:]).decode("utf-8", "replace")
 
     def _read(self) -> None:
-        assert self.popen.stdout is not None
-        with contextlib.suppress(ValueError, OSError):
-            while data := os.read(self.popen.stdout.fileno(), 1 << 16):
-                with self._lock:
-                    self._kept += data
-                    self._total += len(data)
-                    del self._kept[:-OUTPUT_KEPT]
-                if self._total > OUTPUT_LIMIT and not self.flooded:
-                    self.flooded = True
-                    end_tree(self.pid, grace=0)
+        ready = select.poll()
+        ready.register(self._pipe, select.POLLIN)
+        while not self._at_end:
+            ready.poll()
+            with self._lock:
+                self._take()
+            if self._total > OUTPUT_LIMIT and not self.flooded:
+                self.flooded = True
+                end_tree(self.pid, grace=0)
+
+    def _take(self) -> None:
+        """Keep what lies in the pipe: whoever asks for output must not depend on when the reader runs."""
+        for _ in range(PIECES):
+            if self._at_end:
+                return
+            try:
+                data = os.read(self._pipe, 1 << 16)
+            except BlockingIOError:
+                return
+            self._at_end = not data
+            self._kept += data
+            self._total += len(data)
+            del self._kept[:-OUTPUT_KEPT]
 
     def end(self, grace: float = 3.0) -> None:
         """End it and everything that it started: SIGTERM, then SIGKILL after `grace` seconds."""
@@ -105,7 +127,7 @@ class Process:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.popen.wait(timeout=5)
         self._reader.join(timeout=0.5)
-        if self.popen.stdout is not None and not self._reader.is_alive():
+        if self.popen.stdout is not None and self._at_end:
             self.popen.stdout.close()
 
 

@@ -1,0 +1,53 @@
+"""What a process wrote is known to whoever asks after it was written, whenever the reading thread runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from workshop.process import OUTPUT_KEPT, Process
+
+SAYS = """
+import os, sys
+for line in sys.stdin:
+    print("before", line.strip(), flush=True)
+    os.write(int(sys.argv[1]), b"done\\n")
+"""
+
+
+@pytest.mark.parametrize("reader", ["in time", "too late"])
+def test_output_is_whole_once_the_answer_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
+    if reader == "too late":
+        monkeypatch.setattr(Process, "_read", lambda self: None)
+    answers, answers_in = os.pipe()
+    asked, asking = os.pipe()
+    words = [sys.executable, "-c", SAYS, str(answers_in)]
+    one = Process(words, cwd=tmp_path, env={}, stdin=asked, pass_fds=(answers_in,))
+    os.close(answers_in)
+    os.close(asked)
+    for number in range(50):
+        mark = one.written
+        os.write(asking, b"%d\n" % number)
+        assert os.read(answers, 100) == b"done\n"
+        assert one.output(mark) == f"before {number}\n"
+    os.close(asking)
+    os.close(answers)
+    assert one.popen.wait(10) == 0
+    one.output()
+    one.end(grace=0)
+
+
+def test_the_last_words_are_kept(tmp_path: Path) -> None:
+    count = OUTPUT_KEPT + 10_000
+    one = Process([sys.executable, "-c", f"print('a' * {count} + 'the end')"], cwd=tmp_path, env={})
+    one.popen.wait(10)
+    one.drain(10)
+    assert one.output().endswith("athe end\n")
+    assert len(one.output()) == OUTPUT_KEPT
+    assert one.written == count + len("the end\n")
+    one.end(grace=0)
