@@ -317,6 +317,7 @@ class Judge:
 
     def __init__(self, run: LabRun, trail: Trail) -> None:
         self.run, self.trail = run, trail
+        self._last_words: dict[str, dict[str, Any]] = {}
 
     def of(self, error: BaseException) -> tuple[Verdict, Finding]:
         match error:
@@ -407,7 +408,9 @@ class Judge:
         return None
 
     def _settled(self, name: str) -> dict[str, Any]:
-        """What became of a service since the check began; waits a moment for the last of its output."""
+        """What became of a service since the check began; waits a moment, once, for the last of its output."""
+        if name in self._last_words:
+            return self._last_words[name]
         response = self.trail.response
         broken = response is None or response.status >= 500
         deadline = time.monotonic() + (BROKEN_PATIENCE if broken else OUTPUT_PATIENCE)
@@ -415,6 +418,7 @@ class Judge:
             reply = self.run.stack.ask("status", service=name, since=self.trail.marks.get(name, 0))
             settled = reply["state"] != "running" or "Traceback" in reply["output"]
             if settled or time.monotonic() > deadline:
+                self._last_words[name] = reply
                 return reply
             time.sleep(POLL)
 
