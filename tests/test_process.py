@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from workshop.process import OUTPUT_KEPT, Process
+from workshop.process import OUTPUT_KEPT, Process, at_rest
 
 SAYS = """
 import os, sys
@@ -51,3 +52,27 @@ def test_the_last_words_are_kept(tmp_path: Path) -> None:
     assert len(one.output()) == OUTPUT_KEPT
     assert one.written == count + len("the end\n")
     one.end(grace=0)
+
+
+THREADS = "import threading, time; t = threading.Thread(target={}); t.start(); print('up', flush=True); t.join()"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="only Linux says what a thread is doing")
+@pytest.mark.parametrize(
+    ("work", "rests"),
+    [("lambda: time.sleep(60)", True), ("lambda: [None for _ in iter(int, 1)]", False)],
+    ids=["a thread that waits", "a thread that works"],
+)
+def test_a_process_rests_when_all_of_its_threads_wait(tmp_path: Path, work: str, rests: bool) -> None:
+    one = Process([sys.executable, "-c", THREADS.format(work)], cwd=tmp_path, env={})
+    try:
+        deadline = time.monotonic() + 10
+        while one.output() != "up\n" or at_rest([one.pid]) is not rests:
+            assert time.monotonic() < deadline, one.output()
+        assert rests or not any(at_rest([one.pid]) for _ in range(100))
+    finally:
+        one.end(grace=0)
+
+
+def test_a_process_that_is_gone_rests() -> None:
+    assert at_rest([2**22 + 1]) is Path("/proc/self").exists()

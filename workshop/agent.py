@@ -6,6 +6,7 @@ tool. Checks reach it through a Unix socket, one JSON line a request and one a r
     {"do": "start", "service": "wsgi"}   ready | exited | silent, with port, pid, command and output
     {"do": "status", "service": "wsgi"}  exit code (null: running), output, and a mark for later output;
                                          told: a check's signal asked its first process to end
+    {"do": "rest", "service": "wsgi"}    whether all of its threads wait for something
     {"do": "restart"}                    end everything; the next start is of the files as they are now
     {"do": "signal", "service": ..., "number": 15}, {"do": "pids", "service": ...}  (and which are zombies)
     {"do": "connections", "service": ...}  the peers of its connections so far (null: nobody can tell)
@@ -294,6 +295,8 @@ class Agent:
             case "pids":
                 known = crew.pids(name)
                 return {"pids": known, "zombies": process.zombies(known)}
+            case "rest":
+                return {"at_rest": process.at_rest(crew.pids(name))}
             case "signal":
                 return crew.send_signal(name, request["number"], request.get("pid"))
             case "connections":

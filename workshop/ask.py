@@ -17,6 +17,7 @@ from workshop import wire
 from workshop.nginx import is_own, shown
 from workshop.probe import encode
 from workshop.replies import Misbehaved
+from workshop.rest import Rest
 from workshop.stack import SANDBOX, Address, Stack
 from workshop.verdict import Verdict, clean, own, show_bytes
 from workshop.websocket import WebSocket
@@ -104,6 +105,10 @@ class Client:
         made = wire.Wire(self.address.host, self.address.port, self._clock.left(seconds), receive_buffer)
         self._trail.connection = made
         return made
+
+    def rests(self, seconds: float = 3.0) -> bool:
+        """Wait until the service has nothing left to do, at most so long; whether that came."""
+        return Rest(self._stack, self.service).comes(self._clock.left(seconds))
 
     def send(self, data: bytes, method: str = "GET", seconds: float | None = None) -> wire.Response:
         """Raw bytes on a connection of their own; the first response to them."""

@@ -42,12 +42,12 @@ from workshop.nginx import is_own
 from workshop.paths import STATE
 from workshop.progress import remember
 from workshop.replies import Misbehaved
+from workshop.rest import POLL, Rest
 from workshop.stack import SANDBOX, Address, Stack, attached, embedded, is_attached
 from workshop.verdict import CheckResult, Finding, LabResult, Verdict, last_traceback, show
 
 OUTPUT_PATIENCE = 0.3  # seconds in which a traceback may still come, after an answer
 BROKEN_PATIENCE = 1.5  # the same after a 5xx, or no answer: then one is likely
-POLL = 0.02
 SERVER_ERROR = re.compile(r"\[(ERROR|CRITICAL)\]|^(ERROR|CRITICAL):")
 
 
@@ -408,16 +408,16 @@ class Judge:
         return None
 
     def _settled(self, name: str) -> dict[str, Any]:
-        """What became of a service since the check began; waits a moment, once, for the last of its output."""
+        """What became of a service since the check began, once the last of its output has come."""
         if name in self._last_words:
             return self._last_words[name]
-        response = self.trail.response
+        response, rest = self.trail.response, Rest(self.run.stack, name)
         broken = response is None or response.status >= 500
         deadline = time.monotonic() + (BROKEN_PATIENCE if broken else OUTPUT_PATIENCE)
         while True:
+            is_over = rest.is_long() or time.monotonic() > deadline
             reply = self.run.stack.ask("status", service=name, since=self.trail.marks.get(name, 0))
-            settled = reply["state"] != "running" or "Traceback" in reply["output"]
-            if settled or time.monotonic() > deadline:
+            if is_over or reply["state"] != "running" or "Traceback" in reply["output"]:
                 self._last_words[name] = reply
                 return reply
             time.sleep(POLL)

@@ -174,17 +174,30 @@ def _stat(pid: int) -> bytes:
 
 def zombies(pids: Iterable[int]) -> list[int]:
     """Those that have ended, but that their parent has not waited for."""
-    return [pid for pid in pids if _state(pid).startswith("Z")]
+    return [pid for pid in pids if _state(str(pid)).startswith("Z")]
 
 
-def _state(pid: int) -> str:
-    """The letter for a process's state; "" when it is gone."""
+def _state(pid: str) -> str:
+    """The letter for the state of a process, or of a thread (PID/task/TID), and more; "" when it is gone."""
     if (PROC / "self").exists():
         with contextlib.suppress(OSError):
-            return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].strip()
+            return (PROC / pid / "stat").read_text().rpartition(")")[2].strip()
         return ""
-    row = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    row = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True, check=False)
     return row.stdout.strip()
+
+
+def at_rest(pids: Iterable[int]) -> bool:
+    """Whether every thread of these processes waits for something; False where there is no /proc to tell."""
+    if not (PROC / "self").exists():
+        return False
+    return not any(_state(f"{pid}/task/{task}")[:1] in ("R", "D") for pid in pids for task in _tasks(pid))
+
+
+def _tasks(pid: int) -> list[str]:
+    with contextlib.suppress(OSError):
+        return [path.name for path in (PROC / str(pid) / "task").iterdir()]
+    return []
 
 
 def cpu_ticks(pids: Iterable[int]) -> int:

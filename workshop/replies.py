@@ -48,6 +48,8 @@ def checked(do: str, reply: Reply, port: int | None) -> Reply:
             return _service(reply, port)
         case "pids":
             return {key: _numbers(reply.get(key)) for key in ("pids", "zombies")}
+        case "rest":
+            return {"at_rest": bool(reply.get("at_rest"))}
         case "connections":
             peers = reply.get("peers")
             return {"peers": None if peers is None else _texts(peers)}

@@ -62,13 +62,17 @@ def notes(client, notebook):
 
 
 def notes_with(client, notebook, word):
-    """The notes, as soon as `word` is among them; asked again until the check's time is over."""
+    """The notes, as soon as `word` is among them, or when the server has nothing left to do."""
     seen = []
-    while word not in seen:
-        try:
+    try:
+        seen = notes(client, notebook)
+        while word not in seen:
+            rests = client.rests()
             seen = notes(client, notebook)
-        except Deadline:
-            return seen
+            if rests:
+                break
+    except Deadline:
+        pass
     return seen
 
 

@@ -110,7 +110,11 @@ def run_in_fork(request: Line, grader: int) -> Line:
     while time.monotonic() < deadline and os.getppid() == grader:
         ended, status, used = os.wait4(pid, os.WNOHANG)
         if ended:
-            return {"code": os.waitstatus_to_exitcode(status), "memory": used.ru_maxrss * 1024, "cpu": (used.ru_utime, used.ru_stime)}
+            return {
+                "code": os.waitstatus_to_exitcode(status),
+                "memory": used.ru_maxrss * 1024,
+                "cpu": (used.ru_utime, used.ru_stime),
+            }
         time.sleep(POLL)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
