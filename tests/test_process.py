@@ -54,7 +54,9 @@ def test_the_last_words_are_kept(tmp_path: Path) -> None:
     one.end(grace=0)
 
 
-THREADS = "import threading, time; t = threading.Thread(target={}); t.start(); print('up', flush=True); t.join()"
+THREADS = (
+    "import threading, time; t = threading.Thread(target={}); t.start(); print('up', flush=True); t.join()"
+)
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="only Linux says what a thread is doing")
