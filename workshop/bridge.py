@@ -107,7 +107,7 @@ def _answers(inside: socket.socket, outside: socket.socket) -> None:
 
 def _gone(inside: socket.socket, watch: select.poll) -> None:
     """The check closed: bytes of the service's from now on meet a reset, as they would on TCP."""
-    with contextlib.suppress(OSError, KeyError):
+    with contextlib.suppress(OSError, KeyError, ValueError):  # the other direction may have closed it
         watch.unregister(inside)
     with contextlib.suppress(OSError):
         if inside.recv(PIECE, socket.MSG_DONTWAIT | socket.MSG_PEEK):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -14,8 +15,8 @@ import pytest
 
 from tests.grade.test_batch import LAB
 from tests.judging import environment
-from workshop.grade import engines
-from workshop.grade.bubblewrap import family
+from workshop.grade import engines, weak
+from workshop.grade.bubblewrap import family, sweep_processes
 from workshop.grade.cgroup import PREFIX, TREE
 from workshop.paths import ROOT, SOLUTIONS
 
@@ -102,3 +103,44 @@ def test_the_next_run_goes_on(number: signal.Signals, tmp_path: Path) -> None:
     assert len(after) == len(results) == STUDENTS
     assert {name: after[name] for name in before} == before, "something was graded twice"
     assert results == to_its_end(tmp_path, "at-once")
+
+
+def name_of_a_dead_grader() -> str:
+    """A folder's name as a grader's that is gone."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return f"/tmp/wg-{ended.pid}-stray"
+
+
+def test_a_first_process_that_waits_for_ever_is_ended() -> None:
+    """What bubblewrap leaves when its parent dies right after clone; nobody else is touched."""
+    words = ["--ro-bind", "/", "/", "--setenv", "FROM"]
+    gone, alive = name_of_a_dead_grader(), f"/tmp/wg-{os.getpid()}-mine"
+    sandboxes = [["bwrap", *words, name, "sleep", "60"] for name in (gone, alive)]
+    bystander = [sys.executable, "-c", "import time; time.sleep(60)", gone]
+    stray, mine, other = (subprocess.Popen(command) for command in (*sandboxes, bystander))
+    try:
+        await_true(lambda: len(family(stray.pid)) > 1, "the stray did not start")
+        await_true(lambda: sweep_processes() or stray.poll() is not None, "nothing was swept")
+        assert stray.wait(10) == -signal.SIGKILL
+        assert mine.poll() is None and other.poll() is None
+    finally:
+        for one in (stray, mine, other):
+            one.kill()
+            one.wait()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts programs as somebody else")
+def test_what_a_weak_sandbox_left_is_found_without_its_folder() -> None:
+    """A grader of another kind may have removed the folder by which it was known."""
+    env = {"TMPDIR": f"{name_of_a_dead_grader()}/tmp"}
+    stray = subprocess.Popen(["/bin/sleep", "60"], env=env, **weak.as_user(weak.FIRST_UID))
+    other = subprocess.Popen(["/bin/sleep", "60"], env=env)
+    try:
+        weak.clear_strays()
+        assert stray.wait(10) == -signal.SIGKILL
+        assert other.poll() is None
+    finally:
+        for one in (stray, other):
+            one.kill()
+            one.wait()

@@ -26,6 +26,7 @@ from workshop.grade.handover import Handover
 from workshop.grade.handover import sweep as sweep_folders
 from workshop.grade.pristine import Pristine
 from workshop.grade.sandbox import CHECKED, DISK, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
+from workshop.grade.strays import strays
 from workshop.grade.users import Users
 from workshop.labs import Lab
 
@@ -160,7 +161,7 @@ class Bubblewrap:
         return self._users.of(slot) if self.is_root else os.geteuid()
 
     def sweep(self) -> list[str]:
-        return [*cgroup.sweep(), *sweep_folders()]
+        return [*sweep_processes(), *cgroup.sweep(), *sweep_folders()]
 
     def close(self) -> None:
         self._users.close()
@@ -264,6 +265,17 @@ class Wrapped:
         self._stderr.close()
         self._handover.close()
         return self.facts
+
+
+def sweep_processes() -> list[str]:
+    """End what graders that are gone have left of bubblewrap; the kernel ends what is inside."""
+    swept = []
+    for path in strays("cmdline"):
+        with contextlib.suppress(OSError):
+            if (path / "exe").readlink().name == "bwrap":
+                os.kill(int(path.name), signal.SIGKILL)
+                swept.append(f"process {path.name}")
+    return swept
 
 
 def counts_by_namespace() -> bool:

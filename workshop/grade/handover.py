@@ -79,10 +79,15 @@ def sweep() -> list[str]:
     swept = []
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}[0-9]*-*"):
         owner = folder.name.removeprefix(PREFIX).partition("-")[0]
-        if not Path("/proc", owner).exists():
+        if is_gone(int(owner)):
             shutil.rmtree(folder, ignore_errors=True)
             swept.append(f"folder {folder.name}")
     return swept
+
+
+def is_gone(owner: int) -> bool:
+    """Whether the grader with this process id has ended."""
+    return not Path("/proc", str(owner)).exists()
 
 
 def _listening(path: Path) -> socket.socket:

@@ -28,10 +28,11 @@ from typing import Any
 from workshop import process
 from workshop.errors import EXIT_INFRA, InfraError, Refusal
 from workshop.grade.bubblewrap import family, private_memory, processor_time
-from workshop.grade.handover import PREFIX, Handover
+from workshop.grade.handover import PREFIX, Handover, is_gone
 from workshop.grade.handover import sweep as sweep_folders
 from workshop.grade.pristine import Pristine
 from workshop.grade.sandbox import CHECKED, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
+from workshop.grade.strays import strays
 from workshop.labs import Lab
 
 FIRST_UID = 57344  # below those of the other sandboxes, and no person's either
@@ -124,10 +125,12 @@ class Weak:
 
     def sweep(self) -> list[str]:
         """End and remove what graders that are gone left behind."""
+        clear_strays()
         for tmp in Path(tempfile.gettempdir()).glob(f"{PREFIX}[0-9]*-*/tmp"):
             owner = tmp.parent.name.removeprefix(PREFIX).partition("-")[0]
-            if self.is_root and not Path("/proc", owner).exists() and is_ours(tmp.stat().st_uid):
-                clear(tmp.stat().st_uid)
+            with contextlib.suppress(FileNotFoundError):  # another grader sweeps, too
+                if self.is_root and is_gone(int(owner)) and is_ours(tmp.stat().st_uid):
+                    clear(tmp.stat().st_uid)
         return sweep_folders()
 
     def close(self) -> None:
@@ -311,13 +314,15 @@ def free_shift(ports: list[int]) -> int:
 
 def pids_of(uid: int) -> list[int]:
     """The processes of a user. Who owns them is in their status: a folder in /proc may say root."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, IndexError):
-            status = (path / "status").read_text(encoding="utf-8", errors="replace")
-            if str(uid) in status.partition("\nUid:")[2].partition("\n")[0].split():
-                found.append(int(path.name))
-    return found
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*") if uid in uids_of(path)]
+
+
+def uids_of(path: Path) -> set[int]:
+    """The user ids of a process, by its folder in /proc: real, effective and others; none when it is gone."""
+    with contextlib.suppress(OSError):
+        status = (path / "status").read_text(encoding="utf-8", errors="replace")
+        return {int(word) for word in status.partition("\nUid:")[2].partition("\n")[0].split()}
+    return set()
 
 
 def tasks_of(uid: int) -> int:
@@ -337,6 +342,16 @@ def marked(mark: bytes) -> list[int]:
             if mark in path.read_bytes():
                 found.append(int(path.parent.name))
     return found
+
+
+def clear_strays() -> None:
+    """End the processes of graders that are gone, also where their folders are gone already."""
+    for path in strays("environ"):
+        if os.geteuid() != 0:
+            with contextlib.suppress(OSError):
+                os.kill(int(path.name), signal.SIGKILL)
+        for uid in filter(is_ours, uids_of(path)):
+            clear(uid)
 
 
 def clear(uid: int) -> None:
