@@ -47,6 +47,9 @@ class DebugStack(Stack):
                 return self._probe(fields)
             case "pids":
                 return {"pids": [one.pid for key, one in self.running.items() if key == name]}
+            case "rest":
+                pid = self.running[name].pid
+                return {"at_rest": process.at_rest([pid, *process.descendants(pid)])}
             case "nginx":
                 return self.door.status() if self.door is not None else {"code": None}
             case "signal":

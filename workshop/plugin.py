@@ -296,11 +296,21 @@ class LabRun:
 
     def _start(self, trail: Trail, name: str) -> dict[str, Any]:
         trail.service = name
+        module = application_of(self.stack.lab.services[name])
+        if module in self.stack.not_imported:  # a server may listen all the same, with nobody behind it
+            reply = self.stack.not_imported[module]
+            raise import_trouble(reply, Path(reply["folder"]))
         reply = self.stack.ask("start", service=name)
         if reply["state"] != "ready":
             raise StartTrouble(reply)
         trail.marks.setdefault(name, reply["mark"])
         return reply
+
+
+def application_of(service: Service) -> str:
+    """The module with the application that a service serves, where that is the learner's; else ""."""
+    module = re.search(r"\b(\w+):\w+\b", service.command)
+    return module[1] if module and service.learner == "application" else ""
 
 
 def misbehaved(error: Misbehaved) -> Finding:
@@ -400,9 +410,9 @@ class Judge:
         """What keeps the application, and so what it imports of the learner's, from being imported."""
         lab = self.run.stack.lab
         for name in self._services_asked():
-            module = re.search(r"\b(\w+):\w+\b", lab.services[name].command)
-            if module and lab.services[name].learner == "application":
-                reply = self.run.stack.ask("probe", kind="steps", modules=[module[1]], seconds=1, steps=[])
+            module = application_of(lab.services[name])
+            if module:
+                reply = self.run.stack.ask("probe", kind="steps", modules=[module], seconds=1, steps=[])
                 if "not_imported" in reply:
                     return import_trouble(reply, Path(reply["folder"]))
         return None

@@ -57,6 +57,8 @@ class Stack:
     service_host: str = "127.0.0.1"
     reference_front: Address | None = None
     notes: list[str] = field(default_factory=list)
+    # Modules that do not import, with what the agent said: the same files would do the same again.
+    not_imported: dict[str, dict[str, Any]] = field(default_factory=dict)
     agent_process: subprocess.Popen[bytes] | None = None
     _connection: Any = None
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
@@ -65,8 +67,19 @@ class Stack:
         """One request to the agent, one reply. Raises InfraError when the agent is gone.
 
         In a sandbox it is the submission's doing when the agent is gone, late or talks nonsense, and raises
-        replies.Misbehaved.
+        replies.Misbehaved. A module that did not import is not tried again before a restart.
         """
+        if do == "restart":
+            self.not_imported.clear()
+        for module in fields.get("modules", ()):
+            if module in self.not_imported:
+                return self.not_imported[module]
+        reply = self._ask(do, fields)
+        if "not_imported" in reply:
+            self.not_imported[reply["module"]] = reply
+        return reply
+
+    def _ask(self, do: str, fields: dict[str, Any]) -> dict[str, Any]:
         if self.mode == SANDBOX:
             with self._one_at_a_time:  # checks may ask from several threads
                 return self._ask_stranger(do, fields)

@@ -266,12 +266,14 @@ def test_task3_each_chunk_leaves_before_the_next_is_made(service, stack):
 
 def _line_of_gate(connection, index, how):
     """The gate's line number `index`, waited for; it names a process and a signal."""
-    expected = f"line {index} at once: the application makes the next only when this one has arrived"
+    at_once = "at once: the application makes the next only when this one has arrived"
+    expected = f"line {index} {at_once}"
     while True:
         gave_up = re.search(rb"gave up after line (\d+)", connection.received)
         if gave_up:
-            late = f"line {int(gave_up[1])}, which the application had waited for in vain ({how})"
-            fail(f"only at the end: {late}", expected)
+            line = f"line {int(gave_up[1])}"
+            late = f"{line}, which the application had waited for in vain ({how})"
+            fail(f"only at the end: {late}", f"{line} {at_once}")
         found = re.search(rb"^%d (\d+) (\d+)\n" % index, connection.received, re.MULTILINE)
         if found:
             return int(found[1]), int(found[2])
@@ -664,12 +666,13 @@ def test_task5_tasks_flask_and_django_run_unchanged(front, rng):
     response = front.request("PATCH", target, change, b'{"done": true}')
     expect(f"PATCH {target}", answered(response).get("done"), True)
     expect("GET /tasks.csv", f'"{title}",true' in front.get("/tasks.csv").text, True, "a streamed body")
-    head = front.request("HEAD", target)
-    expect("Content-Length of a HEAD", head.get("Content-Length"), str(len(front.get(target).body)))
     expect(f"DELETE {target}", front.request("DELETE", target).status, 204)
     response = front.request("PUT", "/tasks")
     expect("PUT /tasks", response.status, 405)
     expect("Allow", response.get("Allow"), "GET, HEAD, POST", "an error's headers arrive as well")
+    # HEAD is the last that each is asked: what follows a body that should not be there is nginx's to decide.
+    size = str(len(front.get("/tasks").body))
+    expect("Content-Length of a HEAD", front.request("HEAD", "/tasks").get("Content-Length"), size)
 
     who = name(rng)
     for prefix in ("/flask/", "/django/"):
@@ -679,5 +682,5 @@ def test_task5_tasks_flask_and_django_run_unchanged(front, rng):
         expect(f"POST {prefix}upper", response.text, sent.decode().upper(), "the body, and nothing else")
         letters = front.get(f"{prefix}letters?name={quote(who)}")
         expect(f"GET {prefix}letters", letters.text, who, "a chunk for each letter")
-        expect(f"HEAD {prefix}", front.request("HEAD", prefix).body, b"")
         expect(f"GET {prefix}nothing", front.get(f"{prefix}nothing").status, 404)
+        expect(f"HEAD {prefix}", front.request("HEAD", prefix).body, b"")
