@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import random
+from collections.abc import Collection
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -28,6 +29,8 @@ BAD = (
 )
 BAD_LAB = "05-wsgi-server"
 SHARES = {"solution": 6, "mistake": 7, "alternative": 2, "starter": 3, "bad": 2}
+SEED = 5
+RIGHT = ("solution", "alternative")
 
 
 def kinds(lab: Lab) -> Kinds:
@@ -51,11 +54,11 @@ def _files(lab: Lab, folder: Path) -> Files:
     return {name: (folder / name).read_bytes() for name in lab.edit if (folder / name).exists()}
 
 
-def make(lab: Lab, folder: Path, count: int, seed: int = 5) -> list[str]:
-    """Write `count` submissions, no two the same bytes; what each one is, by number."""
-    sources = {kind: cycle(found) for kind, found in kinds(lab).items() if found}
+def make(lab: Lab, folder: Path, count: int, only: Collection[str] = SHARES) -> list[str]:
+    """Write `count` submissions of these kinds, no two the same bytes; what each one is, by number."""
+    sources = {kind: cycle(found) for kind, found in kinds(lab).items() if found and kind in only}
     wheel = [kind for kind, share in SHARES.items() if kind in sources for _ in range(share)]
-    random.Random(seed).shuffle(wheel)
+    random.Random(SEED).shuffle(wheel)
     made = []
     for number, kind in enumerate(islice(cycle(wheel), count)):
         word, files = next(sources[kind])
