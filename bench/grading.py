@@ -4,8 +4,8 @@ python bench/grading.py [COUNT] [--in bubblewrap docker dask] [--workers 1 2 4] 
 
 The class (tests/grade/make_class.py) has right programs of several shapes, known mistakes, starters and bad
 actors; with --right the first of these only, so that nobody hangs and the time is the grader's own. `dask` is
-a scheduler with TLS and two workers of one thread; one is killed when half of the class is graded. Exit code 1
-when results differ, or when one is not what its check says.
+a scheduler with TLS and two workers of one thread; one is killed when half of the class is graded. Exit
+code 1 when results differ, or when one is not what its check says.
 """
 
 from __future__ import annotations
