@@ -657,7 +657,7 @@ def test_task5_tasks_flask_and_django_run_unchanged(front, rng):
     """The tasks API, Flask and Django run unchanged behind nginx"""
     title = f"Read PEP {rng.randrange(100, 4000)}, \u201ccaf\u00e9\u201d"
     body = f'{{"title": "{title}"}}'.encode()
-    response = front.request("POST", "/tasks", [("Content-Type", "application/json")], body)
+    response = front.request("POST", "/tasks", [("Content-Type", "application/json")], body, seconds=4)
     expect("POST /tasks", response.status, 201)
     task = object_of(response)
     expect("title", task.get("title"), title)
