@@ -67,7 +67,7 @@ class Stack:
         """One request to the agent, one reply. Raises InfraError when the agent is gone.
 
         In a sandbox it is the submission's doing when the agent is gone, late or talks nonsense, and raises
-        replies.Misbehaved. A module that did not import is not tried again before a restart.
+        replies.Misbehaved. A module whose import failed is not tried again before a restart.
         """
         if do == "restart":
             self.not_imported.clear()
@@ -75,7 +75,7 @@ class Stack:
             if module in self.not_imported:
                 return self.not_imported[module]
         reply = self._ask(do, fields)
-        if "not_imported" in reply:
+        if "not_imported" in reply and not reply["not_imported"].get("hung"):  # a busy machine may be slow
             self.not_imported[reply["module"]] = reply
         return reply
 
