@@ -48,8 +48,8 @@ class DebugStack(Stack):
             case "pids":
                 return {"pids": [one.pid for key, one in self.running.items() if key == name]}
             case "rest":
-                pid = self.running[name].pid
-                return {"at_rest": process.at_rest([pid, *process.descendants(pid)])}
+                pids = [one.pid for key, one in self.running.items() if key == name]
+                return {"at_rest": all(process.at_rest([pid, *process.descendants(pid)]) for pid in pids)}
             case "nginx":
                 return self.door.status() if self.door is not None else {"code": None}
             case "signal":
