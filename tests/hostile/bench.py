@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.hostile.cases import Case
-from workshop.grade import docker, engines
+from workshop import process
+from workshop.grade import docker, engines, weak
 from workshop.grade.bubblewrap import Bubblewrap
 from workshop.grade.cgroup import PREFIX, TREE
 from workshop.grade.manifest import Manifest, digest_of
@@ -75,6 +76,24 @@ def solution(lab: Lab) -> dict[str, bytes]:
     return {name: (SOLUTIONS / lab.name / name).read_bytes() for name in lab.edit}
 
 
+class Weakly(weak.Weak):
+    """The weak sandbox; remembers as which users its submissions ran."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.users: set[int] = set()
+        super().__init__(lab)
+
+    def free_uid(self) -> int:
+        uid = super().free_uid()
+        self.users.add(uid)
+        return uid
+
+
+def given(engine: Bubblewrap | docker.Docker | Weakly) -> Path:
+    """The lab's own files as a sandbox sees them."""
+    return engine.root / "labs" / engine.lab.name if isinstance(engine, Weakly) else engine.pristine.given
+
+
 class Room:
     """A lab's sandboxes of one engine, a manifest, and what the lab's own solution gets there when alone."""
 
@@ -82,10 +101,10 @@ class Room:
         self.lab = find(lab)
         self._place = tempfile.TemporaryDirectory(prefix="hostile-")
         self.folder = Path(self._place.name)
-        chosen = engines.choose(self.lab, engine)
-        assert isinstance(chosen, Bubblewrap | docker.Docker)
+        chosen = Weakly(self.lab) if engine == Weakly.name else engines.choose(self.lab, engine)
+        assert isinstance(chosen, Bubblewrap | docker.Docker | Weakly)
         self.engine = chosen
-        toml = self.engine.pristine.given / "lab.toml"
+        toml = given(self.engine) / "lab.toml"
         toml.write_text(impatient(toml.read_text()))
         self.manifest = manifest(self.lab, check, self.folder)
         self.honest = solution(self.lab)
@@ -113,11 +132,12 @@ class Bench:
         self.name = engine
         self.rooms: dict[tuple[str, str], Room] = {}
         self._lock = threading.Lock()
-        self._proctors = [Proctor() for _ in range(2 * PAIRS)]
+        pairs = 1 if engine == Weakly.name else PAIRS
+        self._proctors = [Proctor() for _ in range(2 * pairs)]
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for pair in range(PAIRS):
+        for pair in range(pairs):
             self._free.put(pair)
-        self._pool = ThreadPoolExecutor(PAIRS)
+        self._pool = ThreadPoolExecutor(pairs)
         self._futures: dict[str, Future[Done]] = {}
 
     def begin(self, cases: list[Case]) -> None:
@@ -200,12 +220,23 @@ class Bench:
             named = f"name={docker.LABEL}-{os.getpid()}-{slot}-"
             words = docker.call(["ps", "-a", "--filter", named, "--format", "{{.Names}}"])
             found |= {f"container {name}" for name in words.split()}
-        room = next(iter(self.rooms.values()))
-        uid = getattr(room.engine, "uid", None)
-        if uid is not None and os.geteuid() == 0:
-            for path in Path("/proc").glob("[0-9]*"):
+        for uid in self._users(slot):
+            pids = weak.pids_of(uid)
+            for pid in set(pids) - set(process.zombies(pids)):  # dead ones are init's to bury
                 with contextlib.suppress(OSError):
-                    if path.stat().st_uid == uid(slot):
-                        words = (path / "cmdline").read_text(errors="replace").replace("\0", " ")
-                        found.add(f"process {path.name} {words[:80]}")
+                    words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+                    found.add(f"process {pid} {words[:80]}")
+            found |= {f"file {path}" for place in weak.SHARED for path in weak.left_in(Path(place), uid)}
+        return found
+
+    def _users(self, slot: int) -> set[int]:
+        """The user ids that a slot's submissions have had."""
+        if os.geteuid() != 0:
+            return set()
+        found: set[int] = set()
+        for engine in (room.engine for room in self.rooms.values()):
+            if isinstance(engine, Weakly):
+                found |= engine.users
+            elif isinstance(engine, Bubblewrap):
+                found.add(engine.uid(slot))
         return found

@@ -20,6 +20,8 @@ BROKEN = frozenset({"FAIL", "TIMEOUT", "CRASH", "NO_START"})
 class Case:
     """`verdicts`: what the check may come to; `hidden`: the hidden one. `hunts`: what it must not find.
 
+    `weak` says why the weak sandbox does not hold it; it is not run there.
+
     `more` holds what only one family knows: how an ingest case is laid out, which event a batch case is.
     """
 
@@ -34,6 +36,7 @@ class Case:
     hidden: frozenset[str] = BROKEN
     begins: str = ""
     times: int = 1
+    weak: str = ""
     more: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -187,7 +187,7 @@ def assert_right_again(room: bench.Room) -> None:
 
 
 def test_a_sandbox_does_not_come_up(room: bench.Room, tmp_path: Path) -> None:
-    toml = room.engine.pristine.given / "lab.toml"
+    toml = bench.given(room.engine) / "lab.toml"
     text = toml.read_text()
     proctor = Proctor()
     try:
