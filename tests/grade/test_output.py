@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,19 @@ def test_everything_on_a_page_is_escaped(manifest: Manifest, tmp_path: Path) -> 
     assert row["id"].startswith("'=") and row["raw"] == str(
         manifest.lab.points - manifest.lab.points_of(first)
     )
+
+
+def test_the_grid_says_how_many_passed_each_check(manifest: Manifest, tmp_path: Path) -> None:
+    first, second = manifest.lab.checks[:2]
+    outcomes = {
+        "ada": passing(manifest),
+        "bob": passing(manifest, first),
+        "tim": passing(manifest, first, second),
+    }
+    output.write_all(tmp_path, [result(manifest, name, one) for name, one in outcomes.items()])
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    counts = re.findall(r">(\d) of 3\b", text)
+    assert [int(count) for count in counts] == [1, 2, *[3] * (len(manifest.lab.checks) - 2)]
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from workshop.grade.gradescope import told
 from workshop.grade.result import Result
 
-SIGNS = {"PASS": "✓", "FAIL": "✗", "TIMEOUT": "⧖", "CRASH": "⚡", "NO_START": "∅", "INFRA_ERROR": "!"}
+SIGNS = {"PASS": "✓", "FAIL": "✗", "TIMEOUT": "◷", "CRASH": "⚡", "NO_START": "∅", "INFRA_ERROR": "!"}
 LOAD_SIGNS = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?"}
 
 
@@ -35,7 +35,13 @@ def student(result: Result) -> str:
 
 
 def grid(results: list[Result]) -> str:
-    """Students down, checks across; a student's name leads to the page."""
+    """Students down, checks across; a student's name leads to the page. Below: how many passed each check."""
     checks = results[0].data["checks"] if results else []
+    rows = [[check["verdict"] for check in result.data["checks"]] for result in results]
+    passed = [column.count("PASS") for column in zip(*rows, strict=True)]
     driven = any("load" in result.data for result in results)
-    return _templates().get_template("grid.html.j2").render(results=results, checks=checks, driven=driven)
+    return (
+        _templates()
+        .get_template("grid.html.j2")
+        .render(results=results, checks=checks, passed=passed, driven=driven)
+    )
