@@ -23,6 +23,7 @@ ONE_AT_A_TIME = {
     "test_ingest": "ingest",
     "test_events": "events",
 }
+TOLD = 3000  # characters of a failure that a second try did not have
 # What is judged is not collected: lab 16's learners write tests.
 collect_ignore_glob = ["alternatives/*", "oracles/*", "broken/*"]
 
@@ -55,3 +56,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("hostile submissions")
         for line in lines:
             terminalreporter.write_line(line)
+    for report in terminalreporter.stats.get("rerun", []):  # what passes later was wrong once all the same
+        terminalreporter.section(f"tried again: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext[-TOLD:])
