@@ -8,6 +8,7 @@ def words():
         frame = frame.f_back
     for module in list(sys.modules.values()):
         yield getattr(module, "__file__", "") or ""
+    gc.unfreeze()  # what the probe had before it forked is in no list until then
     for thing in gc.get_objects():
         if type(thing) is str:
             yield thing
