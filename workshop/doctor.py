@@ -41,7 +41,7 @@ def show_health(console: Console) -> bool:
     symptoms = examine()
     for one in symptoms:
         sign = "[green]✓[/green]" if one.good else ("[red]✗[/red]" if one.needed else "[yellow]·[/yellow]")
-        console.print(f"{sign} {one.what:<10} {one.found}", highlight=False)
+        console.print(f"{sign} {one.what:<10} {one.found}", highlight=False, soft_wrap=True)
         if not one.good and one.advice:
             console.print(f"             {one.advice}", highlight=False)
     return all(one.good or not one.needed for one in symptoms)
