@@ -26,17 +26,17 @@ sys.path.insert(0, str(ROOT))
 from tests.grade.make_class import RIGHT, SHARES, make  # noqa: E402
 from tests.judging import mistakes  # noqa: E402
 from workshop.errors import Refusal  # noqa: E402
-from workshop.grade import engines  # noqa: E402
-from workshop.grade.batch import Batch  # noqa: E402
-from workshop.grade.intake import Submission, collect  # noqa: E402
-from workshop.grade.manifest import Manifest  # noqa: E402
-from workshop.grade.outcome import Outcome  # noqa: E402
-from workshop.grade.policy import Policy  # noqa: E402
-from workshop.grade.pool import Pool  # noqa: E402
-from workshop.grade.result import Graded, result_of  # noqa: E402
-from workshop.grade.roster import Roster  # noqa: E402
-from workshop.grade.sandbox import Engine  # noqa: E402
-from workshop.grade.store import Store, canonical  # noqa: E402
+from workshop.grade.judging.manifest import Manifest  # noqa: E402
+from workshop.grade.judging.outcome import Outcome  # noqa: E402
+from workshop.grade.judging.outcome_cache import Store, canonical  # noqa: E402
+from workshop.grade.judging.pool import Pool  # noqa: E402
+from workshop.grade.judging.whole_class import Batch  # noqa: E402
+from workshop.grade.results.late_policy import Policy  # noqa: E402
+from workshop.grade.results.student_result import Graded, result_of  # noqa: E402
+from workshop.grade.sandboxes import choose  # noqa: E402
+from workshop.grade.sandboxes.sandbox import Engine  # noqa: E402
+from workshop.grade.submissions.class_roster import Roster  # noqa: E402
+from workshop.grade.submissions.collect import Submission, collect  # noqa: E402
 from workshop.labs import Lab, find  # noqa: E402
 
 SEED = 5
@@ -56,7 +56,7 @@ def is_right(lab: Lab, kind: str, outcome: Outcome) -> bool:
 def two_machines(lab: Lab, folder: Path, store: Store, half: int) -> Iterator[Pool]:
     """A cluster of two workers, one of which does not live to see the end."""
     from tests.grade.test_cluster import Site, await_true
-    from workshop.grade.cluster import Cluster
+    from workshop.grade.judging.dask_pool import Cluster
 
     folder.mkdir(parents=True)
     site = Site(folder)
@@ -94,7 +94,7 @@ def graded(
     if way == "dask":
         with two_machines(lab, folder / "site", store, len(found) // 2) as cluster:
             return run(cluster)
-    with closing(engines.choose(lab, way)) as engine:
+    with closing(choose.choose(lab, way)) as engine:
         return run(engine)
 
 

@@ -1,1 +1,1 @@
-pytest_plugins = ["workshop.plugin"]
+pytest_plugins = ["workshop.judge.plugin"]

@@ -14,9 +14,9 @@ import time
 
 import pytest  # noqa: F401  (warm, before the forks)
 
-import workshop.checks
-import workshop.debug
-import workshop.progress  # noqa: F401
+import workshop.judge.checks
+import workshop.learn.debug
+import workshop.learn.progress  # noqa: F401
 from workshop.cli import main
 from workshop.paths import STATE
 

@@ -200,7 +200,7 @@ def assert_all_gone(target: Path) -> None:
 def agents_of(target: Path) -> list[str]:
     """Agents, and the nginx processes below them, that serve this target."""
     table = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    agents = [row for row in table.splitlines() if "workshop.agent" in row and str(target) in row]
+    agents = [row for row in table.splitlines() if "workshop.run.agent" in row and str(target) in row]
     folders = [row.split("--run ")[1].split()[0] for row in agents]
     return agents + [row for row in table.splitlines() if any(f"{f}/nginx.conf" in row for f in folders)]
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests import judging
 from workshop.paths import ROOT
-from workshop.process import PROC
+from workshop.run.process import PROC
 
 BROKEN = ROOT / "tests" / "broken"
 SERVER_CHECK = "task5_connections_are_kept_or_closed"

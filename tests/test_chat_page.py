@@ -22,9 +22,9 @@ from urllib.request import urlopen
 import pytest
 from websockets.sync.client import connect
 
-from workshop.checks import Wire, wire_cases
+from workshop.judge.checks import Wire, wire_cases
+from workshop.judge.stack import embedded
 from workshop.labs import find
-from workshop.stack import embedded
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 PATIENCE = 20.0  # seconds

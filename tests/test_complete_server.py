@@ -21,8 +21,8 @@ import pytest
 import websockets.exceptions
 import websockets.sync.client
 
-from workshop import nginx, process
-from workshop.paths import APPS, SOLUTIONS
+from workshop.paths import APPS, LABS, SOLUTIONS
+from workshop.run import nginx_config, process
 
 MAIN = SOLUTIONS / "15-uvicorn-main" / "main.py"
 STANDS_ON = ("13-websockets", "11-asgi-server", "12-lifespan", "14-websocket-frames")  # `app` is the chat
@@ -115,7 +115,8 @@ class Running:
 
     def __init__(self, folder: Path, application: str, *options: str) -> None:
         self.port = process.free_port()
-        path = [folder, APPS, *(SOLUTIONS / name for name in STANDS_ON)]
+        path = [folder, APPS, *(LABS / name / "apps" for name in STANDS_ON)]
+        path += [SOLUTIONS / name for name in STANDS_ON]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONUNBUFFERED": "1"}
         words = [sys.executable, str(MAIN), application, "--port", str(self.port), *options]
         self.log = folder / "log"
@@ -162,7 +163,7 @@ def running(folder: Path, application: str, *options: str) -> Iterator[Running]:
 @contextlib.contextmanager
 def tls_in_front(folder: Path, behind: int) -> Iterator[tuple[int, ssl.SSLContext]]:
     """nginx that ends TLS, with a certificate made here: its port, and a context that trusts it."""
-    program, openssl = nginx.command(), shutil.which("openssl")
+    program, openssl = nginx_config.command(), shutil.which("openssl")
     if program is None or openssl is None:
         pytest.skip("there is no nginx, or no openssl, on this machine")
     key, cert, port = folder / "key.pem", folder / "cert.pem", process.free_port()
@@ -261,14 +262,14 @@ def test_the_chat_of_lab_13(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 def test_no_child_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
     """The lifeline of lab 15's NOTES: SIGKILL can't be caught, the end of a pipe can be read."""
-    with running(tmp_path, "roster:app", "--workers", "3") as one:
+    with running(tmp_path, "which_process_asgi:app", "--workers", "3") as one:
         assert until(lambda: one.said.count("Serving on") == 3)
         children = process.descendants(one.process.pid)
         assert len(children) == 3
         one.process.kill()
         one.process.wait(timeout=SECONDS)
         assert until(lambda: not list_running(children)), one.said
-        assert one.said.count("roster: shutdown, 0 in flight") == 3
+        assert one.said.count("app: shutdown, 0 in flight") == 3
 
 
 def list_running(pids: list[int]) -> list[int]:

@@ -119,7 +119,7 @@ def test_lesson_has_its_shape(lab: Lab) -> None:
 
 @each_lab
 def test_hints_have_three_levels_a_task(lab: Lab) -> None:
-    from workshop.hints import sections
+    from workshop.learn.hints import sections
 
     found = sections(lab)
     for task in lab.tasks:

@@ -20,12 +20,12 @@ from typing import Any
 import pytest
 
 from tests import judging
-from workshop import load as loading
-from workshop import locust, process
 from workshop.errors import EXIT_USAGE, Refusal
+from workshop.judge.stack import Stack, embedded
 from workshop.labs import Lab, Load, all_labs, find
-from workshop.paths import ROOT, SOLUTIONS
-from workshop.ratio import (
+from workshop.load import locust_runs
+from workshop.load import runner as loading
+from workshop.load.comparison import (
     CROWDED,
     REFERENCE,
     YOURS,
@@ -38,7 +38,8 @@ from workshop.ratio import (
     is_worth_repeating,
     judge,
 )
-from workshop.stack import Stack, embedded
+from workshop.paths import ROOT, SOLUTIONS
+from workshop.run import process
 
 LIMITS = Load(users=10, seconds=6, at_least=100, ratio=2.0)
 BLOCKS = 12
@@ -184,7 +185,7 @@ def scenario(tmp_path: Path, locustfile: str, target: str = "solution", **limits
 
 def measured(tmp_path: Path, locustfile: str, workers: int = 0, **limits: Any) -> loading.Result:
     with scenario(tmp_path, locustfile, **limits) as stack:
-        plan = locust.Plan(users=4, seconds=3, workers=workers)
+        plan = locust_runs.Plan(users=4, seconds=3, workers=workers)
         return loading.measure(stack, plan, tmp_path)
 
 
@@ -366,13 +367,13 @@ def test_service_that_does_not_start_is_named(tmp_path: Path) -> None:
 
 
 def test_no_locust_and_no_network_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locust, "VENV", tmp_path / "load-venv")
-    monkeypatch.setattr(locust, "BUNDLE", tmp_path / "none")
+    monkeypatch.setattr(locust_runs, "VENV", tmp_path / "load-venv")
+    monkeypatch.setattr(locust_runs, "BUNDLE", tmp_path / "none")
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("WORKSHOP_LOCUST", raising=False)
     with pytest.raises(Refusal, match="locust can't be installed") as caught:
-        locust.program()
+        locust_runs.program()
     assert caught.value.code == EXIT_USAGE and "\n" not in str(caught.value)
     assert not (tmp_path / "load-venv" / "ready").exists(), "the next run tries again"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests import judging
-from workshop import nginx
 from workshop.labs import find
-from workshop.nginx import Front, complaint
 from workshop.paths import SOLUTIONS
+from workshop.run import nginx_config
+from workshop.run.nginx_config import Front, complaint
 
 RUN = Path("/run/workshop")
 SAID = {
@@ -37,8 +37,13 @@ def test_holes_are_filled_and_lines_keep_their_numbers() -> None:
         Front(name, f"127.0.0.1:{port}", {"one": port + 1, "two": port + 2}, SOLUTIONS / lab.name)
         for name, port in (("learner", 7000), ("reference", 8000))
     ]
-    files = nginx.files(lab, fronts, "app", RUN, Path("/tmp"))
-    assert {*nginx.MAIN, "learner/nginx.conf", "reference/nginx.conf", "static/hello.txt"} <= files.keys()
+    files = nginx_config.files(lab, fronts, "app", RUN, Path("/tmp"))
+    assert {
+        *nginx_config.MAIN,
+        "learner/nginx.conf",
+        "reference/nginx.conf",
+        "static/hello.txt",
+    } <= files.keys()
     written = (SOLUTIONS / lab.name / "nginx.conf").read_text(encoding="utf-8")
     filled = files["learner/nginx.conf"]
     assert filled.count("\n") == written.count("\n") and "@" not in filled

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from workshop.process import OUTPUT_KEPT, Process, at_rest
+from workshop.run.process import OUTPUT_KEPT, Process, at_rest
 
 SAYS = """
 import os, sys

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
-from workshop import layers, progress
 from workshop.labs import Lab, all_labs, find
+from workshop.learn import progress
 from workshop.paths import SOLUTIONS
+from workshop.run import layers
 
 
 @pytest.fixture(name="results")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import judging
-from workshop.grade.pristine import Pristine, references
+from workshop.grade.sandboxes.sandbox_files import Pristine, references
 from workshop.labs import Lab, all_labs
 from workshop.paths import ORACLES, ROOT, SOLUTIONS
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from workshop import wire
+from workshop.judge import http_connection
 from workshop.paths import APPS, ROOT
 
 SERVER = ROOT / "solutions" / "05-wsgi-server" / "server.py"
@@ -67,10 +67,10 @@ class Running:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def connect(self, receive_buffer: int | None = None) -> wire.Wire:
-        return wire.Wire("127.0.0.1", self.port, SECONDS, receive_buffer)
+    def connect(self, receive_buffer: int | None = None) -> http_connection.Wire:
+        return http_connection.Wire("127.0.0.1", self.port, SECONDS, receive_buffer)
 
-    def ask(self, data: bytes, method: str = "GET") -> wire.Response:
+    def ask(self, data: bytes, method: str = "GET") -> http_connection.Response:
         with self.connect() as connection:
             connection.send(data)
             return connection.response(method)
@@ -108,7 +108,7 @@ def test_wsgiref_validate_finds_nothing_on_either_side(tmp_path: Path) -> None:
 
 def test_the_second_start_response_forgets_the_first_ones_headers(server: Running) -> None:
     """gunicorn 27 sends both; PEP 3333, "The start_response() Callable": they are replaced."""
-    answer = server.ask(wire.request_bytes("GET", "/do/start?how=replace&name=Ada"))
+    answer = server.ask(http_connection.request_bytes("GET", "/do/start?how=replace&name=Ada"))
     assert answer.status == 503
     assert answer.get("X-First") is None
 
@@ -116,14 +116,14 @@ def test_the_second_start_response_forgets_the_first_ones_headers(server: Runnin
 def test_a_body_cut_short_is_no_shorter_body(server: Running) -> None:
     with server.connect() as connection:
         fields = [("Content-Length", "100")]
-        connection.send(wire.request_bytes("POST", "/do/read?how=all", fields) + b"half")
+        connection.send(http_connection.request_bytes("POST", "/do/read?how=all", fields) + b"half")
         connection.half_close()
         assert connection.read_all() == b""
 
 
 def test_an_answer_is_given_to_a_client_that_is_done_sending(server: Running) -> None:
     with server.connect() as connection:
-        connection.send(wire.request_bytes("GET", "/do/ignore?name=Ada"))
+        connection.send(http_connection.request_bytes("GET", "/do/ignore?name=Ada"))
         connection.half_close()
         assert connection.response().json() == {"ignored": "Ada"}
 
@@ -134,7 +134,7 @@ def test_slow_heads_hold_no_thread_and_get_a_408(server: Running) -> None:
         slow = [open_ones.enter_context(server.connect()) for _ in range(40)]
         for connection in slow:
             connection.send(b"GET / HTTP/1.1\r\nHost:")
-        assert server.ask(wire.request_bytes("GET", "/do/ignore?name=Ada")).status == 200
+        assert server.ask(http_connection.request_bytes("GET", "/do/ignore?name=Ada")).status == 200
         for connection in slow:
             assert connection.response().status == 408
             assert connection.read() == b""
@@ -144,7 +144,7 @@ def test_a_drip_does_not_extend_the_limit_of_a_head(server: Running) -> None:
     with server.connect() as connection:
         connection.send(b"GET / HTTP/1.1\r\n")
         began = time.monotonic()
-        with contextlib.suppress(wire.NoAnswer):
+        with contextlib.suppress(http_connection.NoAnswer):
             for _ in range(80):
                 connection.send(b"X-A: b\r\n")
                 time.sleep(0.1)
@@ -154,11 +154,11 @@ def test_a_drip_does_not_extend_the_limit_of_a_head(server: Running) -> None:
 def test_a_reader_that_takes_nothing_is_left(server: Running) -> None:
     """Its thread is free again, and the iterable is closed, after --time-out."""
     with server.connect(receive_buffer=4096) as connection:
-        connection.send(wire.request_bytes("GET", "/do/endless?say=stuck"))
+        connection.send(http_connection.request_bytes("GET", "/do/endless?say=stuck"))
         deadline = time.monotonic() + SECONDS
         notes: list[str] = []
         while "closed" not in notes and time.monotonic() < deadline:
-            notes = server.ask(wire.request_bytes("GET", "/do/notes?say=stuck")).json()
+            notes = server.ask(http_connection.request_bytes("GET", "/do/notes?say=stuck")).json()
             time.sleep(0.1)
         assert notes == ["closed"]
 
@@ -194,7 +194,7 @@ STATUSES = {"HTTP/2.0": 505, "an expectation": 417, "a long target": 414, "a lon
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_attack_is_answered_once_and_closed(server: Running, attack: str) -> None:
     with server.connect() as connection:
-        connection.send(ATTACKS[attack] + wire.request_bytes("GET", "/do/ignore?name=smuggled"))
+        connection.send(ATTACKS[attack] + http_connection.request_bytes("GET", "/do/ignore?name=smuggled"))
         answer = connection.response()
         assert answer.status == STATUSES.get(attack, 400)
         assert answer.get("Connection") == "close"
@@ -212,8 +212,8 @@ def test_equal_lengths_and_an_absolute_target_are_understood(server: Running) ->
 
 def test_pipelined_requests_are_answered_when_they_came_with_a_body(server: Running) -> None:
     """What arrives together with the end of a body may hold whole requests: nothing else will come."""
-    get = wire.request_bytes("GET", "/do/ignore?name=next")
-    post = wire.request_bytes("POST", "/do/read?how=all", [("Content-Length", "60000")])
+    get = http_connection.request_bytes("GET", "/do/ignore?name=next")
+    post = http_connection.request_bytes("POST", "/do/read?how=all", [("Content-Length", "60000")])
     with server.connect() as connection:
         connection.send(post)
         time.sleep(0.05)
@@ -224,8 +224,10 @@ def test_pipelined_requests_are_answered_when_they_came_with_a_body(server: Runn
 
 def test_a_large_unread_body_ends_the_connection_but_not_the_answer(server: Running) -> None:
     with server.connect() as connection:
-        connection.send(wire.request_bytes("POST", "/do/ignore?name=Ada", [("Content-Length", "3000000")]))
-        with contextlib.suppress(wire.NoAnswer):
+        connection.send(
+            http_connection.request_bytes("POST", "/do/ignore?name=Ada", [("Content-Length", "3000000")])
+        )
+        with contextlib.suppress(http_connection.NoAnswer):
             connection.send(b"x" * 3_000_000)
         assert connection.response("POST").json() == {"ignored": "Ada"}
 
@@ -233,16 +235,19 @@ def test_a_large_unread_body_ends_the_connection_but_not_the_answer(server: Runn
 @pytest.mark.parametrize("header", ["Content-Length:-1", "Content-Length:+1", "Content-Length:1_0"])
 def test_a_content_length_that_is_no_number_is_refused(server: Running, header: str) -> None:
     target = f"/do/answer?chunk=a&header={header.replace('+', '%2B')}"
-    assert server.ask(wire.request_bytes("GET", target)).status == 500
+    assert server.ask(http_connection.request_bytes("GET", target)).status == 500
 
 
 def test_two_content_lengths_are_refused(server: Running) -> None:
     target = "/do/answer?chunk=a&header=Content-Length:1&header=Content-Length:2"
-    assert server.ask(wire.request_bytes("GET", target)).status == 500
+    assert server.ask(http_connection.request_bytes("GET", target)).status == 500
 
 
 def test_an_interim_status_is_no_answer(server: Running) -> None:
-    assert server.ask(wire.request_bytes("GET", "/do/answer?chunk=a&status=100+Continue")).status == 500
+    assert (
+        server.ask(http_connection.request_bytes("GET", "/do/answer?chunk=a&status=100+Continue")).status
+        == 500
+    )
 
 
 def test_httpx_keeps_its_connection(server: Running) -> None:
@@ -281,11 +286,11 @@ def test_a_request_in_flight_is_finished_after_a_signal(tmp_path: Path, number: 
         one.connect() as idle,
         one.connect() as busy,
     ):
-        idle.send(wire.request_bytes("GET", "/do/ignore?name=idle"))
+        idle.send(http_connection.request_bytes("GET", "/do/ignore?name=idle"))
         assert idle.response().status == 200
-        busy.send(wire.request_bytes("GET", "/do/nap?name=Ada&seconds=1"))
+        busy.send(http_connection.request_bytes("GET", "/do/nap?name=Ada&seconds=1"))
         deadline = time.monotonic() + SECONDS
-        while one.ask(wire.request_bytes("GET", "/do/nap?seconds=0")).json()["at_once"] < 2:
+        while one.ask(http_connection.request_bytes("GET", "/do/nap?seconds=0")).json()["at_once"] < 2:
             assert time.monotonic() < deadline, "Ada's request was never in flight beside another"
         one.process.send_signal(number)
         answer = busy.response()

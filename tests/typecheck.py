@@ -1,6 +1,7 @@
 """Check types, strictly: the tool, the tests, and each lab's solution by itself (their files share names).
 
-A solution that stands on others (`on` in its lab.toml) is checked with their folders on the path.
+A solution is checked with its lab's apps on the path, and with the folders of those that it stands on (`on`
+in lab.toml).
 """
 
 import os
@@ -35,10 +36,12 @@ def check(files: list[str], path: str = "") -> int:
 
 
 def stands_on(name: str) -> str:
-    """The folders of the references that a lab's own imports."""
+    """The folders that a lab's own reference imports from."""
     manifest = ROOT / "labs" / name / "lab.toml"
     names = tomllib.loads(manifest.read_text(encoding="utf-8")).get("on", []) if manifest.exists() else []
-    return os.pathsep.join(str(ROOT / "solutions" / one) for one in names)
+    solved = [ROOT / "solutions" / one for one in names]
+    given = [ROOT / "labs" / one / "apps" for one in (name, *names)]
+    return os.pathsep.join(str(path) for path in [*solved, *given])
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager, closing
 
 from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, Refusal
 from workshop.grade import options as grade_options
+from workshop.judge.stack import DEFAULT_PORT, Stack, attached, embedded, is_attached
 from workshop.labs import Lab, find, target_folder
-from workshop.stack import DEFAULT_PORT, Stack, attached, embedded, is_attached
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,7 +107,7 @@ def lab(options: argparse.Namespace) -> int:
     with _stack_for(chosen, options) as stack:
         _say(stack.notes)
         if sys.stdin.isatty() and sys.stdout.isatty() and not options.as_json:
-            from workshop.watch import watch
+            from workshop.learn.watch import watch
 
             return watch(stack, options)
         _say_layers(chosen, options)
@@ -158,7 +158,7 @@ def _say(notes: Sequence[str]) -> None:
 def _say_layers(lab: Lab, options: argparse.Namespace) -> None:
     """Whose layers a lab is about to run on."""
     if lab.yours and not options.as_json:
-        from workshop import layers
+        from workshop.run import layers
 
         _say(["It runs on", *layers.table(lab, target_folder(lab, options.target))])
 
@@ -168,7 +168,7 @@ def _say_layers(lab: Lab, options: argparse.Namespace) -> None:
 
 def load(options: argparse.Namespace) -> int:
     """Put a lab's service under load beside the reference: exit code 0 PASS, 1 FAIL, 4 INCONCLUSIVE."""
-    from workshop import load as loading
+    from workshop.load import runner as loading
 
     chosen = find(options.lab)
     target_folder(chosen, options.target)
@@ -186,7 +186,7 @@ def serve(options: argparse.Namespace) -> int:
     """Serve a lab in the foreground until SIGTERM or Ctrl-C."""
     chosen = find(options.lab)
     if options.direct:
-        from workshop import serve as serving
+        from workshop.run import serve as serving
 
         serving.serve(chosen, options.target, "127.0.0.1", _wanted_port(options), options.service)
     return _serve_behind_nginx(chosen, options)
@@ -214,7 +214,7 @@ def _serve_behind_nginx(chosen: Lab, options: argparse.Namespace) -> int:
 
 def hint(options: argparse.Namespace) -> int:
     """The next hint for the task that fails."""
-    from workshop.hints import next_hint
+    from workshop.learn.hints import next_hint
 
     print(next_hint(find(options.lab), options.task))
     return EXIT_PASSED
@@ -222,7 +222,7 @@ def hint(options: argparse.Namespace) -> int:
 
 def solution(options: argparse.Namespace) -> int:
     """Show the solution's notes and where it is; with --apply, put it in place."""
-    from workshop import attic
+    from workshop.learn import attic
 
     chosen = find(options.lab)
     if options.apply:
@@ -240,7 +240,7 @@ def solution(options: argparse.Namespace) -> int:
 
 def reset(options: argparse.Namespace) -> int:
     """Put the starter back; the learner's work goes to .workshop/attic."""
-    from workshop import attic
+    from workshop.learn import attic
 
     print(attic.reset(find(options.lab)))
     return EXIT_PASSED
@@ -249,7 +249,7 @@ def reset(options: argparse.Namespace) -> int:
 def progress(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from workshop.progress import show_progress
+    from workshop.learn.progress import show_progress
 
     show_progress(Console())
     return EXIT_PASSED
@@ -258,13 +258,13 @@ def progress(options: argparse.Namespace) -> int:
 def doctor(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from workshop.doctor import show_health
+    from workshop.learn.doctor import show_health
 
     return EXIT_PASSED if show_health(Console()) else EXIT_FAILED
 
 
 def bundle(options: argparse.Namespace) -> int:
-    from workshop.bundle import make_bundle
+    from workshop.learn.bundle import make_bundle
 
     print("\n".join(make_bundle()))
     return EXIT_PASSED

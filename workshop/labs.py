@@ -47,10 +47,10 @@ class Load:
 
 @dataclass(frozen=True)
 class Lab:
-    """`on` names the labs whose references this one imports: their folders come last on its path.
+    """`on` names the labs whose references this one imports: their folders and apps come last on its path.
 
-    With `yours`, the learner's own are to be used where they pass (workshop/layers.py). `layer` is the part
-    of the stack that the lab builds, as `make progress` draws it (workshop/progress.py).
+    With `yours`, the learner's own are to be used where they pass (workshop/run/layers.py). `layer` is the
+    part of the stack that the lab builds, as `make progress` draws it (workshop/learn/progress.py).
     """
 
     number: int
@@ -74,6 +74,11 @@ class Lab:
     @property
     def name(self) -> str:
         return f"{self.number:02d}-{self.slug}"
+
+    @property
+    def apps(self) -> Path:
+        """What this lab alone serves, calls or is judged by; there may be no such folder."""
+        return self.folder / "apps"
 
     @property
     def points(self) -> int:

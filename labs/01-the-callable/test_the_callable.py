@@ -5,7 +5,7 @@ import string
 from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
-from workshop.checks import (
+from workshop.judge.checks import (
     NoAnswer,
     Response,
     Thing,

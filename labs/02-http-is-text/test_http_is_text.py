@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 
 import h11
 
-from workshop.checks import (
+from workshop.judge.checks import (
     Deadline,
     NoAnswer,
     Thing,

@@ -7,7 +7,7 @@ import string
 import sys
 from typing import Any
 
-from workshop.checks import (
+from workshop.judge.checks import (
     Client,
     Thing,
     Transcript,

@@ -8,7 +8,7 @@ import string
 from typing import Any
 from urllib.parse import urlsplit
 
-from workshop.checks import (
+from workshop.judge.checks import (
     NOT_JSON,
     Client,
     Probe,
@@ -139,11 +139,11 @@ def add(text: str, done: bool = False) -> dict[str, Any]:
 
 def visit(method_: str, target: Any, body: bytes = b"") -> dict[str, Any]:
     """A whole visit: the application called, read to its end, and closed."""
-    return made("visits:visit", ref(APP), method_, target, body)
+    return made("call_in_steps:visit", ref(APP), method_, target, body)
 
 
 def open_visit(method_: str = "GET", target: str = "/tasks.csv") -> dict[str, Any]:
-    return made("visits:open_visit", ref(APP), method_, target)
+    return made("call_in_steps:open_visit", ref(APP), method_, target)
 
 
 def path_of(step: str) -> dict[str, Any]:
@@ -595,7 +595,7 @@ def twice(probe: Probe, rng: random.Random) -> None:
 
 # --- task 5 -----------------------------------------------------------------------------------------
 
-# services/apps/interleaving.py stops one request before each of its steps in turn; meanwhile another runs.
+# apps/every_interleaving.py stops one request before each of its steps in turn; meanwhile another runs.
 
 
 def meetings(
@@ -610,7 +610,7 @@ def meetings(
     clean = ["DELETE", "/tasks/{id}"]
     asked = [ref(APP), "app", list(first), list(second), before, after, clean]
     words = f"{shown(first)} and {shown(second)} at the same time"
-    seen = talk(probe, words, made("interleaving:explore", *asked), seconds=9.0)
+    seen = talk(probe, words, made("every_interleaving:explore", *asked), seconds=9.0)
     reports = seen.values[-1]
     that(reports, "no step of the application's own", "code in app.py", sent=words)
     for report in reports:
@@ -754,8 +754,8 @@ def streaming(probe: Probe, rng: random.Random) -> None:
     sent = "GET /tasks.csv, its first two lines read; POST /tasks, in another thread; then the rest"
     some = [("a", add(title(rng))), add(title(rng)), add(title(rng))]
     begun = [("v", open_visit()), method(named("v"), "take", 2)]
-    meanwhile = made("visits:visit_in_thread", ref(APP), "POST", "/tasks", body)
-    gone = made("visits:visit_in_thread", ref(APP), "DELETE", path_of("a"))
+    meanwhile = made("call_in_steps:visit_in_thread", ref(APP), "POST", "/tasks", body)
+    gone = made("call_in_steps:visit_in_thread", ref(APP), "DELETE", path_of("a"))
     rest = [method(named("v"), "take"), method(named("v"), "close")]
     seen = talk(probe, sent, *some, *begun, meanwhile, gone, *rest, seconds=5.0)
     begin, posted, deleted, end = seen.values[4], seen.values[5], seen.values[6], seen.values[7]

@@ -9,7 +9,7 @@ import contextlib
 import re
 from urllib.parse import quote, urlencode
 
-from workshop.checks import (
+from workshop.judge.checks import (
     Deadline,
     NoAnswer,
     NotHTTP,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from workshop.checks import (
+from workshop.judge.checks import (
     Probe,
     Transcript,
     check,
@@ -273,13 +273,13 @@ def duration(seen: Transcript) -> float:
 @check(task=1, rule='Server Timing, "The Server-Timing Header Field"')
 def test_task1_timing_says_how_long_the_application_took(probe, rng):
     """timing says how long the application took"""
-    clock = ref("standing_clock:clock")
+    clock = ref("manual_clock:clock")
     for late in (False, True):
         before, after = rng.randrange(100, 900) / 1000, rng.randrange(2, 9)
         outside = rng.randrange(2, 9)
-        worker = made("standing_clock:worker", before, after, late=late)
+        worker = made("manual_clock:worker", before, after, late=late)
         layer = made("middleware:timing", worker, clock=clock)
-        seen = probe.wsgi(made("standing_clock:delayed", layer, outside))
+        seen = probe.wsgi(made("manual_clock:delayed", layer, outside))
         ended_well(seen)
         one(seen, "X-Worker", "yes", "the application's own header stays")
         got, wanted = duration(seen), round(before * 1000, 3)
@@ -476,7 +476,7 @@ def test_task2_those_with_the_password_are_let_in(probe, rng):
 def test_task2_passwords_are_compared_by_compare_digest(probe, rng):
     """hmac.compare_digest has the last word, for unknown names, too"""
     user, password = word(rng), word(rng)
-    app = made("digest_witness:witness", guarded({user: password}))
+    app = made("compare_digest_counter:witness", guarded({user: password}))
     cases = [
         (basic(user, password), "the right password"),
         (basic(user, word(rng)), "a wrong password"),
@@ -734,12 +734,12 @@ def test_task4_a_line_in_every_ending(probe, rng):
         line = the_line(seen, f"when the application raised in {when}")
         expect(f"status and bytes, when the application raised in {when}", line[4:6], wanted, why)
         expect("exception in the line", line[6], "RuntimeError", "a 200 with half a body was no success")
-    strict = made("strict_start:strict", logging(chunks=[data, data], exc_info=True))
+    strict = made("strict_start_response:strict", logging(chunks=[data, data], exc_info=True))
     seen = probe.wsgi(strict)
     line = the_line(seen, "when the application changed its mind after the first chunk")
     why = "the client has the 200 already: the server raised exc_info again instead of taking the 500"
     expect("status in the line", line[4], "200", why, rule=START_RESPONSE)
-    early = probe.wsgi(made("strict_start:strict", logging(chunks=[b"", data], exc_info=True)))
+    early = probe.wsgi(made("strict_start_response:strict", logging(chunks=[b"", data], exc_info=True)))
     line = the_line(early, "when the application changed its mind before the first byte")
     expect(
         "status in the line",

@@ -1,7 +1,7 @@
 """Load for lab 7: the first and the last of five hundred routes.
 
 `make load-7` runs it. One request finds the same route two hundred times, so that finding shows beside all
-that nginx and gunicorn do (services/apps/five_hundred_routes.py). Before you look: does your router try the
+that nginx and gunicorn do (apps/five_hundred_routes.py). Before you look: does your router try the
 patterns one after the other? By how much will the two lines differ?
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
 from uuid import UUID
 
-from workshop.checks import (
+from workshop.judge.checks import (
     Response,
     Thing,
     Transcript,
@@ -418,7 +418,7 @@ def same(answer: Response, values: dict[str, Any], why: str) -> None:
 
 
 def said_by(answer: Response) -> dict[str, Any]:
-    """What the application that services/apps/here.py makes has said."""
+    """What the application that apps/where_called.py makes has said."""
     expect("status", answer.status, 200)
     said = answer.json()
     return said if isinstance(said, dict) else {}

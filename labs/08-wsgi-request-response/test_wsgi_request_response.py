@@ -9,7 +9,7 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import quote_plus, unquote, urlencode, urlsplit
 
-from workshop.checks import (
+from workshop.judge.checks import (
     NOT_JSON,
     Response,
     Transcript,
@@ -328,7 +328,7 @@ def test_task2_forms_in_both_encodings(probe, rng):
     for before in (b"", b"a preamble\r\n"):
         for size in (1, rng.randrange(2, 9), 1 << 20):
             seen = probe.steps(
-                made("paperwork:parsed", asked, before + sent, size),
+                made("form_handlers:parsed", asked, before + sent, size),
                 sent=f"a form of {len(before + sent)} bytes, boundary {mark}, {size} bytes at a time",
             )
             (got,) = values(seen, 1)
@@ -359,7 +359,7 @@ def test_task2_uploads_need_little_memory(probe, rng):
     count = 12 * 1024 + rng.randrange(100)
     seen = probe.steps(
         made(
-            "paperwork:peak",
+            "form_handlers:peak",
             environ("POST", CONTENT_TYPE=f"multipart/form-data; boundary={mark}"),
             head,
             filler,
@@ -655,7 +655,7 @@ def test_task4_json_redirects_and_streams(probe, rng):
 
 def wsgi_body(chunks: list[bytes]) -> Any:
     """An iterable that logs each chunk that is taken, and its close."""
-    return made(wsgi_app(chunks=chunks), environ(), made("paperwork:ignoring"))
+    return made(wsgi_app(chunks=chunks), environ(), made("form_handlers:ignoring"))
 
 
 def parsed_json(data: bytes) -> Any:
@@ -776,7 +776,7 @@ def test_task4_ranges_of_bytes_and_of_files(front, probe, rng):
     ]
     bodies = [
         (response(data, 200, (), "image/png", etag=tag, modified=at), "bytes"),
-        (made("paperwork:sent_file", data, at), "a file"),
+        (made("form_handlers:sent_file", data, at), "a file"),
     ]
     for thing, what in bodies:
         for field_value, first, stop, why in rng.sample(parts, len(parts)):

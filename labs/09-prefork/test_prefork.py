@@ -1,6 +1,6 @@
 """Checks of a pre-fork server: which processes there are, who answers, and who is gone.
 
-Every service serves services/apps/staff.py, whose answers say which process gave them. What is checked is
+Every service serves apps/which_process_wsgi.py, whose answers say which process gave them. What is checked is
 seen from outside: answers, process ids, exit codes. How an arbiter does it is its own affair.
 """
 
@@ -12,8 +12,8 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from workshop.ask import StartTrouble
-from workshop.checks import (
+from workshop.judge.ask import StartTrouble
+from workshop.judge.checks import (
     Deadline,
     NoAnswer,
     Wire,
@@ -132,13 +132,13 @@ class House:
 
 
 def said(wire):
-    """What the staff application says: who it is. Then the client leaves: a worker may wait for that."""
+    """What the application says: who it is. Then the client leaves: a worker may wait for that."""
     with wire:
         response = wire.response()
     expect("status", response.status, 200, f"the body was {response.text[:200]!r}")
     answer = response.json()
     if not isinstance(answer, dict) or not {"pid", "parent", "edition"} <= answer.keys():
-        fail(f"the body {response.text[:200]!r}", "the staff application's own answer")
+        fail(f"the body {response.text[:200]!r}", "the application's own answer")
     return answer
 
 
@@ -308,7 +308,7 @@ def test_task2_worker_that_cannot_boot_ends_it(service, stack, trail):
     that("NotImplementedError" not in reply["output"], "a hole that is not filled yet", "an arbiter")
     trail.marks.clear()
     trail.service = ""  # that it ended is what was asked of it
-    where = "your program: `staff` has no `nobody`, so no worker can serve"
+    where = "your program: `which_process_wsgi` has no `nobody`, so no worker can serve"
     expected = "an exit code of 1 or more (gunicorn's is 3)"
     that(reply["code"] > 0, f"exit code {reply['code']}", expected, where=where)
     said = f"it ended and said {reply['output'].strip()[-300:]!r}"

@@ -10,7 +10,7 @@ import time
 from typing import Any
 from urllib.parse import quote_plus
 
-from workshop.checks import (
+from workshop.judge.checks import (
     NOT_JSON,
     Client,
     Deadline,

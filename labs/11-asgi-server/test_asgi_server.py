@@ -1,6 +1,6 @@
 """Checks of an ASGI server: what an application is told, and what becomes of what it sends.
 
-`behaviours` and `patient` serve services/apps/asgi_behaviours.py, which does what a request tells it to do.
+`behaviours` and `patient` serve apps/asgi_behaviours.py, which does what a request tells it to do.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import socket
 from urllib.parse import quote, urlencode
 
-from workshop.checks import (
+from workshop.judge.checks import (
     Deadline,
     NoAnswer,
     NotHTTP,

@@ -8,7 +8,7 @@ import asyncio
 import json
 from urllib.parse import parse_qs
 
-from journal import Journal  # given: services/apps/journal.py
+from journal import Journal  # given: apps/journal.py
 
 EVERY = 0.1  # seconds between two writes
 

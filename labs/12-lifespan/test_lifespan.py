@@ -1,8 +1,8 @@
 """Checks of both sides of lifespan.
 
-The two files are judged apart first, by the probe: services/apps/lifetime.py plays a server to app.py, and
+The two files are judged apart first, by the probe: apps/lifespan_without_socket.py plays a server to app.py, and
 applications of every manner to lifespan.py. Then as processes: app.py under uvicorn, lifespan.py with
-applications that say in each answer whether their lifespan has begun, or ended (lifespan_witness.py), and
+applications that say in each answer whether their lifespan has begun, or ended (lifespan_reporters.py), and
 both together under a keeper that restarts them. What is waited for is an event, never a time.
 """
 
@@ -13,8 +13,8 @@ import time
 from contextlib import suppress
 from urllib.parse import quote, unquote
 
-from workshop.ask import StartTrouble
-from workshop.checks import (
+from workshop.judge.ask import StartTrouble
+from workshop.judge.checks import (
     NoAnswer,
     Wire,
     WireError,
@@ -57,10 +57,12 @@ def settle(look, holds, seconds=SETTLE):
 
 
 def play(probe, *scripts, state=True):
-    """What app.py did in each step of each script: see services/apps/lifetime.py."""
+    """What app.py did in each step of each script: see apps/lifespan_without_socket.py."""
     words = "\nand ".join("; ".join(map(in_words, script)) for script in scripts)
     seen = probe.steps(
-        made("lifetime:play", ref("app:app"), *scripts, state=state), seconds=9.0, sent=f"to app.app: {words}"
+        made("lifespan_without_socket:play", ref("app:app"), *scripts, state=state),
+        seconds=9.0,
+        sent=f"to app.app: {words}",
     )
     if seen.raised:
         error = seen.raised
@@ -273,8 +275,8 @@ def told_without_state(probe, rng):
 
 
 def meet(probe, manner, message="", to_the_end=False):
-    """What Lifespan did with an application of this manner: see services/apps/lifetime.py."""
-    call = made("lifetime:meet", ref("lifespan:Lifespan"), manner, message, to_the_end)
+    """What Lifespan did with an application of this manner: see apps/lifespan_without_socket.py."""
+    call = made("lifespan_without_socket:meet", ref("lifespan:Lifespan"), manner, message, to_the_end)
     calls = "startup(), then shutdown()" if to_the_end else "startup()"
     shown = f"Lifespan(application).{calls}; the application {MANNERS.get(manner, manner)}"
     seen = probe.steps(call, seconds=9.0, sent=shown)

@@ -1,6 +1,6 @@
 """A chat over WebSockets as one ASGI application. `make lab-13` serves it with uvicorn, behind nginx.
 
-GET /                                 200   the page to chat with (given: services/apps/chat_page.html)
+GET /                                 200   the page to chat with (given: apps/chat_page.html)
 GET /stats                            200   {"rooms": {"tea": ["Ada", "Grace"]}}: names sorted; no empty rooms
 WebSocket /echo                       says back what came; "bye" closes with 1000
 WebSocket /rooms/tea?name=Ada         a room: [a-z0-9-], 1 to 32 characters; anything else is refused

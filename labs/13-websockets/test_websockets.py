@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-from workshop.checks import (
+from workshop.judge.checks import (
     NOT_JSON,
     Client,
     Closed,

@@ -10,7 +10,7 @@ from wsproto import ConnectionType, WSConnection, events
 from wsproto.frame_protocol import FrameDecoder, ParseFailed
 from wsproto.utilities import RemoteProtocolError
 
-from workshop.checks import (
+from workshop.judge.checks import (
     Deadline,
     NoAnswer,
     Thing,

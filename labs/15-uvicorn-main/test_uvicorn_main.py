@@ -1,7 +1,7 @@
 """Checks of what runs a server: what it imports, which processes there are, and how they end.
 
 Import strings and the command line are asked by calling `main`'s functions. The rest is seen from outside:
-answers of services/apps/roster.py, its lines in the output, process ids, exit codes.
+answers of apps/which_process_asgi.py, its lines in the output, process ids, exit codes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from workshop.ask import StartTrouble
-from workshop.checks import (
+from workshop.judge.ask import StartTrouble
+from workshop.judge.checks import (
     Deadline,
     NoAnswer,
     Wire,
@@ -55,7 +55,7 @@ def imported(probe, sources, text, seconds=3.0):
     sent = f"import_from_string({text!r}) with " + "; ".join(
         f"{module}.py: {source.strip()!r}" for module, source in sources.items()
     )
-    steps = [made("planted:plant", sources), made("main:import_from_string", text)]
+    steps = [made("modules_from_text:plant", sources), made("main:import_from_string", text)]
     return probe.steps(*steps, sent=sent, seconds=seconds)
 
 
@@ -170,23 +170,23 @@ def compare(probe, argv, expected, environ=()):
 def test_task2_failed_start_is_one_line_and_an_exit_code(probe, rng):
     """A failed start is one clear line and an exit code"""
     missing, free = f"nobody_{rng.randrange(100, 999)}", ["--port", "0"]
-    ends(probe, ["roster:app", "--port", "eighty"], 2, "port")
-    ends(probe, ["roster:app", f"--{missing}"], 2, missing)
+    ends(probe, ["which_process_asgi:app", "--port", "eighty"], 2, "port")
+    ends(probe, ["which_process_asgi:app", f"--{missing}"], 2, missing)
     ends(probe, [], 2, "")
-    ends(probe, [f"roster:{missing}", *free], 3, missing)
+    ends(probe, [f"which_process_asgi:{missing}", *free], 3, missing)
     ends(probe, [f"{missing}:app", *free], 3, missing)
     held = [
         ("held", made("socket:create_server", ("127.0.0.1", 0))),
         ("port", made("builtins:str", made("operator:getitem", method(named("held"), "getsockname"), 1))),
     ]
-    taken = ["roster:app", "--host", "127.0.0.1", "--port", named("port")]
+    taken = ["which_process_asgi:app", "--host", "127.0.0.1", "--port", named("port")]
     ends(
         probe,
         taken,
         3,
         "",
         held,
-        "main(['roster:app', '--host', '127.0.0.1', '--port', PORT]), PORT is taken",
+        "main(['which_process_asgi:app', '--host', '127.0.0.1', '--port', PORT]), PORT is taken",
     )
 
 
@@ -288,13 +288,13 @@ class House:
 
 
 def said(wire):
-    """What the roster says: who it is."""
+    """What which_process_asgi says: who it is."""
     with wire:
         response = wire.response()
     expect("status", response.status, 200, f"the body was {response.text[:200]!r}")
     answer = response.json()
     if not isinstance(answer, dict) or not {"pid", "parent", "edition", "started"} <= answer.keys():
-        fail(f"the body {response.text[:200]!r}", "the roster's own answer")
+        fail(f"the body {response.text[:200]!r}", "the application's own answer")
     return answer
 
 
@@ -381,17 +381,17 @@ def test_task3_startup_comes_first_and_shutdown_last(house):
         with Wire(here.address.host, here.address.port, 6.0) as wire:
             wire.send(case.data)
             expect("status", str(wire.response().status), case.notes.get("status", "200"))
-    that("roster: startup" in here.output(), "an answer, and no startup", "lifespan.startup first")
-    that("roster: shutdown" not in here.output(), "shutdown while it serves", "shutdown at the end")
+    that("app: startup" in here.output(), "an answer, and no startup", "lifespan.startup first")
+    that("app: shutdown" not in here.output(), "shutdown while it serves", "shutdown at the end")
     with here.open("/slow?seconds=0.5") as slow:
         here.ask()  # connections are accepted in turn: the slow one is in flight now
         here.signal(signal.SIGTERM)
-        settle(lambda: "roster: shutdown" in here.output() or accepts_nobody(here), bool)
+        settle(lambda: "app: shutdown" in here.output() or accepts_nobody(here), bool)
         said(slow)
     has_ended(here, signal.SIGTERM)
-    expected = "roster: shutdown, 0 in flight"
-    got = "\n".join(line for line in here.output().splitlines() if line.startswith("roster:"))
-    that(here.said("roster: shutdown", seconds=1.0), f"{got!r}", f"then {expected!r}: lifespan.shutdown")
+    expected = "app: shutdown, 0 in flight"
+    got = "\n".join(line for line in here.output().splitlines() if line.startswith("app:"))
+    that(here.said("app: shutdown", seconds=1.0), f"{got!r}", f"then {expected!r}: lifespan.shutdown")
     that(expected in here.output(), f"{got!r}", f"{expected!r}: after the last request")
 
 
@@ -461,12 +461,10 @@ def test_task3_limit_cuts_off_what_is_left(house):
         kept(short, "that is through in less than the limit")
         has_ended(here, signal.SIGTERM)
         that(ended(long, 2.0), "the connection is still open", "a connection that ends")
-    expected = "“roster: cut off /slow”: the application's task is cancelled, and may tidy up"
-    that(here.said("roster: cut off /slow", seconds=1.0), f"output {here.output()[-300:]!r}", expected)
-    expected = "“roster: shutdown, 0 in flight” at the end, limit or not"
-    that(
-        here.said("roster: shutdown, 0 in flight", seconds=1.0), f"output {here.output()[-300:]!r}", expected
-    )
+    expected = "“app: cut off /slow”: the application's task is cancelled, and may tidy up"
+    that(here.said("app: cut off /slow", seconds=1.0), f"output {here.output()[-300:]!r}", expected)
+    expected = "“app: shutdown, 0 in flight” at the end, limit or not"
+    that(here.said("app: shutdown, 0 in flight", seconds=1.0), f"output {here.output()[-300:]!r}", expected)
 
 
 @check(task=3, rule="uvicorn: a second SIGINT does not wait (CTRL+C to force quit)")
@@ -509,7 +507,7 @@ class Desk:
     def save(self, name, text, by_rename=False):
         trail = self.house.trail
         kept = trail.service
-        self.probe.call("scratch:write", self.house.first, name, text, by_rename)
+        self.probe.call("server_in_own_folder:write", self.house.first, name, text, by_rename)
         trail.service = kept
         self.house.note(f"{name} was saved: {text.strip()[:80]!r}")
 
@@ -537,7 +535,7 @@ def again(house, wire=None):
 
 
 def page(text, first=""):
-    return f"{first}\nfrom roster import edition\n\napp = edition({text!r})\n"
+    return f"{first}\nfrom which_process_asgi import edition\n\napp = edition({text!r})\n"
 
 
 @check(task=4, rule=QUEUE)
@@ -658,7 +656,7 @@ def test_task5_term_drains_every_worker(house, rng):
         for wire in slow:
             kept(wire, "in flight at SIGTERM", "its worker's answer, and the end after it")
     has_ended(here, signal.SIGTERM)
-    times = len(re.findall("roster: shutdown, 0 in flight", here.output()))
+    times = len(re.findall("app: shutdown, 0 in flight", here.output()))
     that(
         times >= 3, f"lifespan.shutdown in {times} process(es)", "in all three: each has its own application"
     )
@@ -669,7 +667,7 @@ def test_task5_workers_that_cannot_start_end_it(service, stack, trail):
     """Workers that cannot start end their parent"""
     reply = outcome(service, stack, trail, "unfit")
     where = "your parent: the startup of every worker fails"
-    tried = reply["output"].count("roster: startup")
+    tried = reply["output"].count("app: startup")
     got = f"{SETTLE:g} s later it still tries: {tried} startups failed"
     that(
         reply["state"] == "exited",

@@ -1,8 +1,8 @@
 """Checks of a test client, and of tests.
 
 Tasks 1 to 4 ask the client by the probe: what it hands to an application, and what it makes of the answer.
-The applications are scripts, or services/apps/specimen.py. In task 5 the learner's tests run in the learner's
-process (services/apps/suite.py), on APIs that stand in another one (services/apps/lineup.py): a test can only
+The applications are scripts, or apps/apps_to_test.py. In task 5 the learner's tests run in the learner's
+process (apps/run_learner_tests.py), on APIs that stand in another one (apps/faulty_tasks_apis.py): a test can only
 ask. Each API gets a name that says nothing; right and broken ones come in a random order.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 
-from workshop.checks import (
+from workshop.judge.checks import (
     NOT_JSON,
     as_object,
     attribute,
@@ -85,7 +85,7 @@ def text_of(value):
 
 
 def seen_by_app(response, status=200):
-    """What specimen's /echo says that it got."""
+    """What apps_to_test's /echo says that it got."""
     expect("status", response.status, status)
     try:
         value = json.loads(text_of(response.body))
@@ -333,7 +333,7 @@ def test_task2_wsgi_client_keeps_the_servers_half(probe, rng):
     expect(
         "calls of close()", len(seen.all("inner closed")), 1, "in every ending, also when iterating raised"
     )
-    begin = (("c", made("client:WSGIClient", ref("specimen:wsgi"))),)
+    begin = (("c", made("client:WSGIClient", ref("apps_to_test:wsgi"))),)
     check_requests(probe, rng, begin, ())
     check_cookies(probe, rng, begin, ())
     values, _ = ask(
@@ -348,7 +348,7 @@ def test_task2_wsgi_client_keeps_the_servers_half(probe, rng):
 # --- task 3 -------------------------------------------------------------------------------------------
 
 ASGI = "client:ASGIClient"
-SPECIMEN = entered(ASGI, ref("specimen:asgi"))
+SPECIMEN = entered(ASGI, ref("apps_to_test:asgi"))
 
 
 @check(task=3, rule=LIFESPAN)
@@ -359,12 +359,12 @@ def test_task3_asgi_client_lives_through_a_lifespan(probe, rng):
     values, _ = ask(
         probe,
         *SPECIMEN,
-        ("log", ref("specimen:LOG")),
+        ("log", ref("apps_to_test:LOG")),
         ("r", asked("get", f"/mail?{word}")),
         ("state", asked("get", "/echo")),
         left(),
-        ("end", ref("specimen:LOG")),
-        sent=f"with ASGIClient(specimen.asgi) as client: client.get('/mail?{word}')",
+        ("end", ref("apps_to_test:LOG")),
+        sent=f"with ASGIClient(apps_to_test.asgi) as client: client.get('/mail?{word}')",
     )
     expect("when the block begins, what startup noted", values["log"], ["startup"], "startup is complete")
     why = "from a task that startup began: one event loop for the lifespan and every request"
@@ -376,14 +376,16 @@ def test_task3_asgi_client_lives_through_a_lifespan(probe, rng):
     expect("when the block has ended", values["end"], ["startup", "shutdown"], "shutdown is complete")
     values, _ = ask(
         probe,
-        *entered(ASGI, ref("specimen:http_only")),
+        *entered(ASGI, ref("apps_to_test:http_only")),
         ("r", asked("get", "/echo")),
         left(),
-        sent="with ASGIClient(specimen.http_only) as client: an application that raises for a lifespan",
+        sent="with ASGIClient(apps_to_test.http_only) as client: an application that raises for a lifespan",
     )
     expect("status", values["r"].status, 200, "who knows no lifespan raises, and is served without")
-    shown = "with ASGIClient(specimen.no_disk): an application that sends lifespan.startup.failed: 'no disk'"
-    seen = probe.steps(*entered(ASGI, ref("specimen:no_disk")), sent=shown)
+    shown = (
+        "with ASGIClient(apps_to_test.no_disk): an application that sends lifespan.startup.failed: 'no disk'"
+    )
+    seen = probe.steps(*entered(ASGI, ref("apps_to_test:no_disk")), sent=shown)
     must_raise(seen, "Exception", "a test of an application that did not start must not go on")
     check_cookies(probe, rng, SPECIMEN, (left(),))
     check_raising(probe, word)
@@ -411,9 +413,9 @@ def test_task3_streams_are_read_as_they_come_and_left(probe, rng):
         ("status", attribute(named("s"), "status")),
         ("headers", attribute(named("s"), "headers")),
         ("chunk", made("builtins:next", named("s"))),
-        ("before", made("builtins:list", ref("specimen:LOG"))),
+        ("before", made("builtins:list", ref("apps_to_test:LOG"))),
         left("stream"),
-        ("after", made("builtins:list", ref("specimen:LOG"))),
+        ("after", made("builtins:list", ref("apps_to_test:LOG"))),
         left(),
         sent="with client.stream('GET', '/news') as s: next(s)\n(one chunk; then it awaits http.disconnect)",
     )
@@ -433,7 +435,7 @@ def test_task3_streams_are_read_as_they_come_and_left(probe, rng):
         ("chunks", made("builtins:list", named("s"))),
         left("stream"),
         ("r", asked("get", f"/letters?{word}")),
-        ("log", made("builtins:list", ref("specimen:LOG"))),
+        ("log", made("builtins:list", ref("apps_to_test:LOG"))),
         left(),
         sent=f"with client.stream('GET', '/letters?{word}') as s: list(s)\nthen client.get of the same",
     )
@@ -461,7 +463,7 @@ def check_ticks(probe, rng):
         ("s", method(named("stream"), "__enter__")),
         *[(f"chunk {number}", made("builtins:next", named("s"))) for number in range(count)],
         left("stream"),
-        ("log", made("builtins:list", ref("specimen:LOG"))),
+        ("log", made("builtins:list", ref("apps_to_test:LOG"))),
         left(),
         sent=f"with client.stream('GET', '/ticks') as s: next(s), {count} times\n(it sends without end)",
     )
@@ -487,7 +489,7 @@ def session(path, of="session", **more):
 
 
 def caught(how, *args, of="in session"):
-    return made("specimen:caught", attribute(named(of), how), *args)
+    return made("apps_to_test:caught", attribute(named(of), how), *args)
 
 
 @check(task=4, rule=WEBSOCKET)
@@ -509,7 +511,7 @@ def test_task4_session_is_the_browsers_end(probe, rng):
         ("chosen", attribute(named("in session"), "subprotocol")),
         ("none", attribute(named("in other"), "subprotocol")),
         left("session"),
-        ("log", made("builtins:list", ref("specimen:LOG"))),
+        ("log", made("builtins:list", ref("apps_to_test:LOG"))),
         left("other"),
         left(),
         sent=f"with client.websocket('/echo', subprotocols={offered!r}) as s, and another: "
@@ -565,10 +567,10 @@ def check_ends(probe, rng):
         ("again", caught("receive")),
         ("late", caught("send", "too late")),
         left("session"),
-        ("refused", made("specimen:caught", attribute(asked("websocket", "/closed"), "__enter__"))),
+        ("refused", made("apps_to_test:caught", attribute(asked("websocket", "/closed"), "__enter__"))),
         *session("/echo", of="third"),
         asked("close", code + 400, of="in third"),
-        ("log", made("builtins:list", ref("specimen:LOG"))),
+        ("log", made("builtins:list", ref("apps_to_test:LOG"))),
         left("third"),
         *session("/echo", of="fourth"),
         asked("send", "raise", of="in fourth"),
@@ -627,7 +629,7 @@ class Suite:
         opened = self.lineup.request("POST", "/open", [("Content-Type", "application/json")], wanted)
         expect("status of the line-up", opened.status, 201)
         port = self.lineup.address.port
-        call = made("suite:run", ref("test_tasks"), port, object_of(opened).get("name"), client)
+        call = made("run_learner_tests:run", ref("test_tasks"), port, object_of(opened).get("name"), client)
         seen = self.probe.steps(call, seconds=12.0, sent="your tests, on an API whose name says nothing")
         if seen.raised:
             fail(said(seen.raised), "tests that can be run")

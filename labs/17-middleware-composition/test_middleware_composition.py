@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from workshop.checks import (
+from workshop.judge.checks import (
     NOT_JSON,
     Client,
     Closed,
@@ -38,7 +38,7 @@ START = 'ASGI www, "Response Start - send event"'
 BODY = 'ASGI www, "Response Body - send event"'
 MIDDLEWARE = 'ASGI, "Middleware"'
 OVERLAP = "two requests at the same time: what belongs to one of them lives in its own call"
-PIECES = 2048  # of services/apps/crossed.py
+PIECES = 2048  # of apps/adapted_apps.py
 AHEAD = 100  # chunks: far more than any queue an adapter needs, far fewer than PIECES
 PATIENCE = 4.0  # seconds
 
@@ -200,7 +200,7 @@ def passes_through(probe: Probe, rng: random.Random, layer: str, app: Any) -> No
 
 
 def untouched_scope(probe: Probe, layer: str, made_layer: Any, scope: dict[str, Any]) -> None:
-    changed = probe.call("crossed:keeps_scope", made_layer, scope)
+    changed = probe.call("adapted_apps:keeps_scope", made_layer, scope)
     expect(
         f"{layer}: keys of the server's scope that it changed",
         changed,
@@ -235,8 +235,8 @@ def test_task1_timing_says_how_long_the_application_took(probe, rng):
     """timing says how long the application took"""
     for _ in range(2):
         took, outside = rng.randrange(100, 900) / 1000, rng.randrange(2, 9)
-        layer = made("middleware:timing", made("crossed:steady", took), clock=ref("standing_clock:clock"))
-        got = Answer(probe.asgi(made("crossed:delayed", layer, outside), scope_with()))
+        layer = made("middleware:timing", made("adapted_apps:steady", took), clock=ref("manual_clock:clock"))
+        got = Answer(probe.asgi(made("adapted_apps:delayed", layer, outside), scope_with()))
         expect("x-worker", got.all(b"x-worker"), [b"yes"], "the application's own header stays")
         dur = duration(got)
         wanted = round(took * 1000, 3)
@@ -270,7 +270,7 @@ def test_task1_request_id_is_the_same_everywhere(probe, rng):
     expect("different ids for 6 requests without a usable one", len(set(fresh)), 6)
     ids = [word(rng).encode(), word(rng).encode()]
     both = probe.call(
-        "crossed:overlapping", ref("middleware:request_id"), [scope_with((field, own)) for own in ids]
+        "adapted_apps:overlapping", ref("middleware:request_id"), [scope_with((field, own)) for own in ids]
     )
     answers = [[pair[1] for pair in pairs if pair[0].lower() == field] for pairs in both]
     expect("x-request-id of two answers", answers, [[own] for own in ids], OVERLAP)
@@ -382,7 +382,7 @@ def test_task2_those_with_a_token_are_let_in(probe, rng):
 def test_task2_tokens_are_compared_by_compare_digest(probe, rng):
     """hmac.compare_digest has the last word"""
     token = word(rng)
-    app = made("crossed:compared", guarded({token: "Ada", word(rng): "Grace"}))
+    app = made("adapted_apps:compared", guarded({token: "Ada", word(rng): "Grace"}))
     for shown, said in ((token, "the right token"), (word(rng), "a wrong token")):
         got = Answer(probe.asgi(app, scope_with(authorization(f"Bearer {shown}"))))
         asked = b"".join(got.all(b"x-compared"))
@@ -684,7 +684,7 @@ def test_task4_websocket_without_a_token_is_refused_before_it_begins(probe, fron
 def test_task5_the_stack_has_an_order(probe, front, rng):
     """The first layer is outermost, and a 401 of the real stack has its id"""
     text = text_of(rng, 900)
-    louder = ref("crossed:louder")
+    louder = ref("adapted_apps:louder")
     pack = ref("middleware:gzip")
     inner = asgi_app(start(), piece(text))
     plain = Answer(probe.asgi(made("middleware:stack", inner, []), scope_with()))
@@ -825,7 +825,7 @@ def broken_wsgi_applications(probe: Probe, rng: random.Random) -> None:
 
 
 def harness(probe: Probe, function: str, *args: Any) -> dict[str, Any]:
-    """What a harness of services/apps/crossed.py saw; it has patience of its own."""
+    """What a harness of apps/adapted_apps.py saw; it has patience of its own."""
     seen = probe.steps(made(function, *args), seconds=7.0)
     ended_well(seen)
     return seen.values[-1] if seen.values and isinstance(seen.values[-1], dict) else {}
@@ -856,7 +856,7 @@ def test_task5_threads_are_few_and_nobody_is_stuck(probe, service, rng):
     """Few threads for many requests; a chunk waits for its client; one that left frees its thread"""
     # A client that stops, and then leaves: in a harness, where it can be counted.
     taken = rng.randrange(2, 6)
-    seen = harness(probe, "crossed:stalled", ref("middleware:asgi_from_wsgi"), taken)
+    seen = harness(probe, "adapted_apps:stalled", ref("middleware:asgi_from_wsgi"), taken)
     sent = f"GET /flood; the client takes {taken} pieces, then none for a while, and leaves"
     that(
         taken <= seen["stalled_at"] + 1 and seen["stalled_at"] < taken + AHEAD,
@@ -985,7 +985,7 @@ def test_task5_asgi_application_runs_in_threads(probe, service, rng):
             rule='PEP 3333, "Error Handling"',
         )
     taken = rng.randrange(2, 6)
-    left = harness(probe, "crossed:left_half_way", ref("middleware:wsgi_from_asgi"), taken)
+    left = harness(probe, "adapted_apps:left_half_way", ref("middleware:wsgi_from_asgi"), taken)
     sent_text = f"an application of {PIECES} body messages; the server takes {taken} chunks, and calls close"
     that(
         left["sent"] < taken + AHEAD,
@@ -1004,7 +1004,7 @@ def test_task5_asgi_application_runs_in_threads(probe, service, rng):
         sent=sent_text,
     )
     count = rng.randrange(3, 6)
-    crowd = harness(probe, "crossed:crowd", ref("middleware:wsgi_from_asgi"), count)
+    crowd = harness(probe, "adapted_apps:crowd", ref("middleware:wsgi_from_asgi"), count)
     expect(
         "answered, and inside at once",
         crowd,

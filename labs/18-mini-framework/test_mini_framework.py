@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
-from workshop.checks import (
+from workshop.judge.checks import (
     NOT_JSON,
     Client,
     Closed,
@@ -179,7 +179,9 @@ def test_task1_requests_and_responses_are_objects(service: Any, probe: Probe, rn
     expect("body() == body()", seen.get("twice"), True, "read once, and kept")
     pieces = [body[at : at + 3] for at in range(0, len(body), 3)]
     events = [{"type": "http.request", "body": one, "more_body": True} for one in pieces]
-    parts = probe.asgi("switchboard:app", http_scope("POST", "/seen"), [*events, {"type": "http.request"}])
+    parts = probe.asgi(
+        "framework_features:app", http_scope("POST", "/seen"), [*events, {"type": "http.request"}]
+    )
     got = b"".join(one.get("body", b"") for one in parts.sends if one.get("type") == "http.response.body")
     shown = json.dumps(body.decode("latin-1"))
     try:
@@ -372,7 +374,7 @@ def test_task3_websocket_from_accept_to_close(service: Any, probe: Probe, rng: r
             that(refusal and refusal.status == 403, f"{target}: {refusal and refusal.line}", f"403: {why}")
     events = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": text}]
     gone = {"type": "websocket.disconnect", "code": 1001}
-    seen = probe.asgi("switchboard:app", websocket_scope("/careless"), [*events, gone])
+    seen = probe.asgi("framework_features:app", websocket_scope("/careless"), [*events, gone])
     expect("sent", sent_types(seen), ["websocket.accept", "websocket.send"], "nothing after a disconnect")
     that("still running" not in seen.names(), "the call goes on", "it ends: the client has left")
 
@@ -382,19 +384,19 @@ def test_task3_lifespan_opens_and_closes(service: Any, probe: Probe) -> None:
     """The lifespan is entered before the first request, and left at the end"""
     scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
     begin, finish = {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}
-    seen = probe.asgi("switchboard:app", scope, [begin, {"type": "pause", "until": 1}, finish])
+    seen = probe.asgi("framework_features:app", scope, [begin, {"type": "pause", "until": 1}, finish])
     wanted = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     expect("sent", sent_types(seen), wanted, "one for each event")
     order = [line for line in seen.output.splitlines() if line.startswith("switchboard")]
     expect("printed", order, ["switchboard opened", "switchboard closed"], "entered, and left")
-    early = probe.asgi("switchboard:app", scope, [begin])
+    early = probe.asgi("framework_features:app", scope, [begin])
     names = early.names()
     waiting = early.events[: names.index("still running") if "still running" in names else None]
     before = [one["message"].get("type") for one in waiting if one["event"] == "send"]
     expect("sent before any shutdown", before, wanted[:1], "the lifespan waits, and is not left")
-    bare = probe.asgi("switchboard:bare", scope, [begin, {"type": "pause", "until": 1}, finish])
+    bare = probe.asgi("framework_features:bare", scope, [begin, {"type": "pause", "until": 1}, finish])
     expect("sent by an App without a lifespan", sent_types(bare), wanted)
-    broken = probe.asgi("switchboard:broken", scope, [begin])
+    broken = probe.asgi("framework_features:broken", scope, [begin])
     expect("sent when it raises", sent_types(broken), ["lifespan.startup.failed"])
     message = broken.sends[0].get("message", "")
     that("there is no ink" in str(message), f"message = {message!r}", "the reason, for the server's log")
@@ -403,7 +405,7 @@ def test_task3_lifespan_opens_and_closes(service: Any, probe: Probe) -> None:
     pairs = [one if isinstance(one, list) and len(one) == 2 else [None, 0] for one in (first, second)]
     expect("request.state.ink", pairs[0][0], "blue", "what the lifespan yielded is in every scope's state")
     expect("visits more", pairs[1][1] - pairs[0][1], 1, "the same list each time: a shallow copy")
-    odd = probe.asgi("switchboard:app", {"type": "soap", "asgi": {"version": "3.0"}})
+    odd = probe.asgi("framework_features:app", {"type": "soap", "asgi": {"version": "3.0"}})
     that(odd.raised, f"sent {sent_types(odd)}, no exception", "an exception", rule='ASGI, "Applications"')
 
 
@@ -422,7 +424,7 @@ def test_task4_errors_find_their_handler(service: Any, probe: Probe, rng: random
     expect("HTTPException's answer", value(refused, code), {"detail": text})
     expect("X-Why", refused.get("X-Why"), text, "HTTPException(…, headers=…)")
     status(client.get("/accident"), 500, "nobody handles a LookupError")
-    seen = probe.asgi("switchboard:app", http_scope(path="/accident"), [{"type": "http.request"}])
+    seen = probe.asgi("framework_features:app", http_scope(path="/accident"), [{"type": "http.request"}])
     raised = seen.raised
     that(
         raised and raised["type"] == "LookupError",
@@ -430,7 +432,7 @@ def test_task4_errors_find_their_handler(service: Any, probe: Probe, rng: random
         "the 500 sent, and the LookupError raised again: else no log has it",
     )
     expect("sent", sent_types(seen)[:1], ["http.response.start"])
-    half = probe.asgi("switchboard:app", http_scope(path="/half"), [{"type": "http.request"}])
+    half = probe.asgi("framework_features:app", http_scope(path="/half"), [{"type": "http.request"}])
     starts = sent_types(half).count("http.response.start")
     expect("http.response.start sent", starts, 1, "the answer had begun: a second one can't be given")
     that(half.raised, "no exception", "the exception, so that the server breaks the connection off")
@@ -475,7 +477,7 @@ def test_task4_mounted_applications_know_where_they_are(
     with client.websocket(f"/below/{who}") as socket:
         hears(opened(socket), f"/below /below/{who}")
     scope = http_scope(path=f"/api/inner/where/{who}", root_path="/api")
-    seen = probe.asgi("switchboard:app", scope, [{"type": "http.request"}])
+    seen = probe.asgi("framework_features:app", scope, [{"type": "http.request"}])
     body = b"".join(one.get("body", b"") for one in seen.sends if one.get("type") == "http.response.body")
     wanted = [who, "/api/inner", f"/api/inner/where/{who}"]
     try:
@@ -492,24 +494,24 @@ def test_task4_mounted_applications_know_where_they_are(
 def test_task5_client_calls_as_a_server_does(probe: Probe, rng: random.Random) -> None:
     """The client calls an application as a server does, lifespan included"""
     one, word = title(rng), f"w{rng.randrange(999)}"
-    statuses, made, listed, gone, kind = probe.call("client_exercises:a_task", one)
+    statuses, made, listed, gone, kind = probe.call("client_scenarios:a_task", one)
     expect("statuses of POST, PATCH, GET, POST of {, DELETE, GET", statuses, [201, 200, 200, 422, 204, 404])
     expect("what POST returned", made, {"id": 1, "title": one, "done": False}, "json= is sent as JSON")
     expect("what GET /tasks?done=true returned", listed, [{"id": 1, "title": one, "done": True}])
     expect("the text of a 204", gone, "")
     expect("headers.get('content-type')", (kind or "").partition(";")[0], "application/json", "in any case")
-    first, rest, seen, layers = probe.call("client_exercises:what_it_sends", word)
+    first, rest, seen, layers = probe.call("client_scenarios:what_it_sends", word)
     expect("path", [first, rest], ["café", "a b/c"], "scope['path'] is percent-decoded UTF-8")
     seen = seen if isinstance(seen, dict) else {}
     got = [seen.get("tags"), seen.get("body"), seen.get("note")]
     expect("query, content, headers", got, [[word, "b"], word, word])
     that(layers is not None, "headers.get('x-layers') = None", "the headers that the layers have added")
-    visits = probe.call("client_exercises:a_lifespan")
+    visits = probe.call("client_scenarios:a_lifespan")
     wanted = [["blue", 1], ["blue", 2]] * 2
     expect("state of four requests", visits, wanted, "one `with` is one lifespan; the next begins anew")
-    raised = probe.call("client_exercises:a_failed_startup")
+    raised = probe.call("client_scenarios:a_failed_startup")
     that("there is no ink" in str(raised), f"with TestClient(broken): {raised}", "what the lifespan raised")
-    raised = probe.call("client_exercises:an_accident")
+    raised = probe.call("client_scenarios:an_accident")
     that(
         "nobody handles this" in str(raised),
         f"client.get('/accident'): {raised}",
@@ -521,12 +523,12 @@ def test_task5_client_calls_as_a_server_does(probe: Probe, rng: random.Random) -
 def test_task5_client_talks_and_listens(probe: Probe, rng: random.Random) -> None:
     """Two WebSockets of one client talk to each other, in one thread"""
     ada, grace, text = f"Ada{rng.randrange(99)}", f"Grace{rng.randrange(99)}", f"tea {rng.randrange(999)}"
-    mine, theirs = probe.call("client_exercises:a_chat", ada, grace, text)
+    mine, theirs = probe.call("client_scenarios:a_chat", ada, grace, text)
     said = [f"{ada}: {text}", f"{grace}: {text[::-1]}"]
     expect(f"what {ada} hears", mine, [f"* welcome: {ada}, {grace}", *said])
     wanted = [f"* welcome: {grace}", f"* {ada} joined", *said, f"* {ada} left"]
     expect(f"what {grace} hears", theirs, wanted, "leaving `with` is a disconnect")
-    answer, codes = probe.call("client_exercises:a_close", text)
+    answer, codes = probe.call("client_scenarios:a_close", text)
     expect("the answer", answer, f"{text.upper()}! in blue")
     that(
         isinstance(codes, list) and len(codes) == 2 and codes[0] == 4001 and codes[1] not in (0, None),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from workshop.checks import (
+from workshop.judge.checks import (
     Client,
     Deadline,
     NoAnswer,
@@ -25,7 +25,7 @@ from workshop.checks import (
     request_bytes,
     that,
 )
-from workshop.stack import Stack
+from workshop.judge.stack import Stack
 
 Service = Callable[[str], Client]
 Fields = Iterable[tuple[str, str]]

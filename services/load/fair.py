@@ -27,7 +27,7 @@ decompressed, and this process has so much memory. Requests look like those of t
 same Host), and what they ask for is drawn anew each time: look at what comes back, nobody could know it.
 
 With several locust processes (WORKERS=n) notes and times are sent to locust's master, which alone writes the
-result, as JSON, to the file that FAIR_RESULT names. `workshop/load.py` reads it and gives the verdict.
+result, as JSON, to the file that FAIR_RESULT names. `workshop/load/runner.py` reads it and gives the verdict.
 """
 
 from __future__ import annotations
@@ -470,7 +470,7 @@ def _end(runner: Any) -> None:
     deadline = time.monotonic() + 2 * PATIENCE + 5
     while _ledgers_here < workers and time.monotonic() < deadline:
         gevent.sleep(0.05)
-    if _ledgers_here < workers:  # then there is no result, and workshop/locust.py says so
+    if _ledgers_here < workers:  # then there is no result, and workshop/load/locust_runs.py says so
         os.environ.pop("FAIR_RESULT")
         print(f"{workers - _ledgers_here} of {workers} locust workers did not report")
     runner.quit()

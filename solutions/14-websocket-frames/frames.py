@@ -536,5 +536,5 @@ def read_close(payload: bytes) -> tuple[int, str]:
 
 
 if __name__ == "__main__":
-    # python frames.py module:attribute --host H --port P: services/apps/frames_server.py is given
+    # python frames.py module:attribute --host H --port P: apps/frames_server.py is given
     runpy.run_module("frames_server", run_name="__main__")

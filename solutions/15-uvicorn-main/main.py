@@ -1,4 +1,4 @@
-"""What happens between `python main.py roster:app` and the first request.
+"""What happens between `python main.py which_process_asgi:app` and the first request.
 
 Theory of operation. Three kinds of process, and every one of them does one thing:
 

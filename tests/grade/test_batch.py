@@ -15,23 +15,23 @@ import pytest
 from tests.grade.make_class import kinds
 from tests.judging import environment
 from workshop.errors import InfraError
-from workshop.grade import engines
-from workshop.grade.batch import Batch
-from workshop.grade.desk import Desk
-from workshop.grade.intake import Submission
-from workshop.grade.manifest import Manifest, digest_of
-from workshop.grade.outcome import Outcome
-from workshop.grade.result import verdict_of
-from workshop.grade.roster import Person
-from workshop.grade.sandbox import Engine
-from workshop.grade.store import Store, canonical
+from workshop.grade.judging.local_pool import Desk
+from workshop.grade.judging.manifest import Manifest, digest_of
+from workshop.grade.judging.outcome import Outcome
+from workshop.grade.judging.outcome_cache import Store, canonical
+from workshop.grade.judging.whole_class import Batch
+from workshop.grade.results.student_result import verdict_of
+from workshop.grade.sandboxes import choose
+from workshop.grade.sandboxes.sandbox import Engine
+from workshop.grade.submissions.class_roster import Person
+from workshop.grade.submissions.collect import Submission
 from workshop.labs import find, load
 from workshop.paths import ROOT, SOLUTIONS
 
 LAB = find("5")
 TINY = '''"""Two checks that take no time."""
 
-from workshop.checks import check, that
+from workshop.judge.checks import check, that
 
 
 @check(task=1, rule="RFC 9110 §15.3.1")
@@ -47,7 +47,7 @@ def test_task1_finds_nothing(service):
 '''
 CHECKS = "[[tasks]]\ntitle = 'Two'\n[tasks.checks]\ntest_task1_answers = 1\ntest_task1_finds_nothing = 1\n"
 
-pytestmark = pytest.mark.skipif(bool(engines.bubblewrap_trouble()), reason=engines.bubblewrap_trouble())
+pytestmark = pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
 
 
 def tiny_manifest(folder: Path, checks: str = TINY) -> Manifest:
@@ -76,7 +76,7 @@ def shown(outcomes: dict[str, Outcome], batch: Batch, submissions: list[Submissi
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    with contextlib.closing(engines.choose(LAB, "bubblewrap")) as chosen:
+    with contextlib.closing(choose.choose(LAB, "bubblewrap")) as chosen:
         yield chosen
 
 

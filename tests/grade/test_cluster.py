@@ -21,13 +21,13 @@ import pytest
 from tests.grade.test_batch import LAB, TINY, shown, the_class, tiny_manifest
 from tests.judging import environment
 from workshop.errors import InfraError, Refusal
-from workshop.grade import engines
-from workshop.grade.batch import Batch
-from workshop.grade.bubblewrap import family
-from workshop.grade.cluster import Cluster, Tls
-from workshop.grade.intake import Submission
-from workshop.grade.roster import Person
-from workshop.grade.store import Store
+from workshop.grade.judging.dask_pool import Cluster, Tls
+from workshop.grade.judging.outcome_cache import Store
+from workshop.grade.judging.whole_class import Batch
+from workshop.grade.sandboxes import choose
+from workshop.grade.sandboxes.bubblewrap import family
+from workshop.grade.submissions.class_roster import Person
+from workshop.grade.submissions.collect import Submission
 from workshop.paths import ROOT, SOLUTIONS
 
 SECONDS = 120.0
@@ -44,7 +44,7 @@ for place in PLACES:
     os._exit(3)
 """
 
-pytestmark = pytest.mark.skipif(bool(engines.bubblewrap_trouble()), reason=engines.bubblewrap_trouble())
+pytestmark = pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
 
 
 def commands() -> list[str]:
@@ -154,7 +154,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def local(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What the class gets on this machine alone."""
     folder = tmp_path_factory.mktemp("local")
-    with contextlib.closing(engines.choose(LAB, "bubblewrap")) as engine:
+    with contextlib.closing(choose.choose(LAB, "bubblewrap")) as engine:
         batch = Batch(tiny_manifest(folder / "manifest"), engine, Store(folder / "store"), quiet=True)
         return shown(batch.grade(grown()), batch, grown())
 
@@ -254,7 +254,7 @@ def test_a_worker_with_another_workshop_is_not_asked(
         batch = Batch(replace(made, grader="another"), cluster, Store(tmp_path / "store"), quiet=True)
         with pytest.raises(InfraError, match="its workshop is another one"):
             batch.grade(the_class()[:1])
-    monkeypatch.setattr("workshop.grade.cluster.grader_digest", lambda _: "another")
+    monkeypatch.setattr("workshop.grade.judging.dask_pool.grader_digest", lambda _: "another")
     with pytest.raises(Refusal, match="its workshop is another one"), site.cluster(1):
         pass
     assert not folders_of(site.last().pid)

@@ -17,9 +17,9 @@ import pytest
 
 from tests.grade.reach import place, reachable
 from tests.judging import environment, run, starter
-from workshop.grade import engines
-from workshop.grade.gradescope import document
-from workshop.grade.result import Result
+from workshop.grade.results.gradescope_json import document
+from workshop.grade.results.student_result import Result
+from workshop.grade.sandboxes import choose
 from workshop.labs import all_labs, find
 from workshop.paths import ROOT, SOLUTIONS
 
@@ -57,7 +57,7 @@ TEST: dict[str, Any] = {
     "extra_data": dict,
 }
 HIDDEN = """
-from workshop.checks import check, that
+from workshop.judge.checks import check, that
 
 
 @check(task=6, rule="none")
@@ -66,7 +66,7 @@ def test_task6_secret(service):
     BODY
 """
 HIDDEN_TOML = '[[tasks]]\ntitle = "Hidden"\n[tasks.checks]\ntest_task6_secret = 2\n'
-BUBBLEWRAP = pytest.mark.skipif(bool(engines.bubblewrap_trouble()), reason=engines.bubblewrap_trouble())
+BUBBLEWRAP = pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="Gradescope's containers run as root")
 
 

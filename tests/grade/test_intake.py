@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from workshop.errors import Refusal
-from workshop.grade import archive
-from workshop.grade.intake import Submission, collect
-from workshop.grade.roster import Roster
+from workshop.grade.submissions import archives
+from workshop.grade.submissions.class_roster import Roster
+from workshop.grade.submissions.collect import Submission, collect
 from workshop.labs import find
 
 LAB = find("5")
@@ -154,8 +154,8 @@ def test_fifos_and_devices_are_refused_and_never_opened(kind: str, tmp_path: Pat
 
 
 def test_bombs_are_let_go_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "MEMBERS_CAP", 50)
-    zipped(tmp_path / "big.zip", {"server.py": b"\0" * (archive.FILE_CAP + 1)})
+    monkeypatch.setattr(archives, "MEMBERS_CAP", 50)
+    zipped(tmp_path / "big.zip", {"server.py": b"\0" * (archives.FILE_CAP + 1)})
     zipped(tmp_path / "many.zip", {f"{n}.py": b"" for n in range(60)})
     tarred(tmp_path / "manytar.tar.gz", [member(f"{n}.py") for n in range(60)])
     (tmp_path / "nozip.zip").write_bytes(b"PK\3\4 and then nothing of the kind")
@@ -166,7 +166,7 @@ def test_bombs_are_let_go_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_a_tar_unpacks_to_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "UNPACKED_CAP", 1 << 20)
+    monkeypatch.setattr(archives, "UNPACKED_CAP", 1 << 20)
     tarred(tmp_path / "bomb.tar.gz", [member("large.bin"), member("server.py")], b"\0" * (2 << 20))
     found = only(tmp_path)
     assert not found.files and "come out of it" in found.trouble[0]
@@ -177,7 +177,7 @@ def test_names_may_be_anything(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "server.py").write_bytes(CODE)
     found = collect(tmp_path, LAB, Roster())
-    from workshop.grade.text import file_name
+    from workshop.grade.untrusted_text import file_name
 
     folders = {file_name(one.person.id).casefold() for one in found}
     assert len(found) == len(folders) == 8

@@ -15,15 +15,15 @@ import pytest
 
 from tests.grade.test_batch import LAB
 from tests.judging import environment
-from workshop.grade import engines, weak
-from workshop.grade.bubblewrap import family, sweep_processes
-from workshop.grade.cgroup import PREFIX, TREE
+from workshop.grade.sandboxes import choose, weak
+from workshop.grade.sandboxes.bubblewrap import family, sweep_processes
+from workshop.grade.sandboxes.cgroup_limits import PREFIX, TREE
 from workshop.paths import ROOT, SOLUTIONS
 
 SECONDS = 180.0
 STUDENTS = 5
 
-pytestmark = pytest.mark.skipif(bool(engines.bubblewrap_trouble()), reason=engines.bubblewrap_trouble())
+pytestmark = pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
 
 
 def words(folder: Path, out: str) -> list[str]:

@@ -20,32 +20,33 @@ from typing import Any
 import pytest
 
 from tests.judging import environment
-from workshop import load as loading
-from workshop import locust, ratio
 from workshop.errors import InfraError, Refusal
-from workshop.grade import engines, gradescope, junit, output, page, table
-from workshop.grade import load as stage_of
-from workshop.grade.intake import Submission
-from workshop.grade.load import BROKEN, NO_START, SLOW, UNSURE, LoadOutcome, LoadStage
-from workshop.grade.manifest import Manifest
-from workshop.grade.outcome import blank
-from workshop.grade.policy import Policy
-from workshop.grade.relay import Relay
-from workshop.grade.result import Graded, Result, result_of
-from workshop.grade.roster import Person
-from workshop.grade.sandbox import Engine
-from workshop.grade.store import canonical
-from workshop.grade.switchboard import Switchboard
+from workshop.grade.judging import load_stage as stage_of
+from workshop.grade.judging.load_stage import BROKEN, NO_START, SLOW, UNSURE, LoadOutcome, LoadStage
+from workshop.grade.judging.manifest import Manifest
+from workshop.grade.judging.outcome import blank
+from workshop.grade.judging.outcome_cache import canonical
+from workshop.grade.judging.two_agents import Switchboard
+from workshop.grade.results import gradescope_json, html_pages, junit_xml, summary_csv, written_files
+from workshop.grade.results.late_policy import Policy
+from workshop.grade.results.student_result import Graded, Result, result_of
+from workshop.grade.sandboxes import choose
+from workshop.grade.sandboxes.sandbox import Engine
+from workshop.grade.sandboxes.tcp_to_unix import Relay
+from workshop.grade.submissions.class_roster import Person
+from workshop.grade.submissions.collect import Submission
+from workshop.judge.agent_replies import Misbehaved
+from workshop.judge.stack import Address, Stack
+from workshop.judge.verdict import Verdict
 from workshop.labs import Lab, Load, find
+from workshop.load import comparison, locust_runs
+from workshop.load import runner as loading
+from workshop.load.comparison import REFERENCE, YOURS, LoadVerdict, Ratio, Run
 from workshop.paths import ROOT, SOLUTIONS
-from workshop.ratio import REFERENCE, YOURS, LoadVerdict, Ratio, Run
-from workshop.replies import Misbehaved
-from workshop.stack import Address, Stack
-from workshop.verdict import Verdict
 
 LAB = find("5")
 SOLUTION = (SOLUTIONS / LAB.name / "server.py").read_text(encoding="utf-8")
-SHORT = locust.Plan(users=4, seconds=3)
+SHORT = locust_runs.Plan(users=4, seconds=3)
 TASKS_ONLY = """
 import random
 from fair import Visitor
@@ -58,12 +59,12 @@ class User(Visitor):
             site.expect(made.json()["title"] == title, "another title")
 """
 
-sandboxed = pytest.mark.skipif(bool(engines.bubblewrap_trouble()), reason=engines.bubblewrap_trouble())
+sandboxed = pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
 
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    made = engines.choose(LAB, "bubblewrap")
+    made = choose.choose(LAB, "bubblewrap")
     yield made
     made.close()
 
@@ -78,7 +79,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def result_with(verdict: LoadVerdict, *runs: Run, ratios: tuple[Ratio, ...] = ()) -> loading.Result:
-    outcome = ratio.Outcome(verdict, ("why: 7",) if verdict is not LoadVerdict.PASS else ())
+    outcome = comparison.Outcome(verdict, ("why: 7",) if verdict is not LoadVerdict.PASS else ())
     return loading.Result(5, "n", "t", "s", "m", 4, 3, outcome, list(runs), list(ratios))
 
 
@@ -180,13 +181,18 @@ def graded(manifest: Manifest, load: LoadOutcome | None, points: int) -> Result:
 
 
 def written(result: Result) -> str:
-    return page.student(result) + page.grid([result]) + table.document([result]) + junit.document(result)
+    return (
+        html_pages.student(result)
+        + html_pages.grid([result])
+        + summary_csv.document([result])
+        + junit_xml.document(result)
+    )
 
 
 def test_without_a_stage_nothing_is_said_of_load(manifest: Manifest) -> None:
     result = graded(manifest, None, 0)
     assert "load" not in result.data and result.score == result.data["of"] == LAB.points
-    assert "under load" not in written(result) + json.dumps(gradescope.document(result))
+    assert "under load" not in written(result) + json.dumps(gradescope_json.document(result))
 
 
 @pytest.mark.parametrize(
@@ -211,10 +217,10 @@ def test_points_are_all_or_nothing_or_held(
     assert result.run["attempts"][0]["load"]["took"] == 14.2
     said = written(result)
     assert verdict in said and "<b>what" not in said
-    assert ("3 × &lt;b&gt;what" in page.student(result)) == (verdict != "PASS")
-    assert result.data["load"]["verdict"] in table.document([result]).splitlines()[1]
-    assert f'classname="{LAB.name}.load"' in junit.document(result)
-    last = gradescope.document(result)["tests"][-1]
+    assert ("3 × &lt;b&gt;what" in html_pages.student(result)) == (verdict != "PASS")
+    assert result.data["load"]["verdict"] in summary_csv.document([result]).splitlines()[1]
+    assert f'classname="{LAB.name}.load"' in junit_xml.document(result)
+    last = gradescope_json.document(result)["tests"][-1]
     assert last["name"].startswith("under load") and last["output"].startswith(verdict)
     assert last.get("max_score") == (points if points and score is not None else None)
 
@@ -398,9 +404,11 @@ def test_no_answer_harms_the_load_generator(tmp_path: Path) -> None:
     with answering(hostile=True) as (yours, seen), answering(hostile=False) as (reference, _):
         stack = Stack(replace(LAB, folder=tmp_path), "t", "embedded", tmp_path, yours, "")
         stack.reference_front = reference
-        measured = locust.run(stack.lab, stack, locust.Plan(users=2, seconds=3), tmp_path)
+        measured = locust_runs.run(stack.lab, stack, locust_runs.Plan(users=2, seconds=3), tmp_path)
     faults = measured["faults"]
-    assert all(map(ratio.LATE.search, faults[REFERENCE])), "what a flood costs makes everybody late, no more"
+    assert all(map(comparison.LATE.search, faults[REFERENCE])), (
+        "what a flood costs makes everybody late, no more"
+    )
     assert {name for name in names if any(one.startswith(name) for one in faults[YOURS])} == set(names)
     facts = {(one["title"], one["side"]): one["instead"] for one in measured["facts"]}
     assert int(facts["memory", YOURS].split()[1]) < 512 << 10, "more than 512 MiB"
@@ -413,7 +421,7 @@ def test_a_locust_without_a_result_is_no_infra_error(
     tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ended(*_: object) -> loading.Result:
-        raise locust.NoResult("locust gave no result: MemoryError")
+        raise locust_runs.NoResult("locust gave no result: MemoryError")
 
     monkeypatch.setattr(loading, "start_services", lambda stack: None)
     monkeypatch.setattr(loading, "measure", ended)
@@ -614,7 +622,7 @@ def test_parts_with_and_without_load_are_not_merged(manifest: Manifest, tmp_path
         attempt = Submission(Person(name, name), 1, {"server.py": b""})
         one = [Graded(attempt, blank(manifest, Verdict.PASS, "", "", ""), load)]
         parts.append(tmp_path / name)
-        output.write_all(parts[-1], [result_of(manifest, Policy(), one)])
+        written_files.write_all(parts[-1], [result_of(manifest, Policy(), one)])
     words = ["merge", *map(str, parts), "--out", str(tmp_path / "all")]
     done = subprocess.run(
         [sys.executable, "-m", "workshop", *words],

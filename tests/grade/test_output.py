@@ -14,18 +14,18 @@ from xml.etree import ElementTree
 import pytest
 
 from workshop.errors import Refusal
-from workshop.grade import output, table
-from workshop.grade.intake import Submission
-from workshop.grade.lms import filled
-from workshop.grade.manifest import Manifest, secret_seed
-from workshop.grade.outcome import Outcome, blank
-from workshop.grade.policy import Policy, score
-from workshop.grade.result import Graded, Result, result_of
-from workshop.grade.roster import Person, Roster
-from workshop.grade.store import Store, canonical
-from workshop.grade.text import cell, plain
+from workshop.grade.judging.manifest import Manifest, secret_seed
+from workshop.grade.judging.outcome import Outcome, blank
+from workshop.grade.judging.outcome_cache import Store, canonical
+from workshop.grade.results import summary_csv, written_files
+from workshop.grade.results.late_policy import Policy, score
+from workshop.grade.results.lms_export import filled
+from workshop.grade.results.student_result import Graded, Result, result_of
+from workshop.grade.submissions.class_roster import Person, Roster
+from workshop.grade.submissions.collect import Submission
+from workshop.grade.untrusted_text import cell, plain
+from workshop.judge.verdict import Verdict
 from workshop.labs import find
-from workshop.verdict import Verdict
 
 EVIL = '=HYPERLINK("http://x","y")<script>alert(1)</script>\x1b[2J\u202e\ud800\0'
 
@@ -51,7 +51,7 @@ def result(manifest: Manifest, name: str = "ada", *outcomes: Outcome, policy: Po
 
 def test_everything_on_a_page_is_escaped(manifest: Manifest, tmp_path: Path) -> None:
     first = manifest.lab.checks[0]
-    output.write_all(tmp_path, [result(manifest, EVIL, passing(manifest, first))])
+    written_files.write_all(tmp_path, [result(manifest, EVIL, passing(manifest, first))])
     pages = [*tmp_path.glob("students/*/report.html"), tmp_path / "index.html"]
     assert len(pages) == 2
     for path in pages:
@@ -72,7 +72,7 @@ def test_the_grid_says_how_many_passed_each_check(manifest: Manifest, tmp_path: 
         "bob": passing(manifest, first),
         "tim": passing(manifest, first, second),
     }
-    output.write_all(tmp_path, [result(manifest, name, one) for name, one in outcomes.items()])
+    written_files.write_all(tmp_path, [result(manifest, name, one) for name, one in outcomes.items()])
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     counts = re.findall(r">(\d) of 3\b", text)
     assert [int(count) for count in counts] == [1, 2, *[3] * (len(manifest.lab.checks) - 2)]
@@ -93,7 +93,7 @@ def test_infra_error_is_no_number_anywhere(manifest: Manifest, tmp_path: Path) -
     broken = passing(manifest, manifest.lab.checks[0], verdict=Verdict.INFRA_ERROR)
     found = result(manifest, "ada", passing(manifest), broken)
     assert found.score is None and found.data["raw"] is None and found.data["verdict"] == "INFRA_ERROR"
-    output.write_all(tmp_path, [found])
+    written_files.write_all(tmp_path, [found])
     (row,) = list(csv.DictReader(io.StringIO((tmp_path / "summary.csv").read_bytes().decode())))
     assert row["score"] == ""
     assert "score" not in json.loads((tmp_path / "students/ada/gradescope.json").read_text())
@@ -191,7 +191,7 @@ def test_a_column_that_can_mean_two_is_refused(manifest: Manifest) -> None:
 
 def test_falls_come_first_in_a_diff() -> None:
     before: dict[str, Any] = {"a": 10.0, "b": 20.0, "c": 30.0, "d": 5.0}
-    lines = output.diff(before, {"a": 12.0, "b": 20.0, "c": 0.0, "e": None})
+    lines = written_files.diff(before, {"a": 12.0, "b": 20.0, "c": 0.0, "e": None})
     assert [line.split()[0] for line in lines] == ["4", "fell", "fell", "rose", "rose"] or lines[
         1
     ].startswith("  fell")
@@ -199,5 +199,7 @@ def test_falls_come_first_in_a_diff() -> None:
 
 
 def test_summary_has_a_row_a_student(manifest: Manifest) -> None:
-    rows = list(csv.reader(io.StringIO(table.document([result(manifest, "ada"), result(manifest, "bob")]))))
+    rows = list(
+        csv.reader(io.StringIO(summary_csv.document([result(manifest, "ada"), result(manifest, "bob")])))
+    )
     assert [row[0] for row in rows] == ["id", "ada", "bob"]

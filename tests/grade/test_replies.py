@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workshop import bridge, replies
-from workshop.grade.handover import _listening
+from workshop.grade.sandboxes.sandbox_sockets import _listening
+from workshop.judge.agent_replies import Misbehaved, checked, parsed
+from workshop.judge.http_connection import UNIX, NoAnswer, Wire
+from workshop.judge.stack import SANDBOX, Stack
 from workshop.labs import find
-from workshop.replies import Misbehaved, checked, parsed
-from workshop.stack import SANDBOX, Stack
-from workshop.wire import UNIX, NoAnswer, Wire
+from workshop.run import unix_to_tcp
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -105,7 +105,7 @@ def saying(folder: Path, data: bytes) -> threading.Thread:
 def test_a_stack_in_a_sandbox_raises_misbehaviour_only(
     data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replies, "REPLY_CAP", 1_000_000)
+    monkeypatch.setattr(agent_replies, "REPLY_CAP", 1_000_000)
     agent = saying(tmp_path, data)
     stack = stack_at(tmp_path)
     with pytest.raises(Misbehaved):
@@ -123,7 +123,7 @@ def service(tmp_path: Path) -> Any:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(5)
     port = listener.getsockname()[1]
-    bridge.serve(_listening(tmp_path / f"{port}.sock"), port)
+    unix_to_tcp.serve(_listening(tmp_path / f"{port}.sock"), port)
     with listener:
         yield listener, port, f"{UNIX}{tmp_path}"
 

@@ -12,13 +12,13 @@ import pytest
 from tests import judging
 from tests.grade.make_class import kinds
 from tests.grade.test_batch import LAB
-from workshop.grade import engines
+from workshop.grade.sandboxes import choose
 from workshop.paths import SOLUTIONS
 
 SECONDS = 600.0
 EXPORT = b"Student,ID,Lab 5\r\nada,1,\r\nbob,2,\r\nzoe,3,9\r\n"
 
-pytestmark = pytest.mark.skipif(bool(engines.bubblewrap_trouble()), reason=engines.bubblewrap_trouble())
+pytestmark = pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
 
 
 def workshop(*words: object) -> subprocess.CompletedProcess[str]:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.judging import run, starter
-from workshop.grade import similar
-from workshop.grade.intake import Submission
-from workshop.grade.roster import Person
+from workshop.grade.results import plagiarism_folder
+from workshop.grade.submissions.class_roster import Person
+from workshop.grade.submissions.collect import Submission
 from workshop.labs import find
 from workshop.paths import SOLUTIONS
 
@@ -68,7 +68,7 @@ def rows(out: Path) -> list[dict[str, str]]:
 
 def test_names_are_made_harmless_and_stay_apart(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
-    assert similar.lay_out(LAB, a_class(), out) == len(HOSTILE)
+    assert plagiarism_folder.lay_out(LAB, a_class(), out) == len(HOSTILE)
     places = [path.relative_to(out / "submissions") for path in out.glob("submissions/*/*")]
     assert len({str(path).lower() for path in places}) == len(HOSTILE)
     assert all(len(path.parts) == 2 and path.name == FILE and len(str(path)) < 120 for path in places)
@@ -82,23 +82,23 @@ def test_names_are_made_harmless_and_stay_apart(tmp_path: Path) -> None:
 
 
 def test_what_everybody_was_given_is_beside_it(tmp_path: Path) -> None:
-    similar.lay_out(LAB, a_class(), tmp_path)
+    plagiarism_folder.lay_out(LAB, a_class(), tmp_path)
     assert (tmp_path / "base" / FILE).read_bytes() == (starter(LAB) / FILE).read_bytes()
     assert (tmp_path / "solution" / FILE).read_bytes() == SOLUTION
-    said = similar.by_hand(tmp_path)
+    said = plagiarism_folder.by_hand(tmp_path)
     assert f"-l python3 -bc {tmp_path}/base {tmp_path}/submissions" in said  # JPlag: a folder a submission
     assert f"dolos run -f web -l python -i {tmp_path}/base/{FILE} {tmp_path}/info.csv" in said
 
 
 def test_who_is_gone_from_the_class_is_gone_from_the_layout(tmp_path: Path) -> None:
-    similar.lay_out(LAB, a_class(), tmp_path)
-    similar.lay_out(LAB, a_class()[:2], tmp_path)
+    plagiarism_folder.lay_out(LAB, a_class(), tmp_path)
+    plagiarism_folder.lay_out(LAB, a_class()[:2], tmp_path)
     assert len(list((tmp_path / "submissions").iterdir())) == len(rows(tmp_path)) == 2
 
 
 def test_a_submission_without_files_is_left_out(tmp_path: Path) -> None:
     none = Submission(Person("none", "none"), 1, trouble=["nothing was handed in"])
-    assert similar.lay_out(LAB, [none, a_class()[0]], tmp_path) == 1
+    assert plagiarism_folder.lay_out(LAB, [none, a_class()[0]], tmp_path) == 1
     assert len(rows(tmp_path)) == 1
 
 
@@ -106,8 +106,8 @@ def test_copydetect_is_called_on_the_layout(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("PATH", fake(tmp_path / "bin"))
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     out = tmp_path / "out"
-    similar.lay_out(LAB, a_class(), out)
-    assert similar.detect(out).startswith(str(out / "copydetect.html"))
+    plagiarism_folder.lay_out(LAB, a_class(), out)
+    assert plagiarism_folder.detect(out).startswith(str(out / "copydetect.html"))
     words = json.loads((tmp_path / "bin" / "words.json").read_text())
     assert words == [
         *("-t", f"{out}/submissions", "-r", f"{out}/submissions", f"{out}/solution"),
@@ -122,16 +122,16 @@ def test_a_copydetect_that_fails_is_told_in_a_line(
     monkeypatch.setenv("PATH", fake(tmp_path / "bin", code, writes))
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     out = tmp_path / "out"
-    similar.lay_out(LAB, a_class(), out)
+    plagiarism_folder.lay_out(LAB, a_class(), out)
     (out / "copydetect.html").write_text("of an earlier time")
-    assert similar.detect(out).startswith("copydetect failed: what it said\nBy hand:")
+    assert plagiarism_folder.detect(out).startswith("copydetect failed: what it said\nBy hand:")
 
 
 def test_without_copydetect_it_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    similar.lay_out(LAB, a_class(), tmp_path / "out")
-    assert similar.detect(tmp_path / "out").startswith(
+    plagiarism_folder.lay_out(LAB, a_class(), tmp_path / "out")
+    assert plagiarism_folder.detect(tmp_path / "out").startswith(
         "copydetect is not installed (pip install copydetect)."
     )
 
@@ -149,7 +149,7 @@ def test_the_command(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("copydetect") is None, reason="copydetect is not installed")
 def test_the_real_one_finds_a_copy(tmp_path: Path) -> None:
     twins = [Submission(Person(name, name), 1, {FILE: SOLUTION}) for name in ("ada", "bob")]
-    similar.lay_out(LAB, twins, tmp_path)
-    assert similar.detect(tmp_path).startswith(str(tmp_path / "copydetect.html"))
+    plagiarism_folder.lay_out(LAB, twins, tmp_path)
+    assert plagiarism_folder.detect(tmp_path).startswith(str(tmp_path / "copydetect.html"))
     report = (tmp_path / "copydetect.html").read_text(encoding="utf-8")
     assert "ada@1" in report and "bob@1" in report

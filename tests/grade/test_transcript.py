@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from workshop import wire
-from workshop.grade import transcript
-from workshop.grade.transcript import CHECK_CAP, PIECE_CAP, Recorder, without
-from workshop.wire import NoAnswer, Wire
+from workshop.grade.judging import exchange_log
+from workshop.grade.judging.exchange_log import CHECK_CAP, PIECE_CAP, Recorder, without
+from workshop.judge import http_connection
+from workshop.judge.http_connection import NoAnswer, Wire
 
 
 @pytest.fixture
 def recorder(tmp_path: Path) -> Iterator[Recorder]:
     made = Recorder(tmp_path / "transcript")
-    wire.observers.append(made)
+    http_connection.observers.append(made)
     yield made
-    wire.observers.remove(made)
+    http_connection.observers.remove(made)
 
 
 @pytest.fixture
@@ -96,4 +96,4 @@ def test_a_hidden_check_is_left_out() -> None:
     text = "== test_a\n  0.001  #1 8001 > one\n== test_b\n  0.001  #2 8001 > secret\n== test_a\n  again\n"
     assert without(text, ["test_b"]) == text.replace("== test_b\n  0.001  #2 8001 > secret\n", "")
     assert without(text, []) == text
-    assert transcript.shown(b"'\xff\n") == "'\\xff\\n"
+    assert exchange_log.shown(b"'\xff\n") == "'\\xff\\n"

@@ -14,9 +14,9 @@ import pytest
 
 from tests.grade.reach import grade, place
 from tests.judging import mistakes, starter
-from workshop.grade import engines
-from workshop.grade.sandbox import PROCESSES
-from workshop.grade.weak import clear, pids_of
+from workshop.grade.sandboxes import choose
+from workshop.grade.sandboxes.sandbox import PROCESSES
+from workshop.grade.sandboxes.weak import clear, pids_of
 from workshop.labs import find
 from workshop.paths import SOLUTIONS
 
@@ -26,7 +26,7 @@ USER = 57344 + 1234  # of the weak sandbox's range: what is left of it can be cl
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user (and others are one)"),
-    pytest.mark.skipif(bool(engines.bubblewrap_trouble()), reason=engines.bubblewrap_trouble()),
+    pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble()),
 ]
 
 

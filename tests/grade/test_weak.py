@@ -16,12 +16,12 @@ import pytest
 
 from tests.grade.reach import command, grade, place
 from tests.judging import environment, mistakes, starter
-from workshop.grade import engines, weak
+from workshop.grade.sandboxes import choose, weak
 from workshop.labs import find
 from workshop.paths import ROOT, SOLUTIONS
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a submission a user of its own")
-BUBBLEWRAP = pytest.mark.skipif(bool(engines.bubblewrap_trouble()), reason=engines.bubblewrap_trouble())
+BUBBLEWRAP = pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
 LAB = find("5")
 FILE = LAB.edit[0]
 SOLUTION = (SOLUTIONS / LAB.name / FILE).read_text(encoding="utf-8")
@@ -140,7 +140,7 @@ def hidden_checks(folder: Path) -> Path:
     extra.mkdir()
     (extra / "extra.toml").write_text('[[tasks]]\ntitle = "Hidden"\n[tasks.checks]\ntest_task6_secret = 1\n')
     (extra / "test_secret.py").write_text(
-        "from workshop.checks import check, that\n"
+        "from workshop.judge.checks import check, that\n"
         '@check(task=6, rule="none")\n'
         "def test_task6_secret(service):\n"
         f'    that(service("tasks").get("/{CANARY}").status == 404, "{CANARY}", "404")\n'

@@ -9,7 +9,7 @@ import pytest
 
 from tests.grade.make_class import make
 from workshop.errors import Refusal
-from workshop.grade.which import lab_of
+from workshop.grade.submissions.which_lab import lab_of
 from workshop.labs import Lab, all_labs, find
 from workshop.paths import SOLUTIONS
 

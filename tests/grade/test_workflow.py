@@ -15,7 +15,7 @@ import pytest
 import yaml  # type: ignore[import-untyped, unused-ignore]
 
 from tests.judging import environment, mistakes, run, starter
-from workshop.grade import engines
+from workshop.grade.sandboxes import choose
 from workshop.labs import find
 from workshop.paths import ROOT, SERVICES, SOLUTIONS
 
@@ -137,7 +137,7 @@ def test_every_expression_is_one_that_there_is() -> None:
     assert set(EXPRESSION.findall(text)) == known
 
 
-@pytest.mark.skipif(bool(engines.bubblewrap_trouble()), reason=engines.bubblewrap_trouble())
+@pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
 def test_its_steps_give_the_results_of_a_local_grade(runner: Runner, tmp_path: Path) -> None:
     shards = FLOW["jobs"]["shard"]["strategy"]["matrix"]["shard"]
     known = {"github.run_id": RUN_ID, "strategy.job-total": str(len(shards))}

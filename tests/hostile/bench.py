@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.hostile.cases import Case
-from workshop import process
-from workshop.grade import docker, engines, weak
-from workshop.grade.bubblewrap import Bubblewrap
-from workshop.grade.cgroup import PREFIX, TREE
-from workshop.grade.manifest import Manifest, digest_of
-from workshop.grade.one import grade_one
-from workshop.grade.outcome import Outcome
-from workshop.grade.proctor import Proctor
-from workshop.grade.store import canonical
+from workshop.grade.judging.judge_process import Proctor
+from workshop.grade.judging.manifest import Manifest, digest_of
+from workshop.grade.judging.one_submission import grade_one
+from workshop.grade.judging.outcome import Outcome
+from workshop.grade.judging.outcome_cache import canonical
+from workshop.grade.sandboxes import choose, docker, weak
+from workshop.grade.sandboxes.bubblewrap import Bubblewrap
+from workshop.grade.sandboxes.cgroup_limits import PREFIX, TREE
 from workshop.labs import Lab, find, load
 from workshop.paths import SOLUTIONS
+from workshop.run import process
 
 CANARY = "CANARY-31415926"
 # Enough for what is right, also on a busy machine: what still works gets three times as long to start, and
@@ -49,7 +49,7 @@ def secret(lab: Lab, folder: Path) -> Path:
     folder.mkdir()
     (folder / "extra.toml").write_text(f'[[tasks]]\ntitle = "Hidden"\n[tasks.checks]\n{HIDDEN} = 1\n')
     (folder / "test_extra.py").write_text(
-        "from workshop.checks import check, that\n"
+        "from workshop.judge.checks import check, that\n"
         '@check(task=2, rule="none")\n'
         f"def {HIDDEN}(service):\n"
         f'    answer = service("{next(iter(lab.services))}").get("/{CANARY}")\n'
@@ -101,7 +101,7 @@ class Room:
         self.lab = find(lab)
         self._place = tempfile.TemporaryDirectory(prefix="hostile-")
         self.folder = Path(self._place.name)
-        chosen = Weakly(self.lab) if engine == Weakly.name else engines.choose(self.lab, engine)
+        chosen = Weakly(self.lab) if engine == Weakly.name else choose.choose(self.lab, engine)
         assert isinstance(chosen, Bubblewrap | docker.Docker | Weakly)
         self.engine = chosen
         toml = given(self.engine) / "lab.toml"

@@ -25,17 +25,17 @@ from tests.hostile.held import note
 from tests.judging import environment
 from workshop import cli
 from workshop.errors import EXIT_INFRA, InfraError
-from workshop.grade import engines
-from workshop.grade.batch import Batch
-from workshop.grade.intake import Submission
-from workshop.grade.manifest import Manifest, digest_of
-from workshop.grade.one import grade_one
-from workshop.grade.outcome import Outcome
-from workshop.grade.policy import Policy
-from workshop.grade.proctor import Proctor
-from workshop.grade.result import Graded, result_of
-from workshop.grade.roster import Person
-from workshop.grade.store import Store, canonical
+from workshop.grade.judging.judge_process import Proctor
+from workshop.grade.judging.manifest import Manifest, digest_of
+from workshop.grade.judging.one_submission import grade_one
+from workshop.grade.judging.outcome import Outcome
+from workshop.grade.judging.outcome_cache import Store, canonical
+from workshop.grade.judging.whole_class import Batch
+from workshop.grade.results.late_policy import Policy
+from workshop.grade.results.student_result import Graded, result_of
+from workshop.grade.sandboxes import choose
+from workshop.grade.submissions.class_roster import Person
+from workshop.grade.submissions.collect import Submission
 from workshop.labs import find, load
 from workshop.paths import ROOT
 
@@ -43,7 +43,7 @@ EVENTS = [case for case in CASES if case.more.get("event")]
 QUICK = find("1")
 WAIT = 60.0  # seconds for something that happens at once on an idle machine
 
-pytestmark = pytest.mark.skipif(bool(engines.bubblewrap_trouble()), reason=engines.bubblewrap_trouble())
+pytestmark = pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def with_check(room: bench.Room, folder: Path, line: str) -> Manifest:
     for path in made.folder.glob("test_*.py"):
         path.unlink()
     (made.folder / "test_ours.py").write_text(
-        "from workshop.checks import check, that\n"
+        "from workshop.judge.checks import check, that\n"
         '@check(task=1, rule="none")\n'
         "def test_task1_ours(service):\n"
         '    answer = service("tasks").get("/tasks")\n'

@@ -22,17 +22,17 @@ import pytest
 from tests.hostile.bench import BUDGET, CANARY, Bench, Done, Weakly
 from tests.hostile.cases import PROGRAMS, Case
 from tests.hostile.held import note
-from workshop.grade import output
-from workshop.grade.engines import available
-from workshop.grade.intake import Submission
-from workshop.grade.lms import filled
-from workshop.grade.manifest import Manifest
-from workshop.grade.outcome import Outcome
-from workshop.grade.policy import Policy
-from workshop.grade.result import Graded, result_of
-from workshop.grade.roster import Person, Roster
-from workshop.grade.sandbox import MEMORY
-from workshop.grade.store import canonical
+from workshop.grade.judging.manifest import Manifest
+from workshop.grade.judging.outcome import Outcome
+from workshop.grade.judging.outcome_cache import canonical
+from workshop.grade.results import written_files
+from workshop.grade.results.late_policy import Policy
+from workshop.grade.results.lms_export import filled
+from workshop.grade.results.student_result import Graded, result_of
+from workshop.grade.sandboxes.choose import available
+from workshop.grade.sandboxes.sandbox import MEMORY
+from workshop.grade.submissions.class_roster import Person, Roster
+from workshop.grade.submissions.collect import Submission
 
 PROCTOR_MEMORY = 600 << 20
 ROW = 64 * 1024  # bytes that one submission's result may have
@@ -106,7 +106,7 @@ def assert_harmless(manifest: Manifest, outcome: Outcome, folder: Path) -> None:
     """Every file that is made of an outcome shows what it says, does nothing, and tells no hidden check."""
     graded = Graded(Submission(Person("mallory", "Mallory"), 1), outcome)
     results = [result_of(manifest, Policy(), [graded])]
-    output.write_all(folder, results)
+    written_files.write_all(folder, results)
     for path in [*folder.glob("students/*/report.html"), folder / "index.html"]:
         text = path.read_text(encoding="utf-8")
         assert not [word for word in HARMFUL if word in text], path

@@ -22,19 +22,20 @@ from tests.hostile import bench
 from tests.hostile.cases import CASES, FIRST_CHECK, Case
 from tests.hostile.handed_in import HandedIn
 from tests.hostile.held import note
-from workshop.grade import engines, output
-from workshop.grade.batch import Batch
-from workshop.grade.intake import Submission, collect
-from workshop.grade.policy import Policy
-from workshop.grade.result import Graded, Result, result_of
-from workshop.grade.roster import Roster
-from workshop.grade.store import Store, canonical
+from workshop.grade.judging.outcome_cache import Store, canonical
+from workshop.grade.judging.whole_class import Batch
+from workshop.grade.results import written_files
+from workshop.grade.results.late_policy import Policy
+from workshop.grade.results.student_result import Graded, Result, result_of
+from workshop.grade.sandboxes import choose
+from workshop.grade.submissions.class_roster import Roster
+from workshop.grade.submissions.collect import Submission, collect
 from workshop.labs import find
 
 LAB = find("5")
 INGEST = [case for case in CASES if case.family == "ingest"]
 INTAKE_MEMORY = 400 << 20  # bytes of Python objects at most, while a class is taken in
-ENGINES = [name for name, _ in engines.available()]
+ENGINES = [name for name, _ in choose.available()]
 
 
 @dataclass
@@ -61,7 +62,7 @@ class Class:
 @pytest.fixture(scope="module")
 def graded(request: pytest.FixtureRequest) -> Iterator[Class]:
     """Both classes, graded in one kind of sandbox."""
-    trouble = dict(engines.available())[request.param]
+    trouble = dict(choose.available())[request.param]
     if trouble:
         pytest.skip(trouble)
     with tempfile.TemporaryDirectory(prefix="hostile-in-") as place:
@@ -98,7 +99,7 @@ def grade(room: bench.Room, submissions: list[Submission], out: Path) -> Graders
     outcomes = batch.grade(submissions)
     graded = [Graded(one, outcomes[batch.key(one)]) for one in submissions]
     results = [result_of(room.manifest, Policy(), [one]) for one in graded]
-    output.write_all(out, results)
+    written_files.write_all(out, results)
     by_id = {one.person.id: one for one in submissions}
     return Graders(out, {one.submission.person.id: r for one, r in zip(graded, results, strict=True)}, by_id)
 
@@ -119,7 +120,7 @@ def test_a_hostile_hand_in_is_held(case: Case, graded: Class, request: pytest.Fi
         assert case.more["says"] in said, said
         assert set(taken.files) <= set(LAB.edit)
         assert set(taken.files) or said, "nothing was taken, and nobody is told why"
-        place = graded.hostile.folder / output.STUDENTS / result.folder
+        place = graded.hostile.folder / written_files.STUDENTS / result.folder
         assert_harmless(place, student)
         held = True
     finally:
@@ -144,7 +145,7 @@ def test_nobody_else_notices(graded: Class) -> None:
     assert graded.alone.results["ada"].data["verdict"] == "PASS"
     assert graded.left == set()
     assert graded.memory < INTAKE_MEMORY
-    folders = {path.name.casefold() for path in (graded.hostile.folder / output.STUDENTS).iterdir()}
+    folders = {path.name.casefold() for path in (graded.hostile.folder / written_files.STUDENTS).iterdir()}
     assert len(folders) == len(INGEST) + 1, "two students have one folder"
 
 

@@ -13,21 +13,22 @@ from collections import defaultdict
 from pathlib import Path
 
 from workshop.errors import EXIT_INFRA, EXIT_PASSED, Refusal
-from workshop.grade import autograder as autograders
-from workshop.grade import engines, output
-from workshop.grade.batch import Batch
-from workshop.grade.cluster import Cluster, Tls
-from workshop.grade.intake import Submission, collect
-from workshop.grade.lms import fill
-from workshop.grade.load import LoadStage
-from workshop.grade.manifest import Manifest, secret_seed
-from workshop.grade.policy import Policy
-from workshop.grade.pool import Pool, Threads
-from workshop.grade.result import Graded, Result, result_of
-from workshop.grade.roster import Roster
-from workshop.grade.similar import detect, lay_out
-from workshop.grade.store import Store, canonical, write_whole
-from workshop.grade.which import lab_of
+from workshop.grade import autograder_zip as autograders
+from workshop.grade.judging.dask_pool import Cluster, Tls
+from workshop.grade.judging.load_stage import LoadStage
+from workshop.grade.judging.manifest import Manifest, secret_seed
+from workshop.grade.judging.outcome_cache import Store, canonical, write_whole
+from workshop.grade.judging.pool import Pool, Threads
+from workshop.grade.judging.whole_class import Batch
+from workshop.grade.results import written_files
+from workshop.grade.results.late_policy import Policy
+from workshop.grade.results.lms_export import fill
+from workshop.grade.results.plagiarism_folder import detect, lay_out
+from workshop.grade.results.student_result import Graded, Result, result_of
+from workshop.grade.sandboxes import choose
+from workshop.grade.submissions.class_roster import Roster
+from workshop.grade.submissions.collect import Submission, collect
+from workshop.grade.submissions.which_lab import lab_of
 from workshop.labs import Lab, find
 
 
@@ -48,7 +49,7 @@ def grade(chosen: argparse.Namespace, again: bool = False) -> int:
         submissions = shard(submissions, chosen.shard)
     due = chosen.due.astimezone() if chosen.due else None
     policy = Policy(due, chosen.late_per_day, chosen.late_most, chosen.attempts)
-    before = output.read_scores(out)
+    before = written_files.read_scores(out)
     manifest, graded = judge(chosen, lab, out, submissions, again)
     attempts: defaultdict[str, list[Graded]] = defaultdict(list)
     for one in graded:
@@ -93,8 +94,8 @@ def place_of(chosen: argparse.Namespace, lab: Lab, out: Path) -> Pool:
         return Cluster(chosen.scheduler, tls, lab, chosen.sandbox, chosen.runtime)
     if tls != Tls():
         raise Refusal("--tls-ca, --tls-cert and --tls-key are for --scheduler tls://HOST:PORT.")
-    weakly = engines.Exposed((chosen.submissions, out), chosen.extra) if chosen.allow_weak_isolation else None
-    engine = engines.choose(lab, chosen.sandbox, chosen.runtime, weakly)
+    weakly = choose.Exposed((chosen.submissions, out), chosen.extra) if chosen.allow_weak_isolation else None
+    engine = choose.choose(lab, chosen.sandbox, chosen.runtime, weakly)
     return Threads(engine, chosen.workers or os.cpu_count() or 1)
 
 
@@ -104,13 +105,17 @@ def regrade(chosen: argparse.Namespace) -> int:
 
 
 def finish(
-    chosen: argparse.Namespace, out: Path, results: list[Result], roster: Roster, before: output.Scores | None
+    chosen: argparse.Namespace,
+    out: Path,
+    results: list[Result],
+    roster: Roster,
+    before: written_files.Scores | None,
 ) -> int:
     """Write everything, and say what a person must know."""
-    output.write_all(out, results)
-    for line in output.summary(out, results):
+    written_files.write_all(out, results)
+    for line in written_files.summary(out, results):
         print(line)
-    for line in output.diff(before, output.scores_of(results)) if before is not None else []:
+    for line in written_files.diff(before, written_files.scores_of(results)) if before is not None else []:
         print(line)
     held = [one for one in results if one.score is None and one.id not in chosen.waive]
     if held:
@@ -156,8 +161,8 @@ def results_of(part: Path) -> list[Result]:
 
     Raises Refusal when it was not graded to its end, or a student's can't be read.
     """
-    found = output.read_results(part)
-    unread = {path.name for path in part.glob(f"{output.STUDENTS}/*")} - {one.folder for one in found}
+    found = written_files.read_results(part)
+    unread = {path.name for path in part.glob(f"{written_files.STUDENTS}/*")} - {one.folder for one in found}
     if unread:
         raise Refusal(f"{part}: the results of {min(unread)} can't be read. Grade that part again.")
     if not found and not (part / "summary.csv").exists():

@@ -179,5 +179,5 @@ class Connection:
 
 
 if __name__ == "__main__":
-    # python frames.py module:attribute --host H --port P: services/apps/frames_server.py is given
+    # python frames.py module:attribute --host H --port P: apps/frames_server.py is given
     runpy.run_module("frames_server", run_name="__main__")

@@ -8,7 +8,7 @@ for top, folders, files in os.walk("/"):
         found.append(path)
     except OSError:
         pass
-for path in (__file__, "/workshop/workshop/plugin.py", "/etc/passwd"):
+for path in (__file__, "/workshop/workshop/judge/plugin.py", "/etc/passwd"):
     try:
         open(path, "a")
         found.append(path)

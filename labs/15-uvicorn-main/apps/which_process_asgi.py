@@ -1,0 +1,89 @@
+"""Says which process answered and how its lifespan went: an ASGI application for many processes.
+
+    GET /                     {"pid": 42, "parent": 41, "edition": "first", "started": true}
+    GET /slow?seconds=0.5     the same, half a second later; other requests go on meanwhile
+    GET /block?seconds=0.5    the same, but nothing else happens in that process meanwhile
+
+What happens is printed, a line each: "app: startup", "app: cut off /slow" when a request is cancelled,
+"app: shutdown, 0 in flight". `which_process_asgi:failing` answers nothing: its startup fails, and says why.
+`which_process_asgi:pier.north` is the same application by a dotted name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+WHY_NOT = "no ink in the register"
+
+
+def edition(text: str, startup: str = "") -> Application:
+    """An application that calls itself by that edition. With `startup`, its startup fails and says this."""
+    in_flight = 0
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal in_flight
+        if scope["type"] == "lifespan":
+            await lifespan(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            raise ValueError(f"this application knows http, not {scope['type']!r}")
+        in_flight += 1
+        try:
+            await answer(scope, send)
+        except asyncio.CancelledError:
+            print(f"app: cut off {scope['path']}", flush=True)
+            raise
+        finally:
+            in_flight -= 1
+
+    async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        print("app: startup", flush=True)
+        if startup:
+            await send({"type": "lifespan.startup.failed", "message": startup})
+            return
+        scope["state"]["started"] = True
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        print(f"app: shutdown, {in_flight} in flight", flush=True)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def answer(scope: Scope, send: Send) -> None:
+        seconds = float(parse_qs(scope["query_string"].decode()).get("seconds", ["0.1"])[0])
+        if scope["path"] == "/slow":
+            await asyncio.sleep(seconds)
+        if scope["path"] == "/block":
+            time.sleep(seconds)  # noqa: ASYNC251 - that is what it is for
+        said = {
+            "pid": os.getpid(),
+            "parent": os.getppid(),
+            "edition": text,
+            "started": scope.get("state", {}).get("started", False),
+        }
+        body = json.dumps(said).encode() + b"\n"
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return application
+
+
+class pier:
+    """Something with an attribute."""
+
+    north = staticmethod(edition("first"))
+
+
+app = edition("first")
+failing = edition("never", startup=WHY_NOT)

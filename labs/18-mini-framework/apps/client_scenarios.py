@@ -1,0 +1,100 @@
+"""What somebody does with the test client of lab 18, and what came back as plain data. For its checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import framework_features
+from framework import WebSocketDisconnect
+from tasks_framework import app
+from testclient import TestClient
+
+
+def a_task(title: str) -> list[Any]:
+    """A task's life by the client: statuses, and what was said."""
+    with TestClient(app) as client:
+        made = client.post("/tasks", json={"title": title})
+        at = made.headers["Location"]
+        changed = client.patch(at, json={"done": True})
+        listed = client.get("/tasks?done=true")
+        wrong = client.post("/tasks", content=b"{", headers={"Content-Type": "application/json"})
+        gone = client.delete(at)
+        after = client.get(at)
+        return [
+            [one.status_code for one in (made, changed, listed, wrong, gone, after)],
+            made.json(),
+            listed.json(),
+            gone.text,
+            made.headers.get("content-type"),
+        ]
+
+
+def what_it_sends(word: str) -> Any:
+    """What a handler sees of a request of the client's."""
+    with TestClient(framework_features.app) as client:
+        path = client.get("/line/caf%C3%A9/a%20b/c")
+        target = f"/seen?tag={word}&tag=b"
+        seen = client.post(target, content=word.encode(), headers={"X-Note": word})
+        return [path.json()["first"], path.json()["rest"], seen.json(), path.headers.get("x-layers")]
+
+
+def a_lifespan() -> list[Any]:
+    """What requests share within one `with`, and that the next one begins anew."""
+    found = []
+    for _ in range(2):
+        with TestClient(framework_features.app) as client:
+            found += [client.get("/ink").json(), client.get("/ink").json()]
+    return found
+
+
+def a_failed_startup() -> str:
+    try:
+        with TestClient(framework_features.broken):
+            return "nothing was raised"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def an_accident() -> str:
+    """What an application raises is raised in the test."""
+    with TestClient(framework_features.app) as client:
+        try:
+            return f"status {client.get('/accident').status_code}"
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+
+
+def a_chat(first: str, second: str, text: str) -> list[Any]:
+    """Two people in a room; what each hears, in order."""
+    with TestClient(app) as client, client.websocket_connect(f"/rooms/tea?name={second}") as there:
+        heard = [there.receive_text()]
+        with client.websocket_connect(f"/rooms/tea?name={first}") as here:
+            mine = [here.receive_text()]
+            heard.append(there.receive_text())
+            here.send_text(text)
+            there.send_text(text[::-1])
+            mine += [here.receive_text(), here.receive_text()]
+            heard += [there.receive_text(), there.receive_text()]
+        heard.append(there.receive_text())
+        return [mine, heard]
+
+
+def a_close(text: str) -> list[Any]:
+    """How a conversation ends that the application ends, and one that it refuses."""
+    with TestClient(framework_features.app) as client:
+        said, codes = "", []
+        try:
+            with client.websocket_connect("/shout/1") as socket:
+                socket.send_text(text)
+                said = socket.receive_text()
+                socket.send_text("bye")
+                socket.receive_bytes()
+                socket.receive_text()
+        except WebSocketDisconnect as left:
+            codes.append(left.code)
+        try:
+            with client.websocket_connect("/closed"):
+                codes.append(0)
+        except WebSocketDisconnect as left:
+            codes.append(left.code)
+        return [said, codes]

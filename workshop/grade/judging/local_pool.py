@@ -1,0 +1,95 @@
+"""Where one machine grades by one manifest: seats side by side, each with a proctor, until it is closed."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from workshop.errors import InfraError
+from workshop.grade.judging.judge_process import Proctor
+from workshop.grade.judging.manifest import Manifest
+from workshop.grade.judging.one_submission import grade_one
+from workshop.grade.judging.outcome import Outcome
+from workshop.grade.sandboxes.sandbox import Engine
+from workshop.judge.verdict import Verdict
+from workshop.labs import target_folder
+
+BUDGET_LEAST = 60.0  # seconds for one submission
+BUDGET_TIMES = 5.0  # times what the lab's own solution takes on this machine
+FIRST_BUDGET = 300.0
+TRIES = 2
+Files = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Room for one submission at a time: `slot` numbers it, from 0."""
+
+    slot: int
+    proctor: Proctor
+
+
+class Desk:
+    """Grades submissions on this machine, as many at once as threads ask it to."""
+
+    def __init__(self, manifest: Manifest, engine: Engine) -> None:
+        self.manifest, self.engine = manifest, engine
+        self.budget = FIRST_BUDGET
+        self._lock = threading.Lock()
+        self._seats: list[Seat] = []
+        self._free: list[Seat] = []
+        self._closed = False
+
+    def calibrate(self) -> None:
+        """Grade the lab's own solution: it must pass here, and tells how long a submission takes.
+
+        Raises InfraError when it does not pass.
+        """
+        lab = self.manifest.lab
+        folder = target_folder(lab, "solution")
+        files = {name: (folder / name).read_bytes() for name in lab.edit}
+        for _ in range(TRIES):
+            outcome = self.grade(files)
+            failed = [check for check in outcome.checks if check["verdict"] != Verdict.PASS]
+            if not failed:
+                self.budget = max(BUDGET_LEAST, BUDGET_TIMES * outcome.run["seconds"])
+                return
+        worst = f"{failed[0]['name']}: {failed[0]['verdict']}, {failed[0]['finding'].get('got', '')}"
+        raise InfraError(
+            f"Nothing was graded: lab {lab.number}'s own solution fails {len(failed)} checks here ({worst})."
+        )
+
+    def grade(self, files: Files, only: list[str] | None = None) -> Outcome:
+        """One submission, at a free seat. Raises InfraError when the desk is closed."""
+        with self._seat() as seat:
+            return grade_one(files, self.manifest, self.engine, seat.proctor, seat.slot, self.budget, only)
+
+    def close(self) -> None:
+        """End the proctors; what is being graded ends with them, and nothing more is."""
+        with self._lock:
+            self._closed = True
+            seats, self._seats = self._seats, []
+        for seat in seats:
+            seat.proctor.end()
+
+    @contextlib.contextmanager
+    def _seat(self) -> Iterator[Seat]:
+        with self._lock:
+            if self._closed:
+                raise InfraError("The grading was ended.")
+            if not self._free:
+                self._seats.append(Seat(len(self._seats), Proctor()))
+                self._free.append(self._seats[-1])
+            seat = self._free.pop()
+            if not seat.proctor.is_alive():
+                self._seats.remove(seat)
+                seat.proctor.end()
+                seat = Seat(seat.slot, Proctor())
+                self._seats.append(seat)
+        try:
+            yield seat
+        finally:
+            with self._lock:
+                self._free.append(seat)

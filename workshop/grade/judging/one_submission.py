@@ -1,0 +1,82 @@
+"""One submission, graded: files and manifest in, an outcome out. Nothing is kept between two calls."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from workshop.errors import InfraError
+from workshop.grade.judging.judge_process import Proctor, transcript_of
+from workshop.grade.judging.manifest import Manifest
+from workshop.grade.judging.outcome import Outcome, assemble, blank, read_lines
+from workshop.grade.sandboxes.sandbox import Engine
+from workshop.judge.verdict import Verdict
+
+EXPECTED = "a submission with the files that the lab asks for"
+
+
+def nothing_to_grade(manifest: Manifest, trouble: list[str]) -> Outcome:
+    """The outcome of a submission that could not be taken in: no sandbox is needed for it."""
+    return blank(
+        manifest, Verdict.NO_START, "; ".join(trouble), EXPECTED, "your submission: nothing was started"
+    )
+
+
+def log_of(out: Path) -> str:
+    """The last that a proctor said: for us, never for a student's page."""
+    return text_of(out.with_suffix(".log"))[-2000:]
+
+
+def text_of(path: Path) -> str:
+    """A file's text; "" when there is none."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def grade_one(
+    files: dict[str, bytes],
+    manifest: Manifest,
+    engine: Engine,
+    proctor: Proctor,
+    slot: int,
+    budget: float,
+    only: list[str] | None = None,
+) -> Outcome:
+    """Run the manifest's checks (or `only` some) on files, in a fresh sandbox, within `budget` seconds.
+
+    What fails on our side is INFRA_ERROR in the outcome; it is not raised.
+    """
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix=f"wg-{os.getpid()}-one-") as place:
+        folder, out = Path(place, "files"), Path(place, "out")
+        folder.mkdir()
+        for name, data in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        try:
+            sandbox = engine.start(folder, slot)
+        except InfraError as error:
+            return blank(manifest, Verdict.INFRA_ERROR, str(error), "", "", only)
+        try:
+            said = proctor.judge(manifest.folder, sandbox.wire, out, manifest.seed, budget, only)
+        except InfraError as error:
+            said = {"code": 70, "memory": 0, "trouble": str(error)}
+        finally:
+            facts = sandbox.end()
+        if said["code"] not in (None, 0, 1):
+            said["log"] = log_of(out)
+        outcome = assemble(manifest, read_lines(out), said["code"] is None, facts, only)
+        outcome.transcript = text_of(transcript_of(out))
+    outcome.run = {
+        "seconds": round(time.monotonic() - began, 3),
+        "engine": engine.name,
+        "isolation": engine.isolation,
+        "facts": facts.as_dict(),
+        "proctor": said,
+    }
+    return outcome

@@ -1,0 +1,90 @@
+"""Where a class is graded side by side: threads over this machine's sandboxes, or other machines'."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+
+from workshop.grade.judging.local_pool import Desk, Files
+from workshop.grade.judging.manifest import Manifest
+from workshop.grade.judging.outcome import Outcome
+from workshop.grade.sandboxes.sandbox import Engine
+
+
+class Pool(ABC):
+    """`image` names what an outcome depends on besides submission and manifest: sandbox and Python."""
+
+    image: str
+
+    @abstractmethod
+    def open(self, manifest: Manifest) -> None:
+        """Get ready to grade by a manifest; the lab's own solution must pass first.
+
+        Raises InfraError when it does not: then nothing is graded at all.
+        """
+
+    @abstractmethod
+    def grade(self, files: Mapping[str, Files]) -> Iterator[tuple[str, Outcome]]:
+        """The outcomes by the files' keys, as they come."""
+
+    @abstractmethod
+    def alone(self, files: Files, only: list[str]) -> Outcome:
+        """One more outcome, of `only` some checks, while nothing else is graded."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """End what still runs of a class, and sweep up."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of sandboxes and machines."""
+
+
+class Threads(Pool):
+    """`workers` threads on this machine."""
+
+    def __init__(self, engine: Engine, workers: int) -> None:
+        self.engine, self.workers = engine, workers
+        self.image = image_of(engine)
+        self._desk: Desk | None = None
+        self._threads: ThreadPoolExecutor | None = None
+
+    @property
+    def desk(self) -> Desk:
+        assert self._desk is not None, "open() comes first"
+        return self._desk
+
+    def open(self, manifest: Manifest) -> None:
+        self.engine.sweep()
+        self._desk = Desk(manifest, self.engine)
+        self._desk.calibrate()
+
+    def grade(self, files: Mapping[str, Files]) -> Iterator[tuple[str, Outcome]]:
+        self._threads = ThreadPoolExecutor(max(1, min(self.workers, len(files))))
+        keys: dict[Future[Outcome], str] = {}
+        for key, one in files.items():
+            keys[self._threads.submit(self.desk.grade, one)] = key
+        for done in as_completed(keys):
+            yield keys[done], done.result()
+
+    def alone(self, files: Files, only: list[str]) -> Outcome:
+        return self.desk.grade(files, only)
+
+    def end(self) -> None:
+        with contextlib.ExitStack() as last:
+            last.callback(self.engine.sweep)
+            if self._threads is not None:
+                last.callback(self._threads.shutdown)
+                self._threads.shutdown(wait=False, cancel_futures=True)
+            if self._desk is not None:
+                self._desk.close()
+
+    def close(self) -> None:
+        self.engine.close()
+
+
+def image_of(engine: Engine) -> str:
+    return f"{engine.name} {sys.version}"

@@ -1,0 +1,85 @@
+"""What a graded class leaves on the disk: a folder a student, and the files that show all of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from workshop.grade.judging.outcome_cache import canonical, write_whole
+from workshop.grade.results import gradescope_json, html_pages, junit_xml, summary_csv
+from workshop.grade.results.student_result import Result
+from workshop.grade.untrusted_text import one_line
+
+Scores = dict[str, float | None]
+STUDENTS = "students"
+
+
+def write_all(out: Path, results: list[Result]) -> None:
+    """Every file of every student, then those of the class; what was there is replaced, file by file."""
+    for result in results:
+        folder = out / STUDENTS / result.folder
+        write_whole(folder / "results.json", canonical(result.data))
+        write_whole(folder / "run.json", canonical(result.run))
+        write_whole(folder / "gradescope.json", canonical(gradescope_json.document(result)))
+        write_whole(folder / "junit.xml", junit_xml.document(result))
+        write_whole(folder / "report.html", html_pages.student(result))
+        write_whole(folder / "transcript.txt", result.transcript)
+    write_whole(out / "index.html", html_pages.grid(results))
+    write_whole(out / "summary.csv", summary_csv.document(results))
+
+
+def read_results(out: Path) -> list[Result]:
+    """The results that a folder holds already, by student; without those that can't be read."""
+    found = []
+    for path in sorted(out.glob(f"{STUDENTS}/*/results.json")):
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            run = json.loads(path.with_name("run.json").read_text(encoding="utf-8"))
+            said = path.with_name("transcript.txt").read_text(encoding="utf-8")
+            found.append(Result(data, run, said))
+        except (OSError, ValueError):
+            continue
+    return sorted(found, key=lambda result: result.id)
+
+
+def scores_of(results: list[Result]) -> Scores:
+    return {result.id: result.score for result in results}
+
+
+def read_scores(out: Path) -> Scores:
+    return scores_of(read_results(out))
+
+
+def summary(out: Path, results: list[Result]) -> list[str]:
+    """What the command says at the end."""
+    numbers = [result.score for result in results if result.score is not None]
+    flaky = [result.id for result in results if result.flaky]
+    mean = f", {sum(numbers) / len(numbers):.1f} on average" if numbers else ""
+    lines = [f"{len(results)} students, {len(numbers)} with a score{mean}: {out / 'index.html'}"]
+    if flaky:
+        lines.append(f"Flaky, the better verdict counts: {', '.join(flaky[:10])}")
+    return lines
+
+
+def diff(before: Scores, after: Scores) -> list[str]:
+    """Every grade that is not what it was, the falls first, the deepest on top."""
+
+    def change(student: str) -> float:
+        old, new = before.get(student), after.get(student)
+        return (new if new is not None else -1.0) - (old if old is not None else -1.0)
+
+    changed = [one for one in {*before, *after} if before.get(one) != after.get(one)]
+    lines = [f"{len(changed)} of {len({*before, *after})} grades changed"]
+    for student in sorted(changed, key=lambda one: (change(one), one)):
+        old, new = _shown(before, student), _shown(after, student)
+        lines.append(
+            f"  {'fell' if change(student) < 0 else 'rose'}  {old:>8} → {new:<8} {one_line(student, 80)}"
+        )
+    return lines
+
+
+def _shown(scores: Scores, student: str) -> str:
+    if student not in scores:
+        return "absent"
+    value = scores[student]
+    return "INFRA" if value is None else f"{value:g}"

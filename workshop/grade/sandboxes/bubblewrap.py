@@ -1,0 +1,320 @@
+"""Sandboxes by bubblewrap: no network, no other process, no file but the system's programs and the tool.
+
+As root each slot has a user id of its own, and a second user namespace inside keeps the submission from
+making any more of them; otherwise bubblewrap's own user namespace does both. Memory and processes are held
+by cgroups where the kernel lets us, and watched from outside in any case.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from workshop.errors import InfraError
+from workshop.grade.sandboxes import cgroup_limits
+from workshop.grade.sandboxes.leftovers import strays
+from workshop.grade.sandboxes.sandbox import CHECKED, DISK, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
+from workshop.grade.sandboxes.sandbox_files import Pristine
+from workshop.grade.sandboxes.sandbox_sockets import Handover
+from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
+from workshop.grade.sandboxes.user_ids import Users
+from workshop.labs import Lab
+
+USER = 1000
+WATCH = 0.1
+END_SECONDS = 10.0
+SYSTEM = ("bin", "lib", "lib32", "lib64", "sbin")
+
+
+class Bubblewrap:
+    """Starts sandboxes of one lab."""
+
+    name = "bubblewrap"
+    room = CHECKED
+
+    def __init__(self, lab: Lab) -> None:
+        program = shutil.which("bwrap")
+        if program is None:
+            raise InfraError("bubblewrap is not installed.")
+        self.program, self.lab = program, lab
+        self.is_root = os.geteuid() == 0
+        self._users = Users()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"wg-{os.getpid()}-lab-"))
+        self.pristine = Pristine(lab, self.folder / "pristine")
+        self.pristine.write_etc(USER)
+        self.has_cgroup = self._has_cgroup()
+        user = "a user of its own" if self.is_root else "a user namespace"
+        limits = "cgroup" if self.has_cgroup else "rlimits and a watch, no cgroup"
+        self.isolation = f"namespaces (all, no network), {user}, {limits}"
+
+    def _has_cgroup(self) -> bool:
+        try:
+            cgroup_limits.Cgroup(f"try-{id(self)}", MEMORY, PROCESSES).close()
+        except (OSError, KeyError):
+            return False
+        return True
+
+    def start(self, files: Path, slot: int) -> Wrapped:
+        handover = Handover(self.lab)
+        try:
+            shutil.copytree(files, handover.target, dirs_exist_ok=True)
+            return Wrapped(self, handover, slot)
+        except BaseException:
+            handover.close()
+            raise
+
+    def words(self, handover: Handover, slot: int) -> list[str]:
+        """The whole command, up to the descriptors."""
+        words = [self.program, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
+        words += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--hostname", "sandbox"]
+        if self.is_root:
+            words += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+        else:
+            words += ["--unshare-user", "--disable-userns", "--uid", str(USER), "--gid", str(USER)]
+        words += self._files(handover)
+        words += ["--clearenv"]
+        more = {"NPROC": self.room.processes} if self.is_root or counts_by_namespace() else {}
+        limits = rlimits(NOFILE=self.room.files, **more)
+        for key, value in self._environment(limits).items():
+            words += ["--setenv", key, value]
+        words += ["--chdir", "/workshop"]
+        return words
+
+    def _files(self, handover: Handover) -> list[str]:
+        links: list[str] = []
+        binds = {"/usr": Path("/usr"), "/etc": self.pristine.etc}
+        for path in (Path("/", name) for name in SYSTEM):
+            if path.is_symlink():
+                links += ["--symlink", str(path.readlink()), str(path)]
+            elif path.exists():
+                binds[str(path)] = path
+        # A venv's programs name it by its real path, whatever link led here.
+        prefixes = (sys.base_prefix, str(Path(sys.prefix).resolve()), sys.prefix)
+        binds |= {one: Path(one) for one in prefixes if not Path(one).is_relative_to("/usr")}
+        binds |= {mount.inside: mount.source for mount in self.pristine.mounts()}
+        binds |= {"/target": handover.target, "/run/door": handover.door}
+        words = ["--proc", "/proc", "--dev", "/dev"]
+        for place in ("/tmp", "/dev/shm"):  # first: a checkout may itself be below /tmp
+            words += ["--perms", "1777", "--size", str(DISK), "--tmpfs", place]
+        words += links
+        parents = {parent for inside in binds for parent in Path(inside).parents} - {Path("/"), Path("/tmp")}
+        for parent in sorted(parents):  # those that bubblewrap makes by itself only root could pass through
+            if not parent.is_relative_to("/usr"):
+                words += ["--perms", "0755", "--dir", str(parent)]
+        for inside, source in binds.items():
+            words += ["--ro-bind", str(source), inside]
+        return [*words, "--remount-ro", "/dev", "--remount-ro", "/"]
+
+    @staticmethod
+    def _environment(limits: str) -> dict[str, str]:
+        return {
+            "PATH": f"{sys.prefix}/bin:/usr/bin:/bin:/usr/sbin",
+            "HOME": "/tmp",
+            "TMPDIR": "/tmp",
+            "LANG": "C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "SANDBOX_LIMITS": limits,
+        }
+
+    def inner(self, slot: int) -> list[str]:
+        """What runs inside: as root, a change of user first, and a namespace that allows no further ones."""
+        words = [sys.executable, "-m", "workshop.grade.sandboxes.first_process", str(self.lab.number)]
+        if not self.is_root:
+            return words
+        uid = str(self.uid(slot))
+        drop = [
+            "setpriv",
+            "--reuid",
+            uid,
+            "--regid",
+            uid,
+            "--clear-groups",
+            "--inh-caps=-all",
+            "--no-new-privs",
+        ]
+        again = ["bwrap", "--unshare-user", "--disable-userns", "--uid", str(USER), "--gid", str(USER)]
+        return [
+            *drop,
+            *again,
+            "--dev-bind",
+            "/",
+            "/",
+            "--die-with-parent",
+            "--chdir",
+            "/workshop",
+            "--",
+            *words,
+        ]
+
+    def uid(self, slot: int) -> int:
+        """The user id that a slot's processes have on the host; no two graders at once share one."""
+        return self._users.of(slot) if self.is_root else os.geteuid()
+
+    def sweep(self) -> list[str]:
+        return [*sweep_processes(), *cgroup_limits.sweep(), *sweep_folders()]
+
+    def close(self) -> None:
+        self._users.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Wrapped:
+    """One sandbox that runs."""
+
+    def __init__(self, engine: Bubblewrap, handover: Handover, slot: int) -> None:
+        self.wire = handover.wire
+        self._handover = handover
+        self.facts = Facts()
+        self.room = engine.room
+        self._group = self._new_group(engine, slot)
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in end)
+        info, info_in = os.pipe()
+        block_out, block = os.pipe()
+        words = [*engine.words(handover, slot), "--info-fd", str(info_in), "--block-fd", str(block_out)]
+        try:
+            self.popen = subprocess.Popen(
+                [*words, "--", *engine.inner(slot)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                env={},
+                pass_fds=(info_in, block_out),
+                start_new_session=True,
+            )
+        finally:
+            os.close(info_in)
+            os.close(block_out)
+        try:
+            with os.fdopen(info, "rb") as said:
+                self.first = int(json.loads(said.read() or b'{"child-pid": 0}')["child-pid"])
+            if self._group is not None and self.first:
+                self._group.add(self.first)
+        finally:
+            with contextlib.suppress(OSError):
+                os.write(block, b"!")
+            os.close(block)
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._watched, daemon=True)
+        self._watch.start()
+        try:
+            handover.complete(START_SECONDS, lambda: self.popen.poll() is None)
+        except InfraError as error:
+            said_inside = self._said()
+            self.end()
+            raise InfraError(f"{error} {said_inside}".strip()) from error
+
+    @staticmethod
+    def _new_group(engine: Bubblewrap, slot: int) -> cgroup_limits.Cgroup | None:
+        if not engine.has_cgroup:
+            return None
+        return cgroup_limits.Cgroup(f"{slot}-{time.monotonic_ns()}", MEMORY, engine.room.processes)
+
+    def _said(self) -> str:
+        self._stderr.seek(0)
+        return self._stderr.read(2000).decode("utf-8", "replace").strip()[-300:]
+
+    def _watched(self) -> None:
+        """Look at all processes together; too many of them, or too much memory, ends the sandbox."""
+        while not self._over.wait(WATCH):
+            pids = family(self.first)
+            used = private_memory(pids)
+            self.facts.memory = max(self.facts.memory, used)
+            over = ["memory"] if used > MEMORY else []
+            over += ["processes"] if len(pids) > self.room.processes else []
+            if over:
+                self.facts.limits += over
+                self._kill()
+                return
+
+    def _kill(self) -> None:
+        """End the first process inside: the kernel ends the others of its namespace, bubblewrap follows."""
+        if self._group is not None:
+            self._group.unleash()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.first or self.popen.pid, signal.SIGKILL)
+
+    def end(self) -> Facts:
+        self._over.set()
+        self._watch.join()
+        code = self.popen.poll()
+        if code is not None and not self.facts.limits:
+            self.facts.ended = f"exit code {code}" if code >= 0 else f"signal {-code}"
+        if self._group is not None and self._group.out_of_memory():
+            self.facts.limits = sorted({*self.facts.limits, "memory"})
+        if code is None:
+            self.facts.cpu = processor_time(self.first)
+        self._kill()
+        try:
+            self.popen.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+            self.facts.ended = "it did not end when it was killed"
+        if self._group is not None:
+            self._group.close()
+        self._stderr.close()
+        self._handover.close()
+        return self.facts
+
+
+def sweep_processes() -> list[str]:
+    """End what graders that are gone have left of bubblewrap; the kernel ends what is inside."""
+    swept = []
+    for path in strays("cmdline"):
+        with contextlib.suppress(OSError):
+            if (path / "exe").readlink().name == "bwrap":
+                os.kill(int(path.name), signal.SIGKILL)
+                swept.append(f"process {path.name}")
+    return swept
+
+
+def counts_by_namespace() -> bool:
+    """Whether RLIMIT_NPROC counts a user namespace, and not all that a user has: Linux from 5.14 on."""
+    major, minor = map(int, re.findall(r"\d+", os.uname().release)[:2])
+    return (major, minor) >= (5, 14)
+
+
+# --- what the kernel knows ----------------------------------------------------------------------------
+
+
+def family(pid: int) -> list[int]:
+    """A process and all below it."""
+    found, queue = [], [pid] if pid else []
+    while queue:
+        one = queue.pop()
+        found.append(one)
+        with contextlib.suppress(OSError):
+            for task in Path("/proc", str(one), "task").iterdir():
+                with contextlib.suppress(OSError):
+                    queue += map(int, (task / "children").read_text().split())
+    return found
+
+
+def private_memory(pids: list[int]) -> int:
+    """Bytes of memory that processes have for themselves."""
+    pages = 0
+    for one in pids:
+        with contextlib.suppress(OSError, ValueError):
+            fields = Path("/proc", str(one), "statm").read_text().split()
+            pages += int(fields[1]) - int(fields[2])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def processor_time(pid: int) -> float:
+    """Seconds that a process, all below it, and all that these have waited for have used."""
+    ticks = 0
+    for one in family(pid):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = Path("/proc", str(one), "stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")

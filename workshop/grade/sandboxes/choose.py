@@ -1,0 +1,81 @@
+"""Which sandbox a class is graded in: the strongest that this machine has, and never a weak one unasked."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from workshop.errors import EXIT_INFRA, Refusal
+from workshop.grade.sandboxes import docker, weak
+from workshop.grade.sandboxes.bubblewrap import Bubblewrap
+from workshop.grade.sandboxes.sandbox import Engine
+from workshop.labs import Lab
+from workshop.paths import SOLUTIONS
+
+TRY_SECONDS = 10.0
+
+
+def bubblewrap_trouble() -> str:
+    """Why bubblewrap can't be used here; "" when it can."""
+    program = shutil.which("bwrap")
+    if program is None:
+        return "bubblewrap is not installed (apt install bubblewrap)"
+    words = [program, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=TRY_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"bubblewrap does not start ({error})"
+    return f"bubblewrap does not start ({done.stderr.strip()[-200:]})" if done.returncode else ""
+
+
+def available() -> list[tuple[str, str]]:
+    """The engines that there can be, strongest first for its cost, each with its trouble ("" for none)."""
+    return [("bubblewrap", bubblewrap_trouble()), ("docker", docker.trouble())]
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """What a weak sandbox may be used for: the folders of a class, and that of its hidden checks."""
+
+    folders: tuple[Path, ...] = ()
+    hidden: Path | None = None
+
+
+def choose(lab: Lab, wanted: str = "auto", runtime: str = "", weakly: Exposed | None = None) -> Engine:
+    """An engine for a lab's sandboxes; a weak one only with `weakly`, and where there is no other.
+
+    Raises Refusal, with what to install, when there is none.
+    """
+    troubles = []
+    for name, trouble in available():
+        if wanted not in ("auto", name):
+            continue
+        if not trouble:
+            return Bubblewrap(lab) if name == "bubblewrap" else docker.Docker(lab, runtime)
+        troubles.append(trouble)
+    if weakly is not None and wanted in ("auto", "weak"):
+        return _weak(lab, weakly)
+    if wanted == "weak":
+        troubles.append("the weak sandbox is used only with --allow-weak-isolation")
+    raise Refusal(
+        f"There is no sandbox for other people's code here: {'; '.join(troubles) or 'none was asked for'}. "
+        "Install bubblewrap or Docker.",
+        EXIT_INFRA,
+    )
+
+
+def _weak(lab: Lab, exposed: Exposed) -> Engine:
+    """The weak sandbox, after saying what it does not hold back. Raises Refusal where that is a secret."""
+    engine = weak.Weak(lab)
+    if exposed.hidden is not None:
+        try:
+            weak.guard(exposed.hidden)
+        except Refusal:
+            engine.close()
+            raise
+    folders = [path for path in (*exposed.folders, SOLUTIONS) if weak.is_open(path)]
+    print(weak.warning(folders), file=sys.stderr, flush=True)
+    return engine

@@ -1,0 +1,119 @@
+"""How a sandbox without a network is reached: listening sockets, made outside and handed in once.
+
+Their names live in a folder that no sandbox sees. Inside there is one door, a Unix socket on a read-only
+mount; the first who knocks gets the listening sockets as descriptors, and then the door is gone. The
+sandbox's own program knocks before any code of the submission runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from workshop.errors import InfraError
+from workshop.labs import Lab
+from workshop.run import unix_to_tcp
+
+DOOR_INSIDE = "/run/door/sock"
+READY = b"ready\n"
+WORD_CAP = 4096
+BACKLOG = 128
+PREFIX = "wg-"
+
+
+class Handover:
+    """A private folder: `target` and `door` are mounted in the sandbox, `wire` is the proctor's alone."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        self.wire, self.door, self.target = (self.folder / name for name in ("wire", "door", "target"))
+        for part in (self.wire, self.door, self.target):
+            part.mkdir()
+        self.ports = [unix_to_tcp.AGENT, unix_to_tcp.FRONT, *unix_to_tcp.ports(lab).values()]
+        self._listeners = [_listening(self.wire / f"{port}.sock") for port in self.ports]
+        self._knock = _listening(self.door / "sock")
+        (self.door / "sock").chmod(0o666)
+
+    def complete(self, seconds: float, alive: Callable[[], bool]) -> None:
+        """Wait for the knock, hand the sockets in, and wait until nginx listens inside.
+
+        `alive()` says whether the sandbox still runs. Raises InfraError when it does not come up: nothing of
+        the submission has run by then.
+        """
+        deadline = time.monotonic() + seconds
+        self._knock.settimeout(0.2)
+        while True:
+            try:
+                link, _ = self._knock.accept()
+                break
+            except TimeoutError:
+                if time.monotonic() > deadline or not alive():
+                    raise InfraError("The sandbox did not come up.") from None
+        self._knock.close()
+        (self.door / "sock").unlink()
+        with link:
+            link.settimeout(max(0.1, deadline - time.monotonic()))
+            words = json.dumps(self.ports).encode()
+            socket.send_fds(link, [words], [one.fileno() for one in self._listeners])
+            said = _word(link)
+        for listener in self._listeners:
+            listener.close()
+        if said != READY:
+            raise InfraError(f"The sandbox did not come up: {said.decode('utf-8', 'replace').strip()[:300]}")
+
+    def close(self) -> None:
+        for one in (*self._listeners, self._knock):
+            one.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def sweep() -> list[str]:
+    """Remove the folders of graders that are gone."""
+    swept = []
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}[0-9]*-*"):
+        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if is_gone(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+            swept.append(f"folder {folder.name}")
+    return swept
+
+
+def is_gone(owner: int) -> bool:
+    """Whether the grader with this process id has ended."""
+    return not Path("/proc", str(owner)).exists()
+
+
+def _listening(path: Path) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(str(path))
+    made.listen(BACKLOG)
+    return made
+
+
+def _word(link: socket.socket) -> bytes:
+    said = b""
+    with contextlib.suppress(OSError):
+        while not said.endswith(b"\n") and len(said) < WORD_CAP:
+            piece = link.recv(WORD_CAP)
+            if not piece:
+                break
+            said += piece
+    return said
+
+
+def receive(door: str) -> tuple[socket.socket, dict[int, socket.socket]]:
+    """Inside: knock, and take the listening sockets, by port. The link stays open for one word."""
+    link = socket.socket(socket.AF_UNIX)
+    link.connect(door)
+    words, descriptors, _, _ = socket.recv_fds(link, WORD_CAP, 64)
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    return link, dict(zip(json.loads(words), sockets, strict=True))

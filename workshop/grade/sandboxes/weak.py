@@ -1,0 +1,400 @@
+"""A weak sandbox: another user where we are root, limits, and a session. No namespace: the network is open.
+
+It is for machines that allow nothing better, and used only when asked for. One submission at a time: there
+is no other to be met on the network. As root each has a user id of its own, which reaches what everybody may
+read and nothing else, and everything of that user is ended and removed afterwards. Otherwise it is the
+grader's own user, and can do to the grader whatever that user can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import itertools
+import os
+import random
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from workshop.errors import EXIT_INFRA, InfraError, Refusal
+from workshop.grade.sandboxes.bubblewrap import family, private_memory, processor_time
+from workshop.grade.sandboxes.leftovers import strays
+from workshop.grade.sandboxes.sandbox import CHECKED, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
+from workshop.grade.sandboxes.sandbox_files import Pristine
+from workshop.grade.sandboxes.sandbox_sockets import PREFIX, Handover, is_gone
+from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
+from workshop.labs import Lab
+from workshop.run import process
+
+FIRST_UID = 57344  # below those of the other sandboxes, and no person's either
+UIDS = 2048
+CPU_SECONDS = 900  # of each process
+WATCH = 0.1
+END_SECONDS = 10.0
+TRIES = 3  # ports that were free may be taken by the time that they are needed
+SHARED = ("/tmp", "/var/tmp", "/dev/shm")
+WINDOW = range(20000, 30000)
+
+
+class Weak:
+    """Starts one sandbox after the other."""
+
+    name = "weak"
+    room = CHECKED
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.is_root = os.geteuid() == 0
+        self.turn = threading.Lock()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-lab-"))
+        self.folder.chmod(0o755)
+        self.root = self.folder / "workshop"
+        pristine = Pristine(lab, self.folder / "pristine")
+        for mount in pristine.mounts():
+            shutil.copytree(mount.source, self.root / mount.inside.removeprefix("/workshop/"))
+        open_up(self.root)
+        user = "a user of its own" if self.is_root else "the grader's own user"
+        self.isolation = f"weak: {user}, rlimits; no namespaces, the network is open"
+        if self.is_root:
+            self._try()
+
+    def _try(self) -> None:
+        """See that another user can run the tool at all. Raises Refusal when it can't."""
+        words = [sys.executable, "-c", "import workshop.grade.sandboxes.first_process"]
+        try:
+            done = subprocess.run(
+                words,
+                cwd=self.root,
+                env=environment(self.folder, {}),
+                capture_output=True,
+                text=True,
+                check=False,
+                **as_user(FIRST_UID),
+            )
+            said = done.stderr.strip()[-200:] if done.returncode else ""
+        except OSError as error:
+            said = str(error)
+        if said:
+            self.close()
+            raise Refusal(
+                f"Another user can't run the workshop here ({said}): {sys.prefix} and {self.folder.parent} "
+                "must be readable by all. Copy the workshop to a folder that is.",
+                EXIT_INFRA,
+            )
+
+    def start(self, files: Path, slot: int) -> Weakling:
+        self.turn.acquire()
+        try:
+            for again in reversed(range(TRIES)):
+                try:
+                    return self._start(files)
+                except InfraError:
+                    if not again:
+                        raise
+            raise AssertionError("unreachable")
+        except BaseException:
+            self.turn.release()
+            raise
+
+    def _start(self, files: Path) -> Weakling:
+        handover = Handover(self.lab)
+        try:
+            shutil.copytree(files, handover.target, dirs_exist_ok=True)
+            return Weakling(self, handover)
+        except BaseException:
+            handover.close()
+            raise
+
+    def free_uid(self) -> int:
+        """A user id without a process; the grader's own where there is no choice."""
+        if not self.is_root:
+            return os.geteuid()
+        start = random.randrange(UIDS)
+        return next(
+            uid for uid in (FIRST_UID + (start + n) % UIDS for n in itertools.count()) if not pids_of(uid)
+        )
+
+    def sweep(self) -> list[str]:
+        """End and remove what graders that are gone left behind."""
+        clear_strays()
+        for tmp in Path(tempfile.gettempdir()).glob(f"{PREFIX}[0-9]*-*/tmp"):
+            owner = tmp.parent.name.removeprefix(PREFIX).partition("-")[0]
+            with contextlib.suppress(FileNotFoundError):  # another grader sweeps, too
+                if self.is_root and is_gone(int(owner)) and is_ours(tmp.stat().st_uid):
+                    clear(tmp.stat().st_uid)
+        return sweep_folders()
+
+    def close(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Weakling:
+    """One sandbox that runs."""
+
+    def __init__(self, engine: Weak, handover: Handover) -> None:
+        self.wire = handover.wire
+        self._engine, self._handover = engine, handover
+        self.facts = Facts()
+        self.uid = engine.free_uid()
+        tmp = handover.folder / "tmp"
+        tmp.mkdir(mode=0o700)
+        if engine.is_root:
+            os.chown(tmp, self.uid, self.uid)
+            handover.folder.chmod(0o711)
+            handover.wire.chmod(0o700)
+            handover.door.chmod(0o755)
+            open_up(handover.target)
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in end)
+        ports = [port for port in handover.ports if port > 1]
+        at = {
+            "SANDBOX_TARGET": str(handover.target),
+            "SANDBOX_DOOR": str(handover.door / "sock"),
+            "SANDBOX_SHIFT": str(free_shift(ports)),
+            "SANDBOX_LIMITS": rlimits(NPROC=tasks_of(self.uid) + PROCESSES, CPU=CPU_SECONDS, MSGQUEUE=0),
+        }
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "workshop.grade.sandboxes.first_process", str(engine.lab.number)],
+            cwd=engine.root,
+            env=environment(tmp, at),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._stderr,
+            start_new_session=True,
+            umask=0o077,
+            **(as_user(self.uid) if engine.is_root else {}),
+        )
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._watched, daemon=True)
+        self._watch.start()
+        try:
+            handover.complete(START_SECONDS, lambda: self.popen.poll() is None)
+        except InfraError as error:
+            self._stderr.seek(0)
+            said = self._stderr.read(2000).decode("utf-8", "replace").strip()[-300:]
+            self._end()
+            raise InfraError(f"{error} {said}".strip()) from error
+
+    def _watched(self) -> None:
+        """Too much memory ends the sandbox; so does the end of its first process, whoever is left."""
+        while not self._over.wait(WATCH):
+            used = private_memory(family(self.popen.pid))
+            self.facts.memory = max(self.facts.memory, used)
+            if used > MEMORY:
+                self.facts.limits.append("memory")
+            if used > MEMORY or self.popen.poll() is not None:
+                with contextlib.suppress(InfraError):  # `end` tries again, and says so
+                    self._kill()
+                return
+
+    def _kill(self) -> None:
+        if self._engine.is_root:
+            clear(self.uid)
+            return
+        mark = str(self._handover.folder).encode()
+        deadline = time.monotonic() + END_SECONDS
+        while left := {*family(self.popen.pid), *marked(mark)} - set(process.zombies(pids_of(self.uid))):
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            self.popen.poll()
+            if time.monotonic() > deadline:
+                self.facts.ended = "it did not end when it was killed"
+                return
+            time.sleep(process.POLL)
+
+    def end(self) -> Facts:
+        try:
+            return self._end()
+        finally:
+            self._engine.turn.release()
+
+    def _end(self) -> Facts:
+        self._over.set()
+        self._watch.join()
+        code = self.popen.poll()
+        if code is None:
+            self.facts.cpu = processor_time(self.popen.pid)
+        elif not self.facts.limits:
+            self.facts.ended = f"exit code {code}" if code >= 0 else f"signal {-code}"
+        try:
+            self._kill()
+            self.popen.wait(END_SECONDS)
+        finally:
+            self._stderr.close()
+            self._handover.close()
+        return self.facts
+
+
+def warning(exposed: list[Path]) -> str:
+    """What the weak sandbox does not hold back. `exposed` are folders that every user here can read."""
+    words = (
+        "WEAK ISOLATION: submissions can use this machine's network, reach whatever listens on it, "
+        "and read every file that all users may read."
+    )
+    if os.geteuid() != 0:
+        return (
+            f"{words} You are not root: they run as you, and can read and CHANGE ALL YOUR FILES, results too."
+        )
+    if exposed:
+        words += f" These are open to them, until you chmod 700 them: {', '.join(map(str, exposed))}."
+    return words
+
+
+def guard(hidden: Path) -> None:
+    """See that no submission can read the hidden checks. Raises Refusal when one could."""
+    if os.geteuid() != 0:
+        raise Refusal(
+            "Hidden checks can't be hidden by the weak sandbox unless you are root: "
+            "install bubblewrap or Docker, or grade as root.",
+            EXIT_INFRA,
+        )
+    if is_open(hidden):
+        raise Refusal(f"All users of this machine can read {hidden}: chmod 700 it.", EXIT_INFRA)
+
+
+def open_up(folder: Path) -> None:
+    """Let every user read a folder of ours, whatever the umask was."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def is_open(path: Path) -> bool:
+    """Whether every user of this machine can read a file or folder."""
+    path = path.resolve()
+    try:
+        reaches = all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return reaches and bool(mode & (stat.S_IXOTH if path.is_dir() else stat.S_IROTH))
+
+
+def environment(tmp: Path, more: dict[str, str]) -> dict[str, str]:
+    """All that a sandbox's first process has for an environment."""
+    return {
+        "PATH": f"{sys.prefix}/bin:/usr/bin:/bin:/usr/sbin",
+        "HOME": str(tmp),
+        "TMPDIR": str(tmp),
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **more,
+    }
+
+
+def as_user(uid: int) -> dict[str, Any]:
+    """What makes subprocess start a program as another user, one of ours."""
+    assert is_ours(uid)
+    return {"user": uid, "group": uid, "extra_groups": []}
+
+
+def is_ours(uid: int) -> bool:
+    return FIRST_UID <= uid < FIRST_UID + UIDS
+
+
+def free_shift(ports: list[int]) -> int:
+    """What to add to ports so that all of them are free on this host."""
+    for _ in range(200):
+        shift = random.choice(WINDOW) - min(ports)
+        if all(process.can_bind("127.0.0.1", port + shift) for port in ports):
+            return shift
+    raise InfraError(f"There are no {len(ports)} free ports from {WINDOW.start} to {WINDOW.stop}.")
+
+
+# --- what belongs to a user -----------------------------------------------------------------------------
+
+
+def pids_of(uid: int) -> list[int]:
+    """The processes of a user. Who owns them is in their status: a folder in /proc may say root."""
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*") if uid in uids_of(path)]
+
+
+def uids_of(path: Path) -> set[int]:
+    """The user ids of a process, by its folder in /proc: real, effective and others; none when it is gone."""
+    with contextlib.suppress(OSError):
+        status = (path / "status").read_text(encoding="utf-8", errors="replace")
+        return {int(word) for word in status.partition("\nUid:")[2].partition("\n")[0].split()}
+    return set()
+
+
+def tasks_of(uid: int) -> int:
+    """How many threads a user's processes have: what RLIMIT_NPROC counts."""
+    count = 0
+    for pid in pids_of(uid):
+        with contextlib.suppress(OSError):
+            count += len(list(Path("/proc", str(pid), "task").iterdir()))
+    return count
+
+
+def marked(mark: bytes) -> list[int]:
+    """The processes that have some text in their environment, as far as we may look."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+def clear_strays() -> None:
+    """End the processes of graders that are gone, also where their folders are gone already."""
+    for path in strays("environ"):
+        if os.geteuid() != 0:
+            with contextlib.suppress(OSError):
+                os.kill(int(path.name), signal.SIGKILL)
+        for uid in filter(is_ours, uids_of(path)):
+            clear(uid)
+
+
+def clear(uid: int) -> None:
+    """End every process of one of our users, and remove what it left on the machine."""
+    deadline = time.monotonic() + END_SECONDS
+    while set(left := pids_of(uid)) - set(process.zombies(left)):
+        # One call for all of them, by that user: nothing is forked in between, and nobody else can be hit.
+        subprocess.run(["/bin/sh", "-c", "kill -9 -1"], env={}, check=False, **as_user(uid))
+        if time.monotonic() > deadline:
+            raise InfraError(f"Processes of user {uid} do not end when they are killed.")
+        time.sleep(process.POLL)
+    for place in SHARED:
+        for path in left_in(Path(place), uid):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+    _clear_ipc(uid)
+
+
+def left_in(folder: Path, uid: int) -> Iterator[Path]:
+    """What a user has in a folder, and in the folders there that everybody may write to."""
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            with contextlib.suppress(OSError):
+                about = path.lstat()
+                if about.st_uid == uid:
+                    yield path
+                elif stat.S_ISDIR(about.st_mode) and about.st_mode & stat.S_IWOTH:
+                    yield from left_in(path, uid)
+
+
+def _clear_ipc(uid: int) -> None:
+    """Remove a user's System V memory, semaphores and queues."""
+    libc = ctypes.CDLL(None)
+    for kind, remove, rest in (
+        ("shm", "shmctl", [0, None]),
+        ("sem", "semctl", [0, 0]),
+        ("msg", "msgctl", [0, None]),
+    ):
+        with contextlib.suppress(OSError, ValueError):
+            header, *rows = Path("/proc/sysvipc", kind).read_text().splitlines()
+            at = header.split().index("uid")
+            for row in (line.split() for line in rows):
+                if row[at] == str(uid):
+                    getattr(libc, remove)(int(row[1]), *rest)  # 0: IPC_RMID

@@ -1,0 +1,629 @@
+"""The three ways in which a check asks: through nginx, with raw bytes, and by the probe.
+
+Whatever was asked last is kept in a `Trail`, so that a failure can say what was sent, and through which hops.
+"""
+
+from __future__ import annotations
+
+import base64
+import shlex
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workshop.judge import http_connection
+from workshop.judge.agent_replies import Misbehaved
+from workshop.judge.idle_service import Rest
+from workshop.judge.stack import SANDBOX, Address, Stack
+from workshop.judge.verdict import Verdict, clean, own, show_bytes
+from workshop.judge.websocket_client import WebSocket
+from workshop.run.nginx_config import is_own, shown
+from workshop.run.probe import encode
+
+CALL_SECONDS = 3.0
+EVENTS_SHOWN = 8
+LONG = 160
+SENT_LINES = 4
+
+
+class Clock:
+    """What is left of a check's time, in seconds of the wall clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def left(self, wanted: float | None = None) -> float:
+        """The time that one question may take. Raises http_connection.Deadline when the check's time is over."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise http_connection.Deadline(
+                f"the check was not through after {http_connection.spoken(self.seconds)}"
+            )
+        return left if wanted is None else min(left, wanted)
+
+
+@dataclass
+class Trail:
+    """What a check asked last. `via` is "nginx", "direct", "probe" or "" when nothing was asked yet."""
+
+    via: str = ""
+    service: str = ""
+    connection: http_connection.Wire | None = None
+    sent: str = ""
+    curl: str = ""
+    response: http_connection.Response | None = None
+    marks: dict[str, int] = field(default_factory=dict)
+    modules: list[str] = field(default_factory=list)
+    probe_trace: list[str] = field(default_factory=list)
+
+    @property
+    def sent_text(self) -> str:
+        return show_bytes(bytes(self.connection.sent)) if self.connection is not None else self.sent
+
+
+class StartTrouble(Exception):
+    """A service that did not start, in the agent's words."""
+
+    def __init__(self, reply: dict[str, Any]) -> None:
+        super().__init__(reply["state"])
+        self.reply = reply
+
+
+class ConfigurationTrouble(Exception):
+    """A configuration of the learner's that `nginx -t` refuses: its own words, with file and line."""
+
+
+class Client:
+    """Speaks HTTP to one address: nginx, or a service directly.
+
+    `wakes` is whether what has to be up for an answer is started first; without, what has ended stays so.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        trail: Trail,
+        clock: Clock,
+        address: Address,
+        service: str,
+        start: Callable[[str], object],
+    ) -> None:
+        self._stack, self._trail, self._clock, self._start = stack, trail, clock, start
+        self.address, self.service = address, service
+        self.via = "direct" if service else "nginx"
+        self.wakes = True
+
+    def connect(
+        self, receive_buffer: int | None = None, seconds: float | None = None, target: str = "/"
+    ) -> http_connection.Wire:
+        """A raw connection (use it with `with`); `receive_buffer` bytes make a slow reader.
+
+        Through nginx, `target` says which of the lab's services has to be up for it.
+        """
+        self._note(target)
+        made = http_connection.Wire(
+            self.address.host, self.address.port, self._clock.left(seconds), receive_buffer
+        )
+        self._trail.connection = made
+        return made
+
+    def rests(self, seconds: float = 3.0) -> bool:
+        """Wait until the service has nothing left to do, at most so long; whether that came."""
+        return Rest(self._stack, self.service).comes(self._clock.left(seconds))
+
+    def send(
+        self, data: bytes, method: str = "GET", seconds: float | None = None
+    ) -> http_connection.Response:
+        """Raw bytes on a connection of their own; the first response to them."""
+        words = data.split(b" ", 2)
+        target = words[1].decode("latin-1") if len(words) == 3 else "/"
+        with self.connect(seconds=seconds, target=target) as connection:
+            connection.send(data)
+            response = connection.response(method)
+        self._trail.response = response
+        return response
+
+    def request(
+        self,
+        method: str,
+        target: str = "/",
+        fields: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        seconds: float | None = None,
+    ) -> http_connection.Response:
+        """One request, one response. `Connection: close` is added unless the fields name it."""
+        lines = list(fields)
+        if not any(name.lower() == "connection" for name, _ in lines):
+            lines.append(("Connection", "close"))
+        data = http_connection.request_bytes(method, target, lines, body)
+        self._trail.curl = self._curl(method, target, fields, body)
+        return self.send(data, method, seconds)
+
+    def get(self, target: str = "/", fields: Iterable[tuple[str, str]] = ()) -> http_connection.Response:
+        return self.request("GET", target, fields)
+
+    def websocket(
+        self,
+        target: str = "/",
+        subprotocols: Sequence[str] = (),
+        fields: Iterable[tuple[str, str]] = (),
+        who: str = "",
+        receive_buffer: int | None = None,
+    ) -> WebSocket:
+        """A WebSocket (use it with `with`), after its handshake; look at `refused` where a 403 is legal.
+
+        The report shows what all of a check's WebSockets sent, in order, each line with its `who`.
+        """
+        before = self._trail.sent if self._trail.connection is None else ""
+        made = self.connect(receive_buffer, target=target)
+        self._trail.connection, self._trail.sent, self._trail.curl = None, before, ""
+
+        def log(line: str) -> None:
+            lines = [*self._trail.sent.splitlines(), f"{who}: {line}" if who else line] if line else []
+            self._trail.sent = "\n".join(lines[-SENT_LINES:]) or self._trail.sent
+
+        opened = WebSocket(made, target, f"localhost:{self.address.port}", fields, subprotocols, log)
+        if opened.refused is not None:
+            self._trail.response = opened.refused
+        return opened
+
+    def _note(self, target: str) -> None:
+        asked = self.service or self._behind(target)
+        self._trail.via, self._trail.service = self.via, asked
+        for name in self._needed(asked) if self.wakes else ():
+            self._start(name)
+        self._trail.response, self._trail.sent = None, ""
+
+    def _needed(self, asked: str) -> list[str]:
+        """What has to be up: the service asked, or all of them where the learner's nginx chooses."""
+        lab = self._stack.lab
+        if self.service or not is_own(lab):
+            return [asked]
+        return [service.name for service in shown(lab)]
+
+    def _behind(self, target: str) -> str:
+        """The service that nginx passes a target to: the longest prefix wins."""
+        shown = [service for service in self._stack.lab.services.values() if service.at is not None]
+        fitting = [one for one in shown if target.startswith(one.at or "/")] or shown
+        return max(fitting, key=lambda one: len(one.at or "/")).name
+
+    def _curl(self, method: str, target: str, fields: Iterable[tuple[str, str]], body: bytes) -> str:
+        if self.service:
+            return ""
+        words = ["curl", "-v" if method != "HEAD" else "-vI"]
+        if method not in ("GET", "HEAD") and not (method == "POST" and body):
+            words += ["-X", method]
+        for name, value in fields:
+            words += ["-H", f"{name}: {value}"]
+        if body:
+            if len(body) > 200 or not body.isascii():
+                return ""
+            words += ["--data-binary", body.decode("ascii")]
+        return shlex.join([*words, f"{self._stack.public}{target}"])
+
+
+# --- the probe --------------------------------------------------------------------------------------
+
+
+class ProbeTrouble(Exception):
+    """The probe's call did not end as a call should. `verdict` and `got` say how."""
+
+    def __init__(self, verdict: Verdict, got: str, trace: list[str]) -> None:
+        super().__init__(got)
+        self.verdict, self.got, self.trace = verdict, got, trace
+
+
+@dataclass
+class Transcript:
+    """What happened in one call, in order. See workshop/run/probe.py for the events and their fields."""
+
+    events: list[dict[str, Any]]
+    folder: Path
+    output: str = ""
+
+    def all(self, *names: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["event"] in names]
+
+    def first(self, *names: str) -> dict[str, Any] | None:
+        return next(iter(self.all(*names)), None)
+
+    def names(self) -> list[str]:
+        return [event["event"] for event in self.events]
+
+    @property
+    def raised(self) -> dict[str, Any] | None:
+        return self.first("raised")
+
+    @property
+    def trace(self) -> list[str]:
+        """The learner's frames of what was raised, and the exception itself."""
+        error = self.raised
+        if error is None:
+            return []
+        return [*own(error["trace"], self.folder), f"{error['type']}: {error['message']}".rstrip(": ")]
+
+    # WSGI
+
+    @property
+    def status(self) -> str | None:
+        """The status of the last start_response."""
+        starts = self.all("start_response")
+        return starts[-1]["status"] if starts else None
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        starts = self.all("start_response")
+        return [tuple(pair) for pair in starts[-1]["headers"]] if starts else []
+
+    @property
+    def chunks(self) -> list[bytes]:
+        return [event["data"] for event in self.all("chunk", "write")]
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(chunk for chunk in self.chunks if isinstance(chunk, bytes))
+
+    # ASGI
+
+    @property
+    def sends(self) -> list[dict[str, Any]]:
+        return [event["message"] for event in self.all("send")]
+
+    # steps
+
+    @property
+    def values(self) -> list[Any]:
+        return [event["value"] for event in self.all("value")]
+
+
+def decoded(value: Any) -> Any:
+    """A value of the probe's as plain Python: bytes as bytes, a tuple as a tuple, an object as a `Thing`."""
+    if isinstance(value, list):
+        return [decoded(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    match value:
+        case {"$bytes": data}:
+            return base64.b64decode(data)
+        case {"$tuple": items}:
+            return tuple(decoded(item) for item in items)
+        case {"$object": {"type": name, "fields": fields}}:
+            return Thing(name, {key: decoded(item) for key, item in fields.items()})
+        case {"$repr": {"type": name, "text": text}}:
+            return Thing(name, {}, text)
+    return {key: decoded(item) for key, item in value.items()}
+
+
+@dataclass
+class Thing:
+    """An object of the learner's, known by its type's name and its attributes only."""
+
+    type: str
+    attributes: dict[str, Any]
+    text: str = ""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.attributes[name]
+        except KeyError:
+            raise MissingAttribute(self, name) from None
+
+    def __repr__(self) -> str:
+        inner = ", ".join(f"{key}={value!r}" for key, value in self.attributes.items())
+        return self.text or f"{self.type}({inner})"
+
+
+class MissingAttribute(AttributeError):
+    """The learner's object lacks an attribute that the lab's contract gives it."""
+
+    def __init__(self, thing: Thing, attribute: str) -> None:
+        super().__init__(f"{thing!r} has no {attribute!r}")
+        self.thing, self.attribute = thing, attribute
+
+
+def ref(text: str) -> dict[str, Any]:
+    """The learner's object "module:attribute", as an argument for the probe."""
+    return {"$import": text}
+
+
+def made(function: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """The result of a call in the learner's process: made("middleware:timing", inner), or of a `ref`."""
+    fn = ref(function) if isinstance(function, str) else function
+    return {"$call": {"fn": fn, "args": list(args), "kwargs": kwargs}}
+
+
+def method(thing: Any, name: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """A method call on something in the learner's process, often on a `named` result."""
+    return made({"$attr": [thing, name]}, *args, **kwargs)
+
+
+def attribute(thing: Any, name: str) -> dict[str, Any]:
+    return {"$attr": [thing, name]}
+
+
+def named(name: str) -> dict[str, Any]:
+    """The result of an earlier step that was given this name."""
+    return {"$ref": name}
+
+
+def wsgi_app(**script: Any) -> dict[str, Any]:
+    """An inner WSGI application that follows a script: see ScriptedWSGI in workshop/run/probe.py."""
+    return {"$wsgi": script}
+
+
+def asgi_app(*steps: list[Any], **script: Any) -> dict[str, Any]:
+    """An inner ASGI application that follows a script: see ScriptedASGI in workshop/run/probe.py."""
+    return {"$asgi": {"steps": list(steps), **script}}
+
+
+def note(name: str) -> dict[str, Any]:
+    """A function in the learner's process whose calls become events "noted", with this name and `args`."""
+    return {"$note": name}
+
+
+def recv(*pieces: bytes) -> dict[str, Any]:
+    """A `recv(size)` function that hands out these pieces, then b""."""
+    return {"$recv": list(pieces)}
+
+
+def outgoing(value: Any) -> Any:
+    """`encode` for requests: tags that are already there stay as they are."""
+    if isinstance(value, dict):
+        return {key: outgoing(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [outgoing(item) for item in value]
+    if isinstance(value, tuple):
+        return {"$tuple": [outgoing(item) for item in value]}
+    return encode(value)
+
+
+class Probe:
+    """Calls the learner's code in the learner's process, and brings back transcripts."""
+
+    def __init__(self, stack: Stack, trail: Trail, clock: Clock) -> None:
+        self._stack, self._trail, self._clock = stack, trail, clock
+
+    def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
+        """Call "module:function"; its result as plain data. An exception of the learner's fails the check."""
+        transcript = self.steps(made(function, *args, **kwargs))
+        if transcript.raised:
+            raise ProbeTrouble(Verdict.FAIL, f"it raised {transcript.trace[-1]}", transcript.trace[:-1])
+        return transcript.values[-1]
+
+    def raises(self, function: str, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        """Call "module:function"; the description of what it raised, or None when it returned."""
+        return self.steps(made(function, *args, **kwargs)).raised
+
+    def steps(self, *steps: Any, seconds: float = CALL_SECONDS, sent: str = "") -> Transcript:
+        """Evaluate steps in turn. A step is a value, or a pair (name, value) to refer to later.
+
+        `sent` is what the report says of them, where the calls themselves would say less.
+        """
+        listed = [
+            {"as": step[0], "do": step[1]} if isinstance(step, tuple) else {"do": step} for step in steps
+        ]
+        self._trail.sent = sent or "\n".join(describe(step["do"]) for step in listed)
+        return self._ask("steps", {"steps": outgoing(listed)}, outgoing(listed), seconds)
+
+    def wsgi(
+        self,
+        app: Any,
+        method: str = "GET",
+        path: str = "/",
+        query: str = "",
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        take: int | None = None,
+        seconds: float = CALL_SECONDS,
+        **environ: Any,
+    ) -> Transcript:
+        """Call a WSGI application: "module:attribute", or a value made of `made`, `wsgi_app` and others.
+
+        `path` is PATH_INFO as PEP 3333 wants it (decoded, latin-1); `take` leaves after so many chunks.
+        """
+        values: dict[str, Any] = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query}
+        for name, value in headers:
+            key = name.upper().replace("-", "_")
+            values[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
+        if body:
+            values.setdefault("CONTENT_LENGTH", str(len(body)))
+        request = {"app": _app(app), "environ": {**values, **environ}, "body": body, "take": take}
+        shown = {key: value for key, value in {**values, **environ}.items() if value != ""}
+        called = describe(_app(app))
+        self._trail.sent = f"{called}(environ, start_response) with {shown!r}"
+        if len(called) > LONG:  # a report cuts the end: what was asked comes first
+            self._trail.sent = f"(environ, start_response) with {shown!r}\nto {called}"
+        if body:
+            self._trail.sent += f" and wsgi.input {show_bytes(body)}"
+        return self._ask("wsgi", {"request": outgoing(request)}, outgoing(request), seconds)
+
+    def asgi(
+        self,
+        app: Any,
+        scope: dict[str, Any],
+        receive: Iterable[dict[str, Any]] = (),
+        then: str = "wait",
+        settle: float = 1.0,
+        seconds: float = CALL_SECONDS + 2,
+    ) -> Transcript:
+        """Call an ASGI application with a scope and play it events: see call_asgi in workshop/run/probe.py."""
+        events = list(receive)
+        request = {"app": _app(app), "scope": scope, "receive": events, "then": then, "settle": settle}
+        usual = http_scope()
+        asked = {key: value for key, value in scope.items() if key == "type" or value != usual.get(key)}
+        played = ", ".join(_played(event) for event in events[:EVENTS_SHOWN])
+        played += f", and {len(events) - EVENTS_SHOWN} more" if len(events) > EVENTS_SHOWN else ""
+        self._trail.sent = f"{describe(_app(app))}(scope, receive, send) with the scope {asked!r}"
+        self._trail.sent += f"; receive: {played}" if played else ""
+        return self._ask("asgi", {"request": outgoing(request)}, outgoing(request), seconds)
+
+    def _ask(self, kind: str, request: dict[str, Any], value: Any, seconds: float) -> Transcript:
+        self._trail.via, self._trail.connection, self._trail.curl = "probe", None, ""
+        self._trail.modules = modules_in(value)
+        reply = self._stack.ask(
+            "probe", kind=kind, modules=self._trail.modules, seconds=self._clock.left(seconds), **request
+        )
+        folder = Path(reply["folder"])
+        if "not_imported" in reply:
+            raise import_trouble(reply, folder)
+        transcript = Transcript(self._events(reply["events"]), folder, reply.get("output", ""))
+        problem = call_trouble(reply, folder)
+        if problem is not None:
+            raise problem
+        self._trail.probe_trace = transcript.trace
+        return transcript
+
+    def _events(self, events: list[Any]) -> list[dict[str, Any]]:
+        """A transcript's events; what a stranger's hold that is no value is the stranger's doing."""
+        try:
+            found: list[dict[str, Any]] = decoded(events)
+        except (ValueError, TypeError, RecursionError) as error:
+            if self._stack.mode != SANDBOX:
+                raise
+            raise Misbehaved("a transcript with a value that is none") from error
+        return found
+
+
+def _app(app: Any) -> Any:
+    return ref(app) if isinstance(app, str) else app
+
+
+def _played(event: dict[str, Any]) -> str:
+    """A receive event for the report: http.request b"he" (more)."""
+    body = event.get("body") or event.get("bytes") or event.get("text") or b""
+    shown = repr(body) if len(body) <= 60 else f"({len(body)} bytes)"
+    return " ".join(
+        [str(event.get("type")), *([shown] if body else []), *(["(more)"] if event.get("more_body") else [])]
+    )
+
+
+def http_scope(
+    method: str = "GET",
+    path: str = "/",
+    query: bytes = b"",
+    headers: Iterable[tuple[bytes, bytes]] = ((b"host", b"localhost"),),
+    **more: Any,
+) -> dict[str, Any]:
+    """An HTTP scope as the ASGI specification has it (www, "HTTP Connection Scope")."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query,
+        "root_path": "",
+        "headers": [[name, value] for name, value in headers],
+        "client": ["127.0.0.1", 50000],
+        "server": ["127.0.0.1", 80],
+        **more,
+    }
+
+
+def body_event(data: bytes = b"", more: bool = False) -> dict[str, Any]:
+    return {"type": "http.request", "body": data, "more_body": more}
+
+
+def modules_in(value: Any) -> list[str]:
+    """The learner's modules that a request names, in order: they are imported before the call."""
+    found: list[str] = []
+    if isinstance(value, dict):
+        if set(value) == {"$import"}:
+            return [value["$import"].partition(":")[0]]
+        for item in value.values():
+            found += modules_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            found += modules_in(item)
+    return list(dict.fromkeys(found))
+
+
+def describe(value: Any) -> str:
+    """A value for the probe as somebody would write it."""
+    if isinstance(value, dict):
+        match value:
+            case {"$import": text}:
+                return str(text.partition(":")[2] or text)
+            case {"$ref": name} | {"$note": name}:
+                return str(name)
+            case {"$attr": [thing, name]}:
+                return f"{describe(thing)}.{name}"
+            case {"$call": {"fn": fn, "args": args, "kwargs": kwargs}}:
+                inner = [describe(item) for item in args]
+                inner += [f"{key}={describe(item)}" for key, item in kwargs.items()]
+                return f"{describe(fn)}({', '.join(inner)})"
+            case {"$recv": pieces}:
+                return f"recv of {pieces!r}"
+            case {"$wsgi": script} | {"$asgi": script}:
+                return str(script.get("name", "inner"))
+        text = "{" + ", ".join(f"{key!r}: {describe(item)}" for key, item in value.items()) + "}"
+        return text if len(text) < 300 else f"{text[:200]} … ({len(value)} long)"
+    if isinstance(value, list):
+        return f"[{', '.join(describe(item) for item in value)}]"
+    return repr(value) if len(repr(value)) < 300 else f"{repr(value)[:200]} … ({len(value)} long)"
+
+
+def import_trouble(reply: dict[str, Any], folder: Path) -> ProbeTrouble:
+    """A module that does not import: an exception, an exit, or no end."""
+    outcome, module = reply["not_imported"], reply["module"]
+    error = outcome.get("import")
+    if error is not None:
+        said = f"{error['type']}: {error['message']}".rstrip(": ")
+        got = f"{module}.py called sys.exit at import" if error["type"] == "SystemExit" else ""
+        got = got or f"{module}.py does not import: {said}"
+        return ProbeTrouble(Verdict.NO_START, got, own(error["trace"], folder))
+    if outcome.get("hung"):
+        return ProbeTrouble(Verdict.NO_START, f"importing {module}.py did not end: it was ended", [])
+    code = outcome.get("died")
+    return ProbeTrouble(Verdict.NO_START, f"importing {module}.py ended the process ({exit_text(code)})", [])
+
+
+def call_trouble(reply: dict[str, Any], folder: Path) -> ProbeTrouble | None:
+    """A call that did not come back: out of time, or its process ended."""
+    if "timeout" in reply:
+        frames = own(reply["timeout"], folder)
+        return ProbeTrouble(Verdict.TIMEOUT, "the call did not end; this is where it was then:", frames)
+    if reply.get("shouted"):
+        return ProbeTrouble(Verdict.CRASH, "the call printed more than 16 MiB and was ended", [])
+    if "flooded" in reply:
+        frames = own(reply["flooded"], folder)
+        return ProbeTrouble(
+            Verdict.FAIL, "output without end: more than 4 MiB from one call, then cut", frames
+        )
+    if "too_much" in reply:
+        return ProbeTrouble(Verdict.FAIL, f"a result of {reply['too_much'] >> 20} MiB", [])
+    if reply.get("hung"):
+        return ProbeTrouble(Verdict.TIMEOUT, "the call did not end, and could not be interrupted", [])
+    if "died" in reply:
+        return ProbeTrouble(Verdict.CRASH, f"the call ended the process ({exit_text(reply['died'])})", [])
+    return None
+
+
+def exit_text(code: int | None) -> str:
+    """How a process ended, for a person."""
+    if code is None:
+        return "no exit code"
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def start_text(reply: dict[str, Any]) -> str:
+    """Why a service did not start, for a person."""
+    ended = f"`{reply['command']}` ended after {reply['seconds']:g} s ({exit_text(reply['code'])})"
+    if reply["flooded"]:
+        return f"`{reply['command']}` wrote more than 16 MiB of output and was ended"
+    if reply["state"] == "exited" and reply["left_behind"]:
+        return (
+            f"{ended} and left {reply['left_behind']} process(es) behind: a service stays in the foreground"
+        )
+    if reply["state"] == "exited":
+        return f"{ended} before it listened on port {reply['port']}"
+    said = f"`{reply['command']}` runs, but did not listen on port {reply['port']} in {reply['seconds']:g} s"
+    elsewhere = [port for port in reply.get("listens_on", []) if port != reply["port"]]
+    if elsewhere:
+        said += f"; it listens on port {clean(str(elsewhere[0]))} instead"
+    return said

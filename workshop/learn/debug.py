@@ -1,0 +1,133 @@
+"""`make debug-N`: the learner's code where `breakpoint()` works. It gives no points.
+
+The probe's calls happen in this process; services run on this terminal, in its foreground group, without time
+limits. So this is the one place where a check shares a process with the learner's code, and no verdict of it
+counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from workshop.errors import InfraError
+from workshop.judge.stack import Address, Stack
+from workshop.labs import Lab, target_folder
+from workshop.run import nginx_config, process, serve
+from workshop.run.nginx_process import Door
+from workshop.run.probe import Log, describe_exception, import_first, perform
+
+DAY = 86400
+
+
+class DebugStack(Stack):
+    """A stack whose agent is this process."""
+
+    folder: Path
+    ports: dict[str, int]
+    running: dict[str, subprocess.Popen[bytes]]
+    door: Door | None = None
+
+    def ask(self, do: str, **fields: Any) -> dict[str, Any]:
+        name = fields.get("service") or next(iter(self.lab.services))
+        match do:
+            case "start":
+                return self._start(name)
+            case "status":
+                return self._reply(name)
+            case "probe":
+                return self._probe(fields)
+            case "pids":
+                return {"pids": [one.pid for key, one in self.running.items() if key == name]}
+            case "rest":
+                pids = [one.pid for key, one in self.running.items() if key == name]
+                return {"at_rest": all(process.at_rest([pid, *process.descendants(pid)]) for pid in pids)}
+            case "nginx":
+                return self.door.status() if self.door is not None else {"code": None}
+            case "signal":
+                os.kill(self.running[name].pid, fields["number"])
+                return {"state": "sent"}
+        raise InfraError(f"{do!r} is not part of debugging.")
+
+    def _start(self, name: str) -> dict[str, Any]:
+        port = self.ports[name]
+        if name not in self.running or self.running[name].poll() is not None:
+            words = serve.argv(self.lab.services[name], "127.0.0.1", port, self.run)
+            env = {**serve.environment(self.lab, self.folder), "GUNICORN_CMD_ARGS": "--timeout 0"}
+            self.running[name] = subprocess.Popen(words, cwd=self.folder, env=env)
+        while self.running[name].poll() is None and not process.is_listening("127.0.0.1", port):
+            time.sleep(process.POLL)
+        return self._reply(name)
+
+    def _reply(self, name: str) -> dict[str, Any]:
+        code = self.running[name].poll() if name in self.running else None
+        words = serve.argv(self.lab.services[name], "127.0.0.1", self.ports[name])
+        return {
+            "state": "ready" if code is None else "exited",
+            "service": name,
+            "port": self.ports[name],
+            "code": code,
+            "output": "",
+            "mark": 0,
+            "left_behind": 0,
+            "flooded": False,
+            "seconds": 0,
+            "command": serve.shown_command(words),
+            "folder": str(self.folder),
+        }
+
+    def _probe(self, request: dict[str, Any]) -> dict[str, Any]:
+        for module in request["modules"]:
+            problem = import_first(module)
+            if problem is not None:
+                return {"not_imported": {"import": problem}, "module": module, "folder": str(self.folder)}
+        log = Log()
+        try:
+            perform(request, log)
+        except Exception as error:
+            return {"not_imported": {"import": describe_exception(error)}, "module": "", "folder": ""}
+        return {"events": log.events, "folder": str(self.folder)}
+
+
+@contextlib.contextmanager
+def debugging(lab: Lab, target: str) -> Iterator[DebugStack]:
+    """A stack for debugging; what it starts ends with it."""
+    run = Path(tempfile.mkdtemp(prefix="workshop-debug-"))
+    run.chmod(0o711)
+    front = Address("127.0.0.1", process.free_port())
+    stack = DebugStack(lab, target, "debug", run, front, front.url)
+    stack.folder = target_folder(lab, target)
+    stack.ports = {name: process.free_port() for name in lab.services}
+    stack.running = {}
+    sys.path[:0] = serve.environment(lab, stack.folder)["PYTHONPATH"].split(os.pathsep)
+    try:
+        _start_nginx(stack)
+        yield stack
+    finally:
+        for one in stack.running.values():
+            process.end_tree(one.pid, grace=1)
+            one.wait()
+        if stack.door is not None:
+            stack.door.close()
+        shutil.rmtree(run, ignore_errors=True)
+
+
+def _start_nginx(stack: DebugStack) -> None:
+    program = nginx_config.command()
+    if program is None or stack.front is None:
+        stack.front = None
+        return
+    options = {**stack.lab.nginx, "proxy_read_timeout": f"{DAY}s"}
+    patient = Lab(**{**stack.lab.__dict__, "nginx": options})
+    fronts = [nginx_config.Front("learner", f"127.0.0.1:{stack.front.port}", stack.ports, stack.folder)]
+    stack.door = Door(patient, fronts, "127.0.0.1", stack.run, stack.run, program)
+    stack.door.write()
+    stack.door.open()

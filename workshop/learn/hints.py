@@ -1,0 +1,82 @@
+"""Hints on three levels: a question, where to look, something alike. Each call gives the next one."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+
+from workshop.errors import Refusal
+from workshop.labs import Lab
+from workshop.learn.progress import last_result
+from workshop.paths import STATE
+
+GIVEN = STATE / "hints.json"
+
+
+@dataclass(frozen=True)
+class Section:
+    """The hints of a task; `when` is a symptom that it is for ("" for any)."""
+
+    task: int
+    when: str
+    levels: tuple[str, ...]
+
+
+def sections(lab: Lab) -> list[Section]:
+    """What hints.md says, task by task."""
+    path = lab.folder / "hints.md"
+    if not path.exists():
+        raise Refusal(f"Lab {lab.number} has no hints.md.")
+    found = []
+    for part in re.split(r"^## ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        head, _, body = part.partition("\n")
+        match = re.match(r"Task (\d+)(?: when (.+))?", head)
+        if match:
+            levels = re.split(r"^### .*\n", body, flags=re.MULTILINE)[1:]
+            when = (match[2] or "").strip().strip("`\"'")
+            found.append(Section(int(match[1]), when, tuple(level.strip() for level in levels)))
+    return found
+
+
+def next_hint(lab: Lab, task: int | None) -> str:
+    """The next hint for a task: the one named, or the one that failed last, or the first."""
+    failing = _failing(lab)
+    wanted = task or (failing[0] if failing else 1)
+    symptom = failing[1] if failing and failing[0] == wanted else ""
+    fitting = [one for one in sections(lab) if one.task == wanted]
+    if not fitting:
+        raise Refusal(f"Lab {lab.number} has no task {wanted}: it has {len(lab.tasks)}.")
+    chosen = next((one for one in fitting if one.when and one.when in symptom), None)
+    chosen = chosen or next((one for one in fitting if not one.when), fitting[0])
+    level = _count(f"{lab.name}/{wanted}/{chosen.when}", len(chosen.levels))
+    head = f"lab {lab.number} · task {wanted} · hint {level} of {len(chosen.levels)}"
+    after = (
+        f"`make hint-{lab.number}` again goes one step further."
+        if level < len(chosen.levels)
+        else f"That was the last one. `make solution-{lab.number}` shows a whole answer."
+    )
+    return f"{head}\n\n{chosen.levels[level - 1]}\n\n{after}"
+
+
+def _failing(lab: Lab) -> tuple[int, str] | None:
+    """The first failing task of the last verdict, and what its report said."""
+    result = last_result(lab)
+    for check in result["checks"] if result else []:
+        if check["verdict"] not in ("PASS", "SKIPPED"):
+            finding = check["finding"]
+            return check["task"], " ".join([finding["got"], finding["where"], *finding["trace"]])
+    return None
+
+
+def _count(key: str, levels: int) -> int:
+    """Which level is next; kept, so that the next call goes further. The last one repeats."""
+    given: dict[str, int] = {}
+    with suppress(OSError, ValueError):
+        given = json.loads(GIVEN.read_text(encoding="utf-8"))
+    given[key] = min(given.get(key, 0) + 1, levels)
+    with suppress(OSError):
+        STATE.mkdir(exist_ok=True)
+        GIVEN.write_text(json.dumps(given), encoding="utf-8")
+    return given[key]

@@ -1,0 +1,131 @@
+"""How far a learner is: the last verdict of every lab, kept in .workshop/results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from workshop.judge.verdict import LabResult
+from workshop.labs import Lab, all_labs, load
+from workshop.paths import LABS, STATE
+
+RESULTS = STATE / "results"
+PASSED = "passed"
+
+
+def last_result(lab: Lab) -> dict[str, Any] | None:
+    """The last whole verdict on the learner's own files, as `--json` prints it; None when there is none."""
+    try:
+        result: dict[str, Any] = json.loads((RESULTS / f"{lab.name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return result
+
+
+def remember(result: LabResult) -> bool:
+    """Keep the verdict of a learner's own run; True when it is the lab's first."""
+    if result.target != "starter":
+        return False
+    path = RESULTS / f"{result.name}.json"
+    first = not path.exists()
+    with suppress(OSError):
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".new")
+        files = digests(load(LABS / result.name))
+        draft.write_text(json.dumps({**result.as_dict(), "files": files}, indent=2), encoding="utf-8")
+        draft.replace(path)
+    return first
+
+
+def standing_of(lab: Lab) -> str:
+    """How the learner's own files stand: "passed" when the last whole verdict on these very files was."""
+    result = last_result(lab)
+    if result is None:
+        return "not begun"
+    if result.get("verdict") != "PASS":
+        return f"{result.get('points')} of {lab.points} points"
+    return PASSED if result.get("files") == digests(lab) else "changed since it passed"
+
+
+def digests(lab: Lab) -> dict[str, str]:
+    """What the learner's files hold, as a hash of each; "" for one that is gone."""
+    return {name: _digest(lab.folder / name) for name in lab.edit}
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def show_progress(console: Console) -> None:
+    """A row a lab: its bar, its points, and the task that is next."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for head in ("lab", "", "", "points", "next"):
+        table.add_column(head, justify="right" if head in ("lab", "points") else "left")
+    part = ""
+    for lab in all_labs():
+        if lab.part != part:
+            part = lab.part
+            table.add_row("", f"[bold]{part}[/bold]")
+        table.add_row(*_row(lab))
+    console.print(table)
+    for line in picture():
+        console.print(line)
+
+
+# The stack from the browser down. A lab's `layer` in lab.toml says where it belongs.
+STACK = (
+    "nginx, and two instances",
+    "server",
+    "processes",
+    "frames, lifespan",
+    "middleware",
+    "routing, request, response",
+    "framework",
+    "application",
+)
+WHOSE = {
+    "yours": "[green]█ yours    [/green]",
+    "in part": "[yellow]▒ in part  [/yellow]",
+    "reference": "[dim]· reference[/dim]",
+}
+
+
+def picture() -> list[str]:
+    """The stack as boxes, one below the other: whose each layer is, and the numbers of its labs."""
+    edge = "─" * 41
+    rows = [_layer(layer) for layer in STACK]
+    return ["", "  the stack, from the browser down", f"  ┌{edge}┐", *rows, f"  └{edge}┘"]
+
+
+def _layer(layer: str) -> str:
+    there = [lab for lab in all_labs() if lab.layer == layer]
+    yours = [lab for lab in there if standing_of(lab) == PASSED]
+    whose = "reference" if not yours else "yours" if yours == there else "in part"
+    said = " ".join(f"[{'green' if lab in yours else 'dim'}]{lab.number}[/]" for lab in there)
+    return f"  │ {layer:<28}{WHOSE[whose]} │  {said}"
+
+
+def _row(lab: Lab) -> list[str]:
+    result = last_result(lab)
+    if result is None:
+        return [str(lab.number), lab.title, "[dim]" + "·" * 10 + "[/dim]", f"0/{lab.points}", "not begun"]
+    points = min(int(result["points"]), lab.points)
+    full = round(10 * points / lab.points)
+    bar = f"[green]{'█' * full}[/green][dim]{'·' * (10 - full)}[/dim]"
+    return [str(lab.number), lab.title, bar, f"{points}/{lab.points}", _next(lab, result)]
+
+
+def _next(lab: Lab, result: dict[str, Any]) -> str:
+    for check in result["checks"]:
+        if check["verdict"] != "PASS":
+            return f"task {check['task']}: {lab.tasks[check['task'] - 1].title}"
+    return "done"

@@ -1,0 +1,170 @@
+"""`make lab-N` on a terminal: a new verdict on every save, and keys, until q or Ctrl-C.
+
+The stack stays up; only the learner's processes are ended and started again. Each verdict is a child process,
+so that a save in the middle of one ends it and begins the next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import select
+import subprocess
+import sys
+import termios
+import threading
+import time
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+
+import watchfiles
+
+from workshop.errors import EXIT_PASSED, EXIT_USAGE
+from workshop.judge.stack import Stack
+from workshop.labs import target_folder
+from workshop.paths import ROOT
+
+DEBOUNCE_MS = 150
+LOAD_REQUESTED = 75
+KEYS = "h hint   a all   l load   r run again   q quit"
+
+
+def watch(stack: Stack, options: argparse.Namespace) -> int:
+    """Judge, wait for a save or a key, judge again. Returns the exit code."""
+    stack.await_front()
+    return Watch(stack, options).run()
+
+
+class Watch:
+    def __init__(self, stack: Stack, options: argparse.Namespace) -> None:
+        self.stack, self.options = stack, options
+        self.folder = target_folder(stack.lab, options.target)
+        self.everything: bool = options.everything
+        self.env = {**os.environ, **stack.attachment()}
+        self.saved, self._saved_in = os.pipe()
+        self._stop = threading.Event()
+
+    def run(self) -> int:
+        watcher = threading.Thread(target=self._watch_files, daemon=True)
+        watcher.start()
+        try:
+            with keys() as keyboard:
+                return self._loop(keyboard)
+        except KeyboardInterrupt:
+            print()
+            return EXIT_PASSED
+        finally:
+            self._stop.set()
+
+    def _loop(self, keyboard: int) -> int:
+        self._judge()
+        while True:
+            ready = select.select([keyboard, self.saved], [], [])[0]
+            if self.saved in ready:
+                names = os.read(self.saved, 4096).decode().split("\n")
+                print(f"\n— {time.strftime('%H:%M:%S')} · {names[0]} saved —", flush=True)
+                self.stack.ask("restart")
+                self._judge()
+                continue
+            key = os.read(keyboard, 1).decode("utf-8", "replace").lower()
+            if key in ("q", "\x03", "\x04", ""):
+                return EXIT_PASSED
+            code = self._press(key)
+            if code is not None:
+                return code
+
+    def _press(self, key: str) -> int | None:
+        """Do what a key asks for; an exit code ends the watch."""
+        number = str(self.stack.lab.number)
+        if key == "h":
+            self._child("hint", number)
+        elif key == "l":
+            if self.stack.mode == "docker":
+                return LOAD_REQUESTED
+            print()
+            self._child("load", number, attach=False)
+        elif key == "a":
+            self.everything = True
+            self._judge()
+        elif key in ("r", "\r", "\n"):
+            self._judge()
+        else:
+            return None
+        self._prompt()
+        return None
+
+    def _judge(self) -> None:
+        """One verdict. A save ends it early: the next round is for the new text."""
+        words = ["check", str(self.stack.lab.number), "--target", self.options.target]
+        words += ["-k", self.options.chosen] if self.options.chosen else []
+        words += ["--all"] if self.everything else []
+        words += ["--seed", str(self.options.seed)] if self.options.seed is not None else []
+        child = self._start(words, attach=True)
+        while child.poll() is None:
+            if select.select([self.saved], [], [], 0.02)[0]:
+                child.terminate()
+        child.wait()
+        if child.returncode == EXIT_USAGE:
+            print("Nothing was judged: the line above says why.")
+        self._keep_up()
+        self._prompt()
+
+    def _keep_up(self) -> None:
+        """Have what nginx shows running, for curl and the browser, whatever the checks did."""
+        for name, service in self.stack.lab.services.items():
+            if service.at is not None:
+                self.stack.ask("start", service=name)
+
+    def _prompt(self) -> None:
+        lab = self.stack.lab
+        files = " ".join(lab.edit)
+        print(
+            f"\n{self.stack.public} is yours for curl and browser. Watching {files}   [ {KEYS} ]", flush=True
+        )
+
+    def _child(self, *words: str, attach: bool = True) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            self._start(list(words), attach).wait()
+
+    def _start(self, words: list[str], attach: bool) -> subprocess.Popen[bytes]:
+        env = self.env if attach else dict(os.environ)
+        return subprocess.Popen(
+            [sys.executable, "-m", "workshop", *words], cwd=ROOT, env=env, stdin=subprocess.DEVNULL
+        )
+
+    def _watch_files(self) -> None:
+        """Write the names of saved files to the pipe; poll where the kernel does not tell."""
+        try:
+            self._watch_with(force_polling=self.stack.mode == "docker")
+        except OSError:
+            self._watch_with(force_polling=True)
+
+    def _watch_with(self, force_polling: bool) -> None:
+        edited = {str(self.folder / name) for name in self.stack.lab.edit}
+        changes = watchfiles.watch(
+            self.folder,
+            watch_filter=lambda _, path: path in edited,
+            debounce=DEBOUNCE_MS,
+            step=50,
+            force_polling=force_polling,
+            recursive=False,
+            stop_event=self._stop,
+            raise_interrupt=False,
+        )
+        for batch in changes:
+            names = sorted({Path(path).name for _, path in batch})
+            os.write(self._saved_in, "\n".join(names).encode())
+
+
+@contextlib.contextmanager
+def keys() -> Iterator[int]:
+    """The keyboard, one key at a time, without Enter; the terminal is put back afterwards."""
+    keyboard = sys.stdin.fileno()
+    before = termios.tcgetattr(keyboard)
+    try:
+        tty.setcbreak(keyboard)
+        yield keyboard
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)

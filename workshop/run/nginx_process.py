@@ -1,0 +1,111 @@
+"""nginx as the agent has it: files written, checked, and run. In Docker a container runs it (front.sh)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from workshop.labs import Lab
+from workshop.run import nginx_config, process
+
+PATIENCE = 10.0  # seconds for a container to see that there is another configuration
+
+
+class Door:
+    """The nginx of one stack: a process, or two where each side of a load run writes its own configuration.
+
+    `program` is "" where a container runs it. `refused` is what `nginx -t` has against a configuration that
+    was handed in, in one line, and "" when there is nothing.
+    """
+
+    def __init__(
+        self, lab: Lab, fronts: list[nginx_config.Front], host: str, run: Path, tmp: Path, program: str
+    ) -> None:
+        self.lab, self.fronts, self.host = lab, fronts, host
+        self.run, self.tmp, self.program = run, tmp, program
+        self.serial = 0
+        self.refused = ""
+        self.running: list[process.Process] = []
+
+    def write(self) -> None:
+        """Write what nginx reads: the files of the target as they are now; the main file comes last."""
+        found = nginx_config.files(self.lab, self.fronts, self.host, self.run, self.tmp)
+        for name in sorted(found, key=lambda name: name in nginx_config.MAIN):
+            write_whole(self.run / name, found[name])
+        if nginx_config.is_own(self.lab):
+            self.serial += 1
+            write_whole(self.run / "serial", str(self.serial))
+
+    def open(self) -> None:
+        """Start it, where it is ours to start."""
+        for conf in nginx_config.MAIN if self.program else ():
+            path = self.run / conf
+            if path.exists() and not (nginx_config.is_own(self.lab) and self._is_refused(path)):
+                words = [self.program, "-e", "stderr", "-c", str(path), "-g", "daemon off;"]
+                self.running.append(process.Process(words, cwd=self.run, env=dict(os.environ)))
+
+    def _is_refused(self, path: Path) -> bool:
+        words = [self.program, "-t", "-q", "-e", "stderr", "-c", str(path)]
+        tried = subprocess.run(words, cwd=self.run, capture_output=True, text=True, check=False)
+        if tried.returncode:
+            self.refused = nginx_config.complaint(tried.stderr, self.run)
+        return bool(tried.returncode)
+
+    def renew(self) -> None:
+        """Begin anew with the files as they are now; returns when the new ones are in force, or refused."""
+        if not nginx_config.is_own(self.lab):
+            return
+        self.close()
+        self.write()
+        self.open()
+
+    def status(self) -> dict[str, Any]:
+        """Its exit code (null: it runs, or a container does), what it said, and what it refused."""
+        if not self.program and nginx_config.is_own(self.lab):
+            self.refused = self._said_in_container()
+        ended = [one for one in self.running if one.exit_code() is not None]
+        for one in ended:
+            one.drain(0.5)
+        return {
+            "code": ended[0].exit_code() if ended else None,
+            "output": ended[0].output().strip()[-400:] if ended else "",
+            "refused": self.refused,
+        }
+
+    def _said_in_container(self) -> str:
+        """What the container's `nginx -t` said of the files with this serial, once it has said something."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            try:
+                serial, _, said = (self.run / "nginx.said").read_text(encoding="utf-8").partition("\n")
+            except OSError:
+                serial, said = "", ""
+            if serial == str(self.serial):
+                return nginx_config.complaint(said, self.run) if said.strip() else ""
+            time.sleep(process.POLL)
+        return ""
+
+    def close(self) -> None:
+        for one in self.running:
+            one.end(grace=1)
+        self.running.clear()
+        self.refused = ""
+
+
+def clear(run: Path) -> None:
+    """Take away what an earlier agent left in the folder."""
+    for name in (*nginx_config.MAIN, "serial", "nginx.said"):
+        (run / name).unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that nobody sees half of it."""
+    path.parent.mkdir(exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as draft:
+        draft.write(text)
+    Path(draft.name).chmod(0o644)
+    Path(draft.name).rename(path)
