@@ -21,7 +21,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.sync.client import connect
 
-from workshop.paths import APPS, ORACLES, SOLUTIONS
+from workshop.paths import APPS, LABS, ORACLES, SOLUTIONS
 
 LAB = "14-websocket-frames"
 LAB_11 = SOLUTIONS / "11-asgi-server"
@@ -259,7 +259,7 @@ asyncio.run(main())
 
 def test_lab_11_hands_its_connections_over() -> None:
     """The 101 path: lab 11's server reads the head, and lab 14's frames do the rest."""
-    folders = map(str, [SOLUTIONS / LAB, APPS, LAB_11])
+    folders = map(str, [SOLUTIONS / LAB, APPS, LABS / LAB / "apps", LAB_11])
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
     words = [sys.executable, "-c", SERVE]
     with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True) as process:

@@ -1,7 +1,7 @@
 """Checks of both sides of lifespan.
 
-The two files are judged apart first, by the probe: apps/lifespan_without_socket.py plays a server to app.py, and
-applications of every manner to lifespan.py. Then as processes: app.py under uvicorn, lifespan.py with
+The two files are judged apart first, by the probe: apps/lifespan_without_socket.py plays a server to app.py,
+and applications of every manner to lifespan.py. Then as processes: app.py under uvicorn, lifespan.py with
 applications that say in each answer whether their lifespan has begun, or ended (lifespan_reporters.py), and
 both together under a keeper that restarts them. What is waited for is an event, never a time.
 """

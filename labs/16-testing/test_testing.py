@@ -2,8 +2,8 @@
 
 Tasks 1 to 4 ask the client by the probe: what it hands to an application, and what it makes of the answer.
 The applications are scripts, or apps/apps_to_test.py. In task 5 the learner's tests run in the learner's
-process (apps/run_learner_tests.py), on APIs that stand in another one (apps/faulty_tasks_apis.py): a test can only
-ask. Each API gets a name that says nothing; right and broken ones come in a random order.
+process (apps/run_learner_tests.py), on APIs that stand in another one (apps/faulty_tasks_apis.py): a test can
+only ask. Each API gets a name that says nothing; right and broken ones come in a random order.
 """
 
 from __future__ import annotations

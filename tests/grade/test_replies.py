@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workshop.grade.sandboxes.sandbox_sockets import _listening
+from workshop.judge import agent_replies
 from workshop.judge.agent_replies import Misbehaved, checked, parsed
 from workshop.judge.http_connection import UNIX, NoAnswer, Wire
 from workshop.judge.stack import SANDBOX, Stack

@@ -36,7 +36,7 @@ class Clock:
         self._end = time.monotonic() + seconds
 
     def left(self, wanted: float | None = None) -> float:
-        """The time that one question may take. Raises http_connection.Deadline when the check's time is over."""
+        """The time that one question may take. Raises Deadline when the check's time is over."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise http_connection.Deadline(
@@ -449,7 +449,7 @@ class Probe:
         settle: float = 1.0,
         seconds: float = CALL_SECONDS + 2,
     ) -> Transcript:
-        """Call an ASGI application with a scope and play it events: see call_asgi in workshop/run/probe.py."""
+        """Call an ASGI application with a scope and play it events: see call_asgi in run/probe.py."""
         events = list(receive)
         request = {"app": _app(app), "scope": scope, "receive": events, "then": then, "settle": settle}
         usual = http_scope()

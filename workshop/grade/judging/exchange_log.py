@@ -28,7 +28,7 @@ HEAD = "== "
 
 
 class Recorder:
-    """Writes down what happens on every connection, check by check; watches workshop.judge.http_connection."""
+    """Writes down what happens on every connection, check by check: an observer of http_connection."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w", encoding="ascii", buffering=1)  # its process may be ended any time

@@ -1,6 +1,6 @@
 """The agents of two sandboxes as if they were one: a load run asks about `learner` and `reference`.
 
-What comes out of a sandbox is checked before it is passed on (workshop/judge/agent_replies.py). A sandbox whose agent
+What comes out of a sandbox is checked before it is passed on (judge/agent_replies.py). A sandbox whose agent
 misbehaved once is not asked again: the run hears that it could not be done, and `misbehaved` says why.
 """
 
