@@ -68,6 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.no_header = config.option.no_summary = True
     config.option.showcapture = "no"
     config.option.tbstyle = "no"
+    config.option.importmode = "importlib"  # the learner's folder is not on the path of what judges
     config.pluginmanager.register(LabRun(config), "workshop-lab-run")
 
 
@@ -92,6 +93,12 @@ class LabRun:
         self._stack: Stack | None = None
 
     # --- collecting
+
+    def pytest_collectstart(self, collector: pytest.Collector) -> None:
+        """A lab's checks may import what is in its folder `checks`, and nothing that a learner can edit."""
+        folder = collector.path.parent / "checks"
+        if isinstance(collector, pytest.Module) and folder.is_dir() and str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         """Tests that a learner writes are theirs: they run where their other code runs, never here."""

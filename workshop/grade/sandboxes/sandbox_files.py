@@ -73,5 +73,7 @@ def references(lab: Lab) -> list[str]:
 
 def is_given(lab: Lab, path: Path) -> bool:
     """Whether a lab's file goes along: neither edited, nor a check, nor a way to the answer."""
-    hidden = path.name.startswith((".", "__")) or path.name in GIVEN_AWAY or path.name == "requests"
+    hidden = (
+        path.name.startswith((".", "__")) or path.name in GIVEN_AWAY or path.name in ("checks", "requests")
+    )
     return not hidden and path.name not in lab.edit and not path.match("test_*.py")
