@@ -38,6 +38,7 @@ from workshop.load.comparison import (
     is_worth_repeating,
     judge,
 )
+from workshop.load.result import LoadResult
 from workshop.paths import ROOT, SOLUTIONS
 from workshop.run import process
 
@@ -183,7 +184,7 @@ def scenario(tmp_path: Path, locustfile: str, target: str = "solution", **limits
         yield stack
 
 
-def measured(tmp_path: Path, locustfile: str, workers: int = 0, **limits: Any) -> loading.Result:
+def measured(tmp_path: Path, locustfile: str, workers: int = 0, **limits: Any) -> LoadResult:
     with scenario(tmp_path, locustfile, **limits) as stack:
         plan = locust_runs.Plan(users=4, seconds=3, workers=workers)
         return loading.measure(stack, plan, tmp_path)
@@ -208,7 +209,7 @@ def noted(side):
 """
 
 
-def tolerant(result: loading.Result) -> LoadVerdict:
+def tolerant(result: LoadResult) -> LoadVerdict:
     """The verdict; the test is skipped on a machine too busy to tell."""
     verdict, crowding = result.outcome.verdict, result.runs[-1].crowding
     if verdict is LoadVerdict.INCONCLUSIVE and crowding > QUIET:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
+from workshop import last_verdicts
 from workshop.labs import Lab, all_labs, find
 from workshop.learn import progress
 from workshop.paths import SOLUTIONS
@@ -16,7 +17,7 @@ from workshop.run import layers
 
 @pytest.fixture(name="results")
 def results_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(progress, "RESULTS", tmp_path)
+    monkeypatch.setattr(last_verdicts, "RESULTS", tmp_path)
     return tmp_path
 
 
@@ -32,18 +33,18 @@ def judged(results: Path, lab: Lab, verdict: str, files: dict[str, str]) -> None
 
 def test_layer_is_yours_where_its_whole_check_passed_on_these_files(results: Path) -> None:
     server = find("11")
-    assert progress.standing_of(server) == "not begun"
-    judged(results, server, "FAIL", progress.digests(server))
-    assert progress.standing_of(server) == f"3 of {server.points} points"
+    assert last_verdicts.standing_of(server) == "not begun"
+    judged(results, server, "FAIL", last_verdicts.digests(server))
+    assert last_verdicts.standing_of(server) == f"3 of {server.points} points"
     judged(results, server, "PASS", {"server.py": "another text"})
-    assert progress.standing_of(server) == "changed since it passed"
-    judged(results, server, "PASS", progress.digests(server))
-    assert progress.standing_of(server) == progress.PASSED
+    assert last_verdicts.standing_of(server) == "changed since it passed"
+    judged(results, server, "PASS", last_verdicts.digests(server))
+    assert last_verdicts.standing_of(server) == last_verdicts.PASSED
 
 
 def test_only_a_learner_s_own_capstone_runs_on_a_learner_s_own_layers(results: Path) -> None:
     server, capstone = find("11"), find("19")
-    judged(results, server, "PASS", progress.digests(server))
+    judged(results, server, "PASS", last_verdicts.digests(server))
     own = {one.lab: one for one in layers.layers(capstone, capstone.folder)}
     assert own[server.name].is_yours and own[server.name].yours == str(server.folder)
     assert not own["15-uvicorn-main"].is_yours
@@ -57,7 +58,7 @@ def test_only_a_learner_s_own_capstone_runs_on_a_learner_s_own_layers(results: P
 def test_picture_shows_the_layers_that_are_theirs(results: Path) -> None:
     for number in ("5", "11", "9"):
         lab = find(number)
-        judged(results, lab, "PASS", progress.digests(lab))
+        judged(results, lab, "PASS", last_verdicts.digests(lab))
     shown = [Text.from_markup(line).plain for line in progress.picture()]
     said = {line.split("│")[1].strip(): line.split("│")[2].split() for line in shown if line.count("│") == 2}
     assert "yours" in " ".join(key for key in said if key.startswith("server"))

@@ -145,7 +145,7 @@ def debug(options: argparse.Namespace) -> int:
     """Run the checks with the learner's code in this process: breakpoint() works, nothing counts."""
     chosen = find(options.lab)
     target_folder(chosen, options.target)
-    run_checks(chosen, options, "--debug-calls", "-s")
+    run_checks(chosen, options, "-p", "workshop.learn.debug", "-s")
     print(f"This was for debugging: it gives no points. `make lab-{chosen.number}` judges.")
     return EXIT_PASSED
 

@@ -12,7 +12,6 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from workshop.judge.ask import StartTrouble
 from workshop.judge.checks import (
     Deadline,
     NoAnswer,
@@ -27,6 +26,7 @@ from workshop.judge.checks import (
     that,
     wire_cases,
 )
+from workshop.judge.start_failure import StartTrouble
 
 FORK = "accept(2) and fork(2): a child has its parent's listening socket"
 WAIT = "wait(2): a child that ended is a zombie until its parent waits for it"

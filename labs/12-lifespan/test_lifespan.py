@@ -13,7 +13,6 @@ import time
 from contextlib import suppress
 from urllib.parse import quote, unquote
 
-from workshop.judge.ask import StartTrouble
 from workshop.judge.checks import (
     NoAnswer,
     Wire,
@@ -29,6 +28,7 @@ from workshop.judge.checks import (
     that,
     wire_cases,
 )
+from workshop.judge.start_failure import StartTrouble
 
 EVENTS = 'ASGI lifespan, "Startup" and "Shutdown"'
 UNSUPPORTED = 'ASGI lifespan, "Scope": an exception means that it is not supported; the server goes on'

@@ -13,7 +13,6 @@ from contextlib import ExitStack
 
 import pytest
 
-from workshop.judge.ask import StartTrouble
 from workshop.judge.checks import (
     Deadline,
     NoAnswer,
@@ -30,6 +29,7 @@ from workshop.judge.checks import (
     that,
     wire_cases,
 )
+from workshop.judge.start_failure import StartTrouble
 
 STRINGS = 'uvicorn\'s documents, "Command line options": APP is "<module>:<attribute>"'
 SIGNALS = "uvicorn: SIGINT and SIGTERM stop accepting and wait for requests, then comes lifespan.shutdown"

@@ -42,6 +42,7 @@ from workshop.labs import Lab, Load, find
 from workshop.load import comparison, locust_runs
 from workshop.load import runner as loading
 from workshop.load.comparison import REFERENCE, YOURS, LoadVerdict, Ratio, Run
+from workshop.load.result import LoadResult
 from workshop.paths import ROOT, SOLUTIONS
 
 LAB = find("5")
@@ -78,9 +79,9 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- what decides: pure functions ---------------------------------------------------------------------
 
 
-def result_with(verdict: LoadVerdict, *runs: Run, ratios: tuple[Ratio, ...] = ()) -> loading.Result:
+def result_with(verdict: LoadVerdict, *runs: Run, ratios: tuple[Ratio, ...] = ()) -> LoadResult:
     outcome = comparison.Outcome(verdict, ("why: 7",) if verdict is not LoadVerdict.PASS else ())
-    return loading.Result(5, "n", "t", "s", "m", 4, 3, outcome, list(runs), list(ratios))
+    return LoadResult(5, "n", "t", "s", "m", 4, 3, outcome, list(runs), list(ratios))
 
 
 def faulty(*kinds: str, side: str = YOURS) -> Run:
@@ -420,7 +421,7 @@ def test_no_answer_harms_the_load_generator(tmp_path: Path) -> None:
 def test_a_locust_without_a_result_is_no_infra_error(
     tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ended(*_: object) -> loading.Result:
+    def ended(*_: object) -> LoadResult:
         raise locust_runs.NoResult("locust gave no result: MemoryError")
 
     monkeypatch.setattr(loading, "start_services", lambda stack: None)

@@ -22,8 +22,17 @@ from typing import Any, TypeVar
 
 import pytest
 
-from workshop.judge.ask import (
-    Client,
+from workshop.judge.http_client import Client
+from workshop.judge.http_connection import (
+    Deadline,
+    NoAnswer,
+    NotHTTP,
+    Response,
+    Wire,
+    WireError,
+    request_bytes,
+)
+from workshop.judge.probe_client import (
     Probe,
     Thing,
     Transcript,
@@ -39,16 +48,7 @@ from workshop.judge.ask import (
     ref,
     wsgi_app,
 )
-from workshop.judge.http_connection import (
-    Deadline,
-    NoAnswer,
-    NotHTTP,
-    Response,
-    Wire,
-    WireError,
-    request_bytes,
-)
-from workshop.judge.verdict import show_bytes
+from workshop.judge.shown_bytes import show_bytes
 from workshop.judge.websocket_client import Closed, WebSocket
 
 __all__ = [

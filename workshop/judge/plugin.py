@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import re
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,34 +19,19 @@ import pytest
 from rich.console import Console
 
 from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, InfraError
-from workshop.judge import http_connection
 from workshop.judge.agent_replies import Misbehaved
-from workshop.judge.ask import (
-    Client,
-    Clock,
-    ConfigurationTrouble,
-    MissingAttribute,
-    Probe,
-    ProbeTrouble,
-    StartTrouble,
-    Trail,
-    exit_text,
-    import_trouble,
-    start_text,
-)
-from workshop.judge.checks import Failed
-from workshop.judge.idle_service import POLL, Rest
+from workshop.judge.diagnosis import Judge, application_of, misbehaved
+from workshop.judge.http_client import Client, Clock, Trail
+from workshop.judge.other_stack import OTHER_STACK, OtherStack
+from workshop.judge.probe_client import Probe, import_trouble
+from workshop.judge.report import show
 from workshop.judge.stack import SANDBOX, Address, Stack, attached, embedded, is_attached
-from workshop.judge.verdict import CheckResult, Finding, LabResult, Verdict, last_traceback, show
-from workshop.labs import Lab, Service, of_folder
-from workshop.learn.debug import DAY, debugging
-from workshop.learn.progress import remember
+from workshop.judge.start_failure import ConfigurationTrouble, StartTrouble
+from workshop.judge.verdict import CheckResult, Finding, LabResult, Verdict
+from workshop.labs import Lab, of_folder
+from workshop.last_verdicts import remember
 from workshop.paths import STATE
 from workshop.run.nginx_config import is_own
-
-OUTPUT_PATIENCE = 0.3  # seconds in which a traceback may still come, after an answer
-BROKEN_PATIENCE = 1.5  # the same after a 5xx, or no answer: then one is likely
-SERVER_ERROR = re.compile(r"\[(ERROR|CRITICAL)\]|^(ERROR|CRITICAL):")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,7 +40,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", type=int, default=None, help="the seed that varies the inputs")
     group.addoption("--all", action="store_true", dest="everything", help="don't stop at a failing task")
     group.addoption("--json", action="store_true", dest="as_json", help="print the whole result as JSON")
-    group.addoption("--debug-calls", action="store_true", help="call in this process, for breakpoint()")
     group.addoption("--front-port", type=int, default=0, help="nginx's port; 0 takes any")
 
 
@@ -81,7 +63,6 @@ class LabRun:
         self.target: str = option.target
         self.everything: bool = option.everything
         self.as_json: bool = option.as_json
-        self.debug: bool = option.debug_calls
         self.port: int = option.front_port
         self.seed: int = random.randrange(10**6) if option.seed is None else option.seed
         self.lab: Lab | None = None
@@ -127,12 +108,17 @@ class LabRun:
     # --- the stack
 
     @property
+    def other(self) -> OtherStack | None:
+        """The stack that a plug-in brings along, for debugging."""
+        return self.config.stash.get(OTHER_STACK, None)
+
+    @property
     def stack(self) -> Stack:
         """The stack of this run; started, or joined, when it is first asked for."""
         if self._stack is None:
             assert self.lab is not None
-            if self.debug:
-                self._stack = self._exits.enter_context(debugging(self.lab, self.target))
+            if self.other is not None:
+                self._stack = self._exits.enter_context(self.other.stack(self.lab, self.target))
             elif is_attached():
                 self._stack = attached(self.lab, self.target)
                 self._exits.callback(self._stack.close)
@@ -242,8 +228,8 @@ class LabRun:
         if self.lab is None or not self.results:
             return
         result = self.result()
-        learners = result.whole and not self.debug and result.mode != SANDBOX
-        first = remember(result) if learners else False
+        learners = result.whole and self.other is None and result.mode != SANDBOX
+        first = remember(result.as_dict()) if learners else False
         if self.as_json:
             print(json.dumps(result.as_dict(), indent=2))
         else:
@@ -262,7 +248,7 @@ class LabRun:
     def clock_fixture(self) -> Clock:
         """The check's total time, from lab.toml."""
         assert self.lab is not None
-        return Clock(DAY if self.debug else self.lab.check_seconds)
+        return Clock(self.other.check_seconds if self.other is not None else self.lab.check_seconds)
 
     @pytest.fixture(name="rng")
     def rng_fixture(self, request: pytest.FixtureRequest) -> random.Random:
@@ -312,208 +298,3 @@ class LabRun:
             raise StartTrouble(reply)
         trail.marks.setdefault(name, reply["mark"])
         return reply
-
-
-def application_of(service: Service) -> str:
-    """The module with the application that a service serves, where that is the learner's; else ""."""
-    module = re.search(r"\b(\w+):\w+\b", service.command)
-    return module[1] if module and service.learner == "application" else ""
-
-
-def misbehaved(error: Misbehaved) -> Finding:
-    """What somebody reads whose code broke the sandbox that it ran in."""
-    return Finding(
-        got=error.got,
-        expected="a sandbox that still works",
-        where="your program: it has ended or confused what ran it",
-    )
-
-
-class Judge:
-    """Says, of whatever ended a check, which verdict it is and how it reads."""
-
-    def __init__(self, run: LabRun, trail: Trail) -> None:
-        self.run, self.trail = run, trail
-        self._last_words: dict[str, dict[str, Any]] = {}
-
-    def of(self, error: BaseException) -> tuple[Verdict, Finding]:
-        match error:
-            case pytest.skip.Exception():
-                return Verdict.SKIPPED, Finding(got=str(error))
-            case StartTrouble(reply=reply):
-                return self._not_started(reply)
-            case ConfigurationTrouble():
-                where = f"{self.run.stack.lab.nginx['file']}: nginx read it, and does not start with it"
-                accepted = "a configuration that `nginx -t` accepts"
-                return Verdict.NO_START, Finding(got=str(error), expected=accepted, where=where)
-            case ProbeTrouble(verdict=verdict, got=got, trace=trace):
-                if verdict is not Verdict.NO_START:
-                    return verdict, self._finding(got, "a call that returns", trace)
-                where = "your file: it is imported before anything is asked of it"
-                return verdict, Finding(got=got, expected="a module that imports", where=where, trace=trace)
-            case Failed():
-                return self._failed(error)
-            case http_connection.WireError():
-                return self._wire(error)
-            case Misbehaved():
-                return Verdict.CRASH, misbehaved(error)
-            case MissingAttribute(thing=thing, attribute=attribute):
-                return Verdict.FAIL, self._finding(repr(thing), f"an object with the attribute {attribute!r}")
-        kind = type(error).__name__
-        return Verdict.INFRA_ERROR, Finding(
-            got=f"a fault of the workshop's own: {kind}: {error}. Its traceback is in .workshop/infra.log"
-        )
-
-    def _finding(self, got: str, expected: str, trace: list[str] | None = None) -> Finding:
-        return Finding(
-            sent=self.trail.sent_text, got=got, expected=expected, where=self._where(), trace=trace or []
-        )
-
-    def _not_started(self, reply: dict[str, Any]) -> tuple[Verdict, Finding]:
-        folder = Path(reply["folder"])
-        trace = last_traceback(reply["output"], folder)
-        if not trace and not reply["flooded"]:
-            trace = [line[:200] for line in reply["output"].strip().splitlines()[-3:]]
-        if any(line.startswith("NotImplementedError") for line in trace):
-            verdict = Verdict.FAIL
-        else:
-            verdict = Verdict.NO_START
-        finding = Finding(
-            got=start_text(reply),
-            expected=f"a service that listens on port {reply['port']} and stays",
-            where="your program: nothing was sent to it yet",
-            trace=trace,
-        )
-        return verdict, finding
-
-    def _failed(self, error: Failed) -> tuple[Verdict, Finding]:
-        finding = self._finding(error.got, error.expected, self._trace())
-        finding.rule, finding.where = error.rule, error.where or finding.where
-        finding.sent = error.sent or finding.sent
-        response = self.trail.response
-        if response is not None and response.status >= 500:
-            return self._broken(finding) or (Verdict.FAIL, finding)
-        return self._crashed(finding) or (Verdict.FAIL, finding)
-
-    def _wire(self, error: http_connection.WireError) -> tuple[Verdict, Finding]:
-        finding = self._finding(error.got, error.expected, self._trace())
-        broken = self._broken(finding)
-        if broken:
-            return broken
-        return (Verdict.TIMEOUT if isinstance(error, http_connection.Deadline) else Verdict.FAIL), finding
-
-    def _broken(self, finding: Finding) -> tuple[Verdict, Finding] | None:
-        """NO_START, when the application does not import (gunicorn listens all the same), or CRASH."""
-        response = self.trail.response
-        nobody_answered = response is None or response.status == 502
-        if nobody_answered or not finding.trace:
-            problem = self._import_problem()
-            if problem is not None:
-                return self.of(problem)
-        finding.trace = finding.trace or self._server_said()
-        return self._crashed(finding)
-
-    def _import_problem(self) -> ProbeTrouble | None:
-        """What keeps the application, and so what it imports of the learner's, from being imported."""
-        lab = self.run.stack.lab
-        for name in self._services_asked():
-            module = application_of(lab.services[name])
-            if module:
-                reply = self.run.stack.ask("probe", kind="steps", modules=[module], seconds=1, steps=[])
-                if "not_imported" in reply:
-                    return import_trouble(reply, Path(reply["folder"]))
-        return None
-
-    def _settled(self, name: str) -> dict[str, Any]:
-        """What became of a service since the check began, once the last of its output has come."""
-        if name in self._last_words:
-            return self._last_words[name]
-        response, rest = self.trail.response, Rest(self.run.stack, name)
-        broken = response is None or response.status >= 500
-        deadline = time.monotonic() + (BROKEN_PATIENCE if broken else OUTPUT_PATIENCE)
-        while True:
-            is_over = rest.is_long() or time.monotonic() > deadline
-            reply = self.run.stack.ask("status", service=name, since=self.trail.marks.get(name, 0))
-            if is_over or reply["state"] != "running" or "Traceback" in reply["output"]:
-                self._last_words[name] = reply
-                return reply
-            time.sleep(POLL)
-
-    def _services_asked(self) -> list[str]:
-        return list(self.trail.marks) or ([self.trail.service] if self.trail.service else [])
-
-    def _trace(self) -> list[str]:
-        """The learner's traceback since the check began, from the probe or from the services' output."""
-        if self.trail.via == "probe":
-            return self.trail.probe_trace
-        for name in self._services_asked():
-            reply = self._settled(name)
-            trace = last_traceback(reply["output"], Path(reply["folder"]))
-            if trace:
-                return trace
-        return self._hole()
-
-    def _hole(self) -> list[str]:
-        """What a starter's configuration answers where something is to be written: 501, and which task's."""
-        response = self.trail.response
-        if response is None or response.status != 501:
-            return []
-        return [line for line in response.text.splitlines() if line.startswith("NotImplementedError")][:1]
-
-    def _server_said(self) -> list[str]:
-        """What the server in between logged as errors since the check began."""
-        for name in self._services_asked():
-            lines = self._settled(name)["output"].splitlines()
-            said = [line for line in lines if SERVER_ERROR.search(line)]
-            if said:
-                return said[-2:]
-        return []
-
-    def _crashed(self, finding: Finding) -> tuple[Verdict, Finding] | None:
-        """CRASH, when a service that was asked is no longer there."""
-        if self.trail.via == "probe":
-            return None
-        for name in self._services_asked():
-            reply = self.run.stack.ask("status", service=name)
-            if reply["state"] == "exited" and not reply.get("told"):
-                flooded = ", after more than 16 MiB of output" if reply["flooded"] else ""
-                finding.got += f"; its process ended ({exit_text(reply['code'])}{flooded})"
-                finding.where = "your program: it ended while it was asked"
-                hole = any(line.startswith("NotImplementedError") for line in finding.trace)
-                return (Verdict.FAIL if hole else Verdict.CRASH), finding
-        return None
-
-    def _where(self) -> str:
-        """Which hop broke the contract: we own all of them, so we can tell."""
-        trail, lab = self.trail, self.run.stack.lab
-        if trail.via == "probe":
-            edited = [f"{module}.py" for module in trail.modules if f"{module}.py" in lab.edit]
-            called = edited[-1] if edited else lab.edit[0]
-            return f"{called}, called directly: no server and no nginx in between"
-        if not trail.via:
-            return ""
-        if is_own(lab):
-            hop = "your nginx.conf, and the instances behind it"
-            return hop if trail.via == "nginx" else "an instance, asked directly: no nginx in between"
-        response = trail.response
-        if response is not None and response.get("X-Written-By") == "nginx":
-            return response.text.strip()
-        service = lab.services[trail.service] if trail.service else self._shown_at(trail)
-        words = service.command.split()
-        program = Path(words[1] if words[0] == "python" else words[0]).name
-        if service.learner == "application":
-            hops = program if trail.via == "direct" else f"{program} and nginx"
-            if response is None:
-                return f"your application: {hops} waited for its answer"
-            return f"your application: {hops} passed on what it answered"
-        if trail.via == "direct":
-            return "your server: the bytes went straight to it, without nginx"
-        return "your server: nginx passed the bytes on unchanged"
-
-    def _shown_at(self, trail: Trail) -> Service:
-        """The service to which nginx passed what was sent last: the longest prefix wins."""
-        services = self.run.stack.lab.services
-        words = bytes(trail.connection.sent if trail.connection else b"").split(b" ", 2)
-        target = words[1].decode("latin-1") if len(words) > 1 else "/"
-        matching = [one for one in services.values() if one.at and target.startswith(one.at)]
-        return max(matching, key=lambda one: len(one.at or ""), default=next(iter(services.values())))

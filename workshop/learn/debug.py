@@ -2,7 +2,7 @@
 
 The probe's calls happen in this process; services run on this terminal, in its foreground group, without time
 limits. So this is the one place where a check shares a process with the learner's code, and no verdict of it
-counts.
+counts. It is a pytest plug-in: `-p workshop.learn.debug` puts this stack in the place of the usual one.
 """
 
 from __future__ import annotations
@@ -18,14 +18,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from workshop.errors import InfraError
+from workshop.judge.other_stack import OTHER_STACK, OtherStack
 from workshop.judge.stack import Address, Stack
 from workshop.labs import Lab, target_folder
 from workshop.run import nginx_config, process, serve
 from workshop.run.nginx_process import Door
-from workshop.run.probe import Log, describe_exception, import_first, perform
+from workshop.run.probe import import_first, perform
+from workshop.run.probe_log import Log, describe_exception
 
 DAY = 86400
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the checks ask this process."""
+    config.stash[OTHER_STACK] = OtherStack(debugging, DAY)
 
 
 class DebugStack(Stack):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from workshop.errors import Refusal
 from workshop.labs import Lab
-from workshop.learn.progress import last_result
+from workshop.last_verdicts import last_result
 from workshop.paths import STATE
 
 GIVEN = STATE / "hints.json"

@@ -2,67 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from workshop.judge.verdict import LabResult
-from workshop.labs import Lab, all_labs, load
-from workshop.paths import LABS, STATE
-
-RESULTS = STATE / "results"
-PASSED = "passed"
-
-
-def last_result(lab: Lab) -> dict[str, Any] | None:
-    """The last whole verdict on the learner's own files, as `--json` prints it; None when there is none."""
-    try:
-        result: dict[str, Any] = json.loads((RESULTS / f"{lab.name}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return result
-
-
-def remember(result: LabResult) -> bool:
-    """Keep the verdict of a learner's own run; True when it is the lab's first."""
-    if result.target != "starter":
-        return False
-    path = RESULTS / f"{result.name}.json"
-    first = not path.exists()
-    with suppress(OSError):
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".new")
-        files = digests(load(LABS / result.name))
-        draft.write_text(json.dumps({**result.as_dict(), "files": files}, indent=2), encoding="utf-8")
-        draft.replace(path)
-    return first
-
-
-def standing_of(lab: Lab) -> str:
-    """How the learner's own files stand: "passed" when the last whole verdict on these very files was."""
-    result = last_result(lab)
-    if result is None:
-        return "not begun"
-    if result.get("verdict") != "PASS":
-        return f"{result.get('points')} of {lab.points} points"
-    return PASSED if result.get("files") == digests(lab) else "changed since it passed"
-
-
-def digests(lab: Lab) -> dict[str, str]:
-    """What the learner's files hold, as a hash of each; "" for one that is gone."""
-    return {name: _digest(lab.folder / name) for name in lab.edit}
-
-
-def _digest(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""
+from workshop.labs import Lab, all_labs
+from workshop.last_verdicts import PASSED, last_result, standing_of
 
 
 def show_progress(console: Console) -> None:

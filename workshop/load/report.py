@@ -6,15 +6,12 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from workshop.load.comparison import Run, Series
+from workshop.load.result import LoadResult
 from workshop.paths import SERVICES, STATE
-
-if TYPE_CHECKING:
-    from workshop.load.runner import Result
 
 REPORTS = STATE / "reports"
 KEPT = 10
@@ -24,7 +21,7 @@ COLOURS = {"yours": "#c2410c", "reference": "#1d4ed8"}
 DASHES = ("", "6 4", "2 3", "10 3 2 3")
 
 
-def write(result: Result) -> Path:
+def write(result: LoadResult) -> Path:
     """Write the page, named after the lab and the time; the ten newest of a lab are kept."""
     run = result.runs[-1]
     charts = [

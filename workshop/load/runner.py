@@ -16,7 +16,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,9 +25,10 @@ from rich.table import Table
 from rich.text import Text
 
 from workshop.errors import EXIT_FAILED, EXIT_PASSED, InfraError, Refusal
-from workshop.judge.ask import exit_text, start_text
+from workshop.judge.shown_bytes import clean
 from workshop.judge.stack import Stack
-from workshop.judge.verdict import clean, last_traceback
+from workshop.judge.start_failure import exit_text, start_text
+from workshop.judge.tracebacks import last_traceback
 from workshop.labs import Lab
 from workshop.load import locust_runs, report
 from workshop.load.comparison import (
@@ -36,7 +36,6 @@ from workshop.load.comparison import (
     YOURS,
     LoadVerdict,
     Outcome,
-    Ratio,
     Run,
     broken,
     is_worth_repeating,
@@ -44,6 +43,7 @@ from workshop.load.comparison import (
     ratios,
     read,
 )
+from workshop.load.result import LoadResult
 from workshop.paths import ROOT
 from workshop.run import nginx_config
 
@@ -62,33 +62,6 @@ wall, used = time.perf_counter(), time.process_time()
 while time.perf_counter() - wall < 0.3: pass
 print((time.perf_counter() - wall) / max(0.001, time.process_time() - used))
 """
-
-
-@dataclass
-class Result:
-    """A load run as `--json` prints it."""
-
-    lab: int
-    name: str
-    title: str
-    target: str
-    mode: str
-    users: int
-    seconds: int
-    outcome: Outcome
-    runs: list[Run] = field(default_factory=list)
-    ratios: list[Ratio] = field(default_factory=list)
-    connections: dict[str, dict[str, int]] = field(default_factory=dict)
-    ended: list[str] = field(default_factory=list)
-    trace: list[str] = field(default_factory=list)
-    report: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        plain = asdict(self)
-        outcome = plain.pop("outcome")
-        for ratio in plain["ratios"]:
-            ratio["high"] = ratio["high"] if math.isfinite(ratio["high"]) else None
-        return {**plain, "verdict": outcome["verdict"], "reasons": outcome["reasons"]}
 
 
 def load(lab: Lab, stack: Stack, as_json: bool = False) -> int:
@@ -166,20 +139,20 @@ def start_services(stack: Stack) -> dict[str, Any] | None:
     return None
 
 
-def _not_started(stack: Stack, plan: locust_runs.Plan, reply: dict[str, Any]) -> Result:
+def _not_started(stack: Stack, plan: locust_runs.Plan, reply: dict[str, Any]) -> LoadResult:
     outcome = Outcome(LoadVerdict.FAIL, (start_text(reply),))
     trace = last_traceback(reply["output"], Path(reply["folder"]))
     return _result(stack, plan, outcome, trace=trace)
 
 
-def _result(stack: Stack, plan: locust_runs.Plan, outcome: Outcome, **more: Any) -> Result:
+def _result(stack: Stack, plan: locust_runs.Plan, outcome: Outcome, **more: Any) -> LoadResult:
     lab = stack.lab
-    return Result(
+    return LoadResult(
         lab.number, lab.name, lab.title, stack.target, stack.mode, plan.users, plan.seconds, outcome, **more
     )
 
 
-def measure(stack: Stack, plan: locust_runs.Plan, folder: Path) -> Result:
+def measure(stack: Stack, plan: locust_runs.Plan, folder: Path) -> LoadResult:
     """Run, and run once more when only a ratio was over its limit."""
     lab = stack.lab
     before = _peers(stack)
@@ -268,7 +241,7 @@ STYLES = {
 }
 
 
-def show(result: Result, console: Console) -> None:
+def show(result: LoadResult, console: Console) -> None:
     """The verdict: a table of both sides, the facts, what was wrong, and what to do next."""
     visitors = f"{result.users} visitor{'s' if result.users != 1 else ''} for {result.seconds} s"
     head = f"load {result.lab} · {result.title}: {visitors}, yours and the reference in turn ({result.mode})"
@@ -281,7 +254,7 @@ def show(result: Result, console: Console) -> None:
         console.print(line, soft_wrap=True)
 
 
-def _table(result: Result) -> Table:
+def _table(result: LoadResult) -> Table:
     run = result.runs[-1]
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("")
@@ -304,7 +277,7 @@ def _milliseconds(value: float) -> str:
     return f"{value:.1f} ms" if math.isfinite(value) else "-"
 
 
-def _ratio_lines(result: Result) -> Iterator[Text]:
+def _ratio_lines(result: LoadResult) -> Iterator[Text]:
     if any(broken(run, YOURS) for run in result.runs):
         return  # how fast a failure was says nothing
     for ratio in result.ratios:
@@ -314,7 +287,7 @@ def _ratio_lines(result: Result) -> Iterator[Text]:
         yield Text(text, style=style)
 
 
-def _fact_lines(result: Result) -> Iterator[Text]:
+def _fact_lines(result: LoadResult) -> Iterator[Text]:
     for fact in result.runs[-1].facts if result.runs else ():
         if fact.side == YOURS and not fact.instead:
             yield Text(f"✓ {fact.title}", style="green")
@@ -327,13 +300,13 @@ def _fact_lines(result: Result) -> Iterator[Text]:
         yield Text(f"  {'trace' if number == 0 else '':<8}{clean(line)}", style="yellow")
 
 
-def _is_broken(result: Result) -> bool:
+def _is_broken(result: LoadResult) -> bool:
     """Whether it failed for another reason than a ratio."""
     broke = not result.runs or bool(broken(result.runs[-1], YOURS))
     return broke and result.outcome.verdict is LoadVerdict.FAIL
 
 
-def _closing(result: Result) -> Sequence[Text]:
+def _closing(result: LoadResult) -> Sequence[Text]:
     verdict, reasons = result.outcome.verdict, result.outcome.reasons
     lines = []
     if verdict is LoadVerdict.PASS:

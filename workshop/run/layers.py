@@ -8,7 +8,7 @@ from pathlib import Path
 
 from workshop.errors import Refusal
 from workshop.labs import Lab, load
-from workshop.learn.progress import PASSED, standing_of
+from workshop.last_verdicts import PASSED, standing_of
 from workshop.paths import LABS, SOLUTIONS
 
 

@@ -1,6 +1,6 @@
 """The probe: calls the learner's code in the learner's process space and reports what happened, as data.
 
-It decides nothing. The agent starts it (`python -P probe.py DESCRIPTOR`), writes one JSON request a line
+It decides nothing. The agent starts it (target_processes.py), writes one JSON request a line
 to its standard input and reads one JSON answer a line from the descriptor. The learner's modules are
 imported once; each request is then answered by a fork, so that no call sees what another one left behind,
 and `os._exit(0)` ends a fork and nothing else.
@@ -17,7 +17,7 @@ Values cross as JSON. What JSON can't say is tagged:
     {"$recv": [pieces]}                    a `recv(size)` that hands out these pieces, then b"" (in only)
     {"$note": "name"}                      a function that logs its calls as events "noted" (in only)
 
-Only the standard library is used: this file runs beside the learner's code, and brings nothing along.
+Only the standard library is used: this runs beside the learner's code, and brings nothing along.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import dataclasses
 import gc
 import importlib
 import inspect
@@ -37,58 +36,19 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Iterator
-from types import FrameType
 from typing import Any
 
+from workshop.run.probe_log import Log, describe_exception, where_now
+from workshop.run.scripted_apps import ScriptedASGI, ScriptedWSGI
+
 RESULT_LIMIT = 16 * 1024 * 1024
-EVENTS_LIMIT = 4 * 1024 * 1024
 
 Json = Any
 Event = dict[str, Any]
 
 
 # --- values as data ---------------------------------------------------------------------------------
-
-
-def encode(value: Any, depth: int = 0) -> Json:
-    """Turn a value into JSON; what has no form of its own goes by its attributes or its repr."""
-    if value is None or isinstance(value, bool | float) or type(value) is int:
-        return value
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, bytes | bytearray | memoryview):
-        return {"$bytes": base64.b64encode(bytes(value)).decode("ascii")}
-    if depth > 20:
-        return {"$repr": {"type": type(value).__name__, "text": "nested too deeply"}}
-    if isinstance(value, tuple) and not hasattr(value, "_fields"):
-        return {"$tuple": [encode(item, depth + 1) for item in value]}
-    if isinstance(value, list):
-        return [encode(item, depth + 1) for item in value]
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {str(key): encode(item, depth + 1) for key, item in value.items()}
-    return _encode_object(value, depth)
-
-
-def _encode_object(value: Any, depth: int) -> Json:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [f.name for f in dataclasses.fields(value)]
-    elif isinstance(value, tuple):
-        names = list(value._fields)  # type: ignore[attr-defined]
-    elif isinstance(value, int):
-        return int(value)
-    else:
-        return {"$repr": {"type": type(value).__name__, "text": safe_repr(value)}}
-    fields = {name: encode(getattr(value, name, None), depth + 1) for name in names}
-    return {"$object": {"type": type(value).__name__, "fields": fields}}
-
-
-def safe_repr(value: Any) -> str:
-    try:
-        return repr(value)[:2000]
-    except Exception as error:  # a repr that raises is the learner's
-        return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
 
 
 def decode(value: Json, names: dict[str, Any] | None = None, log: Log | None = None) -> Any:
@@ -179,163 +139,7 @@ DECODERS: dict[str, Callable[[Json, dict[str, Any], Any], Any]] = {
 # --- what happened, in order ------------------------------------------------------------------------
 
 
-class Log:
-    """The events of one call, in order; `flooded` is called when they grow past all use."""
-
-    def __init__(self, flooded: Callable[[], None] | None = None) -> None:
-        self.events: list[Event] = []
-        self.size = 0
-        self._flooded = flooded
-
-    def add(self, event: str, **fields: Any) -> None:
-        data = fields.get("data")
-        self.size += 100 + (len(data) if isinstance(data, bytes | str) else 0)
-        self.events.append({"event": event, **{key: encode(value) for key, value in fields.items()}})
-        if self.size > EVENTS_LIMIT and self._flooded is not None:
-            self._flooded()
-
-    def raised(self, error: BaseException, during: str) -> None:
-        self.events.append({"event": "raised", "during": during, **describe_exception(error)})
-
-
-def describe_exception(error: BaseException) -> Event:
-    """Type, message, public attributes, and the learner's own frames of an exception."""
-    public = {k: encode(v) for k, v in getattr(error, "__dict__", {}).items() if not k.startswith("_")}
-    return {
-        "type": type(error).__name__,
-        "bases": [base.__name__ for base in type(error).__mro__],
-        "message": str(error)[:4000],
-        "attributes": public,
-        "trace": own_frames(error),
-    }
-
-
-def own_frames(error: BaseException) -> list[str]:
-    """The exception's frames, without those of this file."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return [f"{error.filename}:{error.lineno} {(error.text or '').strip()}"]
-    frames = traceback.extract_tb(error.__traceback__)
-    return [f"{f.filename}:{f.lineno} in {f.name}: {f.line}" for f in frames if f.filename != __file__]
-
-
-def where_now(thread: int) -> list[str]:
-    """Where a thread's code stands at this moment."""
-    frame: FrameType | None = sys._current_frames().get(thread)
-    frames = traceback.extract_stack(frame) if frame else []
-    return [f"{f.filename}:{f.lineno} in {f.name}: {f.line}" for f in frames if f.filename != __file__]
-
-
 # --- inner applications that follow a script --------------------------------------------------------
-
-
-class ScriptedWSGI:
-    """A WSGI application that does what its script says and logs what was done to it.
-
-    The script's keys: status, headers, chunks, write (chunks sent through write first), read (how much of
-    wsgi.input to read, -1 for all), raises ("call", "iteration" or "close"), exc_info (start again with an
-    exception after the first chunk), late_start (start_response only when the first chunk is asked for),
-    name (to tell several apart), and environ (which keys of the environ to log).
-    """
-
-    def __init__(self, script: dict[str, Any], log: Log) -> None:
-        self.script, self.log = script, log
-        self.name = script.get("name", "inner")
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        keys = self.script.get("environ", ["REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING"])
-        self.log.add("inner called", name=self.name, environ={key: environ.get(key) for key in keys})
-        if self.script.get("read"):
-            self.log.add("inner read", name=self.name, data=environ["wsgi.input"].read(self.script["read"]))
-        if self.script.get("raises") == "call":
-            raise RuntimeError(f"{self.name} raises when called")
-        if not self.script.get("late_start"):
-            self._start(start_response)
-        return _ScriptedBody(self, start_response)
-
-    def _start(self, start_response: Any) -> None:
-        write = start_response(
-            self.script.get("status", "200 OK"),
-            [tuple(pair) for pair in self.script.get("headers", [("Content-Type", "text/plain")])],
-        )
-        for data in self.script.get("write", []):
-            write(data)
-
-    def _start_again(self, start_response: Any) -> None:
-        try:
-            raise ValueError(f"{self.name} failed after its first chunk")
-        except ValueError:
-            start_response("500 Failed", [("Content-Type", "text/plain")], sys.exc_info())
-
-
-class _ScriptedBody:
-    def __init__(self, app: ScriptedWSGI, start_response: Any) -> None:
-        self.app, self.start_response = app, start_response
-        self.chunks: list[bytes] = list(app.script.get("chunks", [b"inner body"]))
-        self.index = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        script, log = self.app.script, self.app.log
-        if self.index == 0 and script.get("late_start"):
-            self.app._start(self.start_response)
-        if self.index == 1 and script.get("exc_info"):
-            self.app._start_again(self.start_response)
-        if self.index >= len(self.chunks):
-            log.add("inner exhausted", name=self.app.name)
-            raise StopIteration
-        if script.get("raises") == "iteration" and self.index == len(self.chunks) - 1:
-            raise RuntimeError(f"{self.app.name} raises while it is iterated")
-        self.index += 1
-        log.add("inner chunk", name=self.app.name, number=self.index)
-        return self.chunks[self.index - 1]
-
-    def close(self) -> None:
-        self.app.log.add("inner closed", name=self.app.name)
-        if self.app.script.get("raises") == "close":
-            raise RuntimeError(f"{self.app.name} raises in close")
-
-
-class ScriptedASGI:
-    """An ASGI application that does what its script says.
-
-    The script's `steps` are ["receive"], ["send", message], ["raise", text], ["wait"] (for ever) and
-    ["receive until", type]; `name` tells several apart; `scope` lists the scope's keys to log.
-    """
-
-    def __init__(self, script: dict[str, Any], log: Log) -> None:
-        self.script, self.log = script, log
-        self.name = script.get("name", "inner")
-
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        keys = self.script.get("scope", ["type", "method", "path", "root_path"])
-        self.log.add("inner called", name=self.name, scope={key: scope.get(key) for key in keys})
-        try:
-            for step in self.script["steps"]:
-                await self._step(step, receive, send)
-        except asyncio.CancelledError:
-            self.log.add("inner cancelled", name=self.name)
-            raise
-        finally:
-            self.log.add("inner ended", name=self.name)
-
-    async def _step(self, step: list[Any], receive: Any, send: Any) -> None:
-        what = step[0]
-        if what == "send":
-            await send(step[1])
-        elif what == "raise":
-            raise RuntimeError(step[1])
-        elif what == "wait":
-            await asyncio.Event().wait()
-        elif what == "receive":
-            self.log.add("inner received", name=self.name, message=await receive())
-        else:
-            while True:
-                message = await receive()
-                self.log.add("inner received", name=self.name, message=message)
-                if message["type"] == step[1] and not message.get("more_body"):
-                    return
 
 
 # --- calling a WSGI application ---------------------------------------------------------------------
@@ -642,6 +446,7 @@ def serve(out: int) -> None:
             view = view[os.write(out, view) :]
 
 
-if __name__ == "__main__":
+def main(out: int) -> None:
+    """Serve until the agent has no more requests, or Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt):
-        serve(int(sys.argv[1]))
+        serve(out)

@@ -1,8 +1,8 @@
 """The process that judges: the lab's own checks, under pytest, against a sandbox that it only talks to.
 
 `python -m workshop.grade.judging.judge_process` imports pytest once and forks for every submission. One JSON
-request a line on standard input, one reply a line; a check's result is a line in the file `out` as soon as it is known, so
-that a run that is cut short has lost nothing. It never sees a file of the submission.
+request a line on standard input, one reply a line; a check's result is a line in the file `out` as soon as it
+is known, so that a run that is cut short has lost nothing. It never sees a file of the submission.
 """
 
 from __future__ import annotations

@@ -35,13 +35,14 @@ from workshop.grade.judging.outcome_cache import canonical, write_whole
 from workshop.grade.judging.two_agents import Switchboard
 from workshop.grade.sandboxes.sandbox import DRIVEN, Engine, Running
 from workshop.grade.sandboxes.tcp_to_unix import Relay
-from workshop.judge.ask import start_text
 from workshop.judge.stack import SANDBOX, Address, Stack
+from workshop.judge.start_failure import start_text
 from workshop.judge.verdict import Verdict
 from workshop.labs import Lab, target_folder
 from workshop.load import locust_runs
 from workshop.load import runner as loading
 from workshop.load.comparison import LATE, YOURS, LoadVerdict, broken
+from workshop.load.result import LoadResult
 from workshop.paths import SERVICES
 from workshop.run import unix_to_tcp
 
@@ -241,7 +242,7 @@ def without_driving(outcome: Outcome) -> LoadOutcome | None:
     return None
 
 
-def concluded(result: loading.Result) -> LoadOutcome:
+def concluded(result: LoadResult) -> LoadOutcome:
     """What a run says, without the numbers. Passing only just is not clear, and neither is failing so."""
     verdict, measured = result.outcome.verdict, result.as_dict()
     if verdict is LoadVerdict.FAIL:

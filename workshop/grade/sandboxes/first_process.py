@@ -21,8 +21,9 @@ from typing import Any
 from workshop.grade.sandboxes.sandbox_sockets import DOOR_INSIDE, READY, receive
 from workshop.labs import find
 from workshop.run import nginx_config, process, unix_to_tcp
-from workshop.run.agent import Agent, Crew, _Handler, _Server
+from workshop.run.agent import Agent, _Handler, _Server
 from workshop.run.nginx_process import Door
+from workshop.run.target_processes import Crew
 
 PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38

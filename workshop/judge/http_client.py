@@ -1,0 +1,185 @@
+"""How a check asks over HTTP: through nginx, or a service directly, with whole requests or with raw bytes.
+
+Whatever was asked last is kept in a `Trail`, so that a failure can say what was sent, and through which hops.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from workshop.judge import http_connection
+from workshop.judge.idle_service import Rest
+from workshop.judge.shown_bytes import show_bytes
+from workshop.judge.stack import Address, Stack
+from workshop.judge.websocket_client import WebSocket
+from workshop.run.nginx_config import is_own, shown
+
+SENT_LINES = 4
+
+
+class Clock:
+    """What is left of a check's time, in seconds of the wall clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def left(self, wanted: float | None = None) -> float:
+        """The time that one question may take. Raises Deadline when the check's time is over."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise http_connection.Deadline(
+                f"the check was not through after {http_connection.spoken(self.seconds)}"
+            )
+        return left if wanted is None else min(left, wanted)
+
+
+@dataclass
+class Trail:
+    """What a check asked last. `via` is "nginx", "direct", "probe" or "" when nothing was asked yet."""
+
+    via: str = ""
+    service: str = ""
+    connection: http_connection.Wire | None = None
+    sent: str = ""
+    curl: str = ""
+    response: http_connection.Response | None = None
+    marks: dict[str, int] = field(default_factory=dict)
+    modules: list[str] = field(default_factory=list)
+    probe_trace: list[str] = field(default_factory=list)
+
+    @property
+    def sent_text(self) -> str:
+        return show_bytes(bytes(self.connection.sent)) if self.connection is not None else self.sent
+
+
+class Client:
+    """Speaks HTTP to one address: nginx, or a service directly.
+
+    `wakes` is whether what has to be up for an answer is started first; without, what has ended stays so.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        trail: Trail,
+        clock: Clock,
+        address: Address,
+        service: str,
+        start: Callable[[str], object],
+    ) -> None:
+        self._stack, self._trail, self._clock, self._start = stack, trail, clock, start
+        self.address, self.service = address, service
+        self.via = "direct" if service else "nginx"
+        self.wakes = True
+
+    def connect(
+        self, receive_buffer: int | None = None, seconds: float | None = None, target: str = "/"
+    ) -> http_connection.Wire:
+        """A raw connection (use it with `with`); `receive_buffer` bytes make a slow reader.
+
+        Through nginx, `target` says which of the lab's services has to be up for it.
+        """
+        self._note(target)
+        made = http_connection.Wire(
+            self.address.host, self.address.port, self._clock.left(seconds), receive_buffer
+        )
+        self._trail.connection = made
+        return made
+
+    def rests(self, seconds: float = 3.0) -> bool:
+        """Wait until the service has nothing left to do, at most so long; whether that came."""
+        return Rest(self._stack, self.service).comes(self._clock.left(seconds))
+
+    def send(
+        self, data: bytes, method: str = "GET", seconds: float | None = None
+    ) -> http_connection.Response:
+        """Raw bytes on a connection of their own; the first response to them."""
+        words = data.split(b" ", 2)
+        target = words[1].decode("latin-1") if len(words) == 3 else "/"
+        with self.connect(seconds=seconds, target=target) as connection:
+            connection.send(data)
+            response = connection.response(method)
+        self._trail.response = response
+        return response
+
+    def request(
+        self,
+        method: str,
+        target: str = "/",
+        fields: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        seconds: float | None = None,
+    ) -> http_connection.Response:
+        """One request, one response. `Connection: close` is added unless the fields name it."""
+        lines = list(fields)
+        if not any(name.lower() == "connection" for name, _ in lines):
+            lines.append(("Connection", "close"))
+        data = http_connection.request_bytes(method, target, lines, body)
+        self._trail.curl = self._curl(method, target, fields, body)
+        return self.send(data, method, seconds)
+
+    def get(self, target: str = "/", fields: Iterable[tuple[str, str]] = ()) -> http_connection.Response:
+        return self.request("GET", target, fields)
+
+    def websocket(
+        self,
+        target: str = "/",
+        subprotocols: Sequence[str] = (),
+        fields: Iterable[tuple[str, str]] = (),
+        who: str = "",
+        receive_buffer: int | None = None,
+    ) -> WebSocket:
+        """A WebSocket (use it with `with`), after its handshake; look at `refused` where a 403 is legal.
+
+        The report shows what all of a check's WebSockets sent, in order, each line with its `who`.
+        """
+        before = self._trail.sent if self._trail.connection is None else ""
+        made = self.connect(receive_buffer, target=target)
+        self._trail.connection, self._trail.sent, self._trail.curl = None, before, ""
+
+        def log(line: str) -> None:
+            lines = [*self._trail.sent.splitlines(), f"{who}: {line}" if who else line] if line else []
+            self._trail.sent = "\n".join(lines[-SENT_LINES:]) or self._trail.sent
+
+        opened = WebSocket(made, target, f"localhost:{self.address.port}", fields, subprotocols, log)
+        if opened.refused is not None:
+            self._trail.response = opened.refused
+        return opened
+
+    def _note(self, target: str) -> None:
+        asked = self.service or self._behind(target)
+        self._trail.via, self._trail.service = self.via, asked
+        for name in self._needed(asked) if self.wakes else ():
+            self._start(name)
+        self._trail.response, self._trail.sent = None, ""
+
+    def _needed(self, asked: str) -> list[str]:
+        """What has to be up: the service asked, or all of them where the learner's nginx chooses."""
+        lab = self._stack.lab
+        if self.service or not is_own(lab):
+            return [asked]
+        return [service.name for service in shown(lab)]
+
+    def _behind(self, target: str) -> str:
+        """The service that nginx passes a target to: the longest prefix wins."""
+        shown = [service for service in self._stack.lab.services.values() if service.at is not None]
+        fitting = [one for one in shown if target.startswith(one.at or "/")] or shown
+        return max(fitting, key=lambda one: len(one.at or "/")).name
+
+    def _curl(self, method: str, target: str, fields: Iterable[tuple[str, str]], body: bytes) -> str:
+        if self.service:
+            return ""
+        words = ["curl", "-v" if method != "HEAD" else "-vI"]
+        if method not in ("GET", "HEAD") and not (method == "POST" and body):
+            words += ["-X", method]
+        for name, value in fields:
+            words += ["-H", f"{name}: {value}"]
+        if body:
+            if len(body) > 200 or not body.isascii():
+                return ""
+            words += ["--data-binary", body.decode("ascii")]
+        return shlex.join([*words, f"{self._stack.public}{target}"])

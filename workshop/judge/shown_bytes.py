@@ -1,0 +1,27 @@
+"""Bytes and text from outside as a report shows them: on one line, and harmless to a terminal."""
+
+from __future__ import annotations
+
+import re
+
+
+def show_bytes(data: bytes, limit: int = 400) -> str:
+    """Bytes as text on one line: \\r\\n spelled out, the middle left out when it is long."""
+    text = data.decode("latin-1")
+    if len(text) > limit:
+        left_out = len(text) - limit
+        text = f"{text[: limit // 2]} … {left_out} bytes more … {text[-limit // 2 :]}"
+    return "".join(_shown(char) for char in text)
+
+
+def _shown(char: str) -> str:
+    if char == "\\":
+        return "\\\\"
+    if char == "…" or (char.isascii() and char.isprintable()):
+        return char
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def clean(text: str) -> str:
+    """Text from outside without control characters, so that it can't paint a terminal."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], text)

@@ -1,0 +1,36 @@
+"""A Python traceback in a program's output, cut to the learner's own frames."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+FRAME = re.compile(r'\s+File "(?P<file>.+)", line (?P<line>\d+)(?:, in (?P<name>.+))?')
+
+
+def last_traceback(output: str, folder: Path) -> list[str]:
+    """The last Python traceback in a program's output, cut to the frames in `folder`."""
+    start = output.rfind("Traceback (most recent call last)")
+    if start < 0:
+        bare = list(re.finditer(r'^ *File "[^"]+", line \d+$', output, re.MULTILINE))
+        return _frames(output[bare[-1].start() :].splitlines(), folder) if bare else []
+    return _frames(output[start:].splitlines()[1:], folder)
+
+
+def _frames(lines: list[str], folder: Path) -> list[str]:
+    found: list[str] = []
+    for number, line in enumerate(lines):
+        match = FRAME.match(line)
+        if match:
+            code = lines[number + 1].strip() if number + 1 < len(lines) else ""
+            name = f" in {match['name']}" if match["name"] else ""
+            found.append(f"{match['file']}:{match['line']}{name}: {code}")
+        elif line and not line[0].isspace() and re.match(r"[\w.]+(:|$)", line):
+            return [*own(found, folder), line.strip()]
+    return own(found, folder)
+
+
+def own(frames: list[str], folder: Path) -> list[str]:
+    """The frames in `folder`, by their names there."""
+    prefix = f"{folder}/"
+    return [frame.removeprefix(prefix) for frame in frames if frame.startswith(prefix)]

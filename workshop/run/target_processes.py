@@ -1,0 +1,261 @@
+"""The processes of one target: its services by name, and its probe. Started, watched and ended here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from workshop.labs import Lab, Service
+from workshop.paths import ROOT
+from workshop.run import process, serve
+
+Reply = dict[str, Any]
+# The probe's own modules are imported before the learner's, and their folder is not left on the path.
+PROBE = (
+    f"import sys; sys.path.insert(0, {str(ROOT)!r}); from workshop.run import probe; "
+    "sys.path.pop(0); probe.main(int(sys.argv[1]))"
+)
+IMPORT_SECONDS = 4.0
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
+
+
+class Crew:
+    """The processes of one target: its services by name, and its probe."""
+
+    def __init__(self, lab: Lab, folder: Path, bind: str) -> None:
+        self.lab, self.folder, self.bind = lab, folder, bind
+        self.ports = {name: process.free_port(bind) for name in lab.services}
+        self.running: dict[str, process.Process] = {}
+        self.failed: dict[str, Reply] = {}
+        self.told: set[int] = set()
+        self.closing = False
+        self.probe: Probe | None = None
+        self.locks = {name: threading.RLock() for name in lab.services}
+        self.probe_lock = threading.Lock()
+        self.state = Path(tempfile.mkdtemp(prefix="workshop-state-"))
+
+    def environment(self) -> dict[str, str]:
+        """What the learner's processes see. Whatever they leave in the temporary folder goes with the run."""
+        return {**serve.environment(self.lab, self.folder), "TMPDIR": str(self.state)}
+
+    def start(self, name: str) -> Reply:
+        """Start a service unless it runs; returns when it listens, has exited, or is out of time.
+
+        What did not start is not tried again: the same files would do the same. `restart` forgets that.
+        """
+        with self.locks[name]:
+            if name in self.failed:
+                return self.failed[name]
+            current = self.running.get(name)
+            if self.closing:
+                return {"state": "absent", "service": name}
+            if current is None or current.exit_code() is not None:
+                self._clear(name)
+                current = self._spawn(self.lab.services[name])
+            return self._await_listening(name, current)
+
+    def _spawn(self, service: Service) -> process.Process:
+        words = serve.argv(service, self.bind, self.ports[service.name], self.state)
+        started = process.Process(words, cwd=self.folder, env=self.environment())
+        self.running[service.name] = started
+        return started
+
+    def _await_listening(self, name: str, one: process.Process) -> Reply:
+        """Wait until it listens, or has exited, or surely never will.
+
+        A process that sits still for a second after its time is over never will; one that still works may be
+        slow, or on a busy machine, and gets three times as long.
+        """
+        port, limit = self.ports[name], self.lab.start_seconds
+        used, moved = 0, one.started
+        while True:
+            exited = one.exit_code() is not None
+            if not exited and process.is_listening(self.bind, port):
+                return self._reply("ready", name, one)
+            if exited or self.closing:
+                return self._exited(name, one)
+            now = time.monotonic()
+            if now > one.started + limit - 1.0:
+                family = [one.pid, *process.descendants(one.pid)]
+                if (ticks := process.cpu_ticks(family)) != used:
+                    used, moved = ticks, now
+                if (now > one.started + limit and now > moved + 1.0) or now > one.started + 3 * limit:
+                    reply = self._reply("silent", name, one)
+                    reply["listens_on"] = process.ports_of(family)
+                    return self._give_up(name, reply)
+            time.sleep(process.POLL)
+
+    def _exited(self, name: str, one: process.Process) -> Reply:
+        left = self._left_behind(one)
+        if not left:
+            one.drain(0.5)
+        reply = self._reply("exited", name, one)
+        reply["left_behind"] = len(left)
+        return self._give_up(name, reply)
+
+    @staticmethod
+    def _left_behind(one: process.Process) -> set[int]:
+        """What runs on although it has ended; helpers that are about to end themselves get a moment."""
+        deadline = time.monotonic() + 0.5
+        while True:
+            left = {*process.descendants(one.pid), *process.orphans()}
+            left -= set(process.zombies(left))
+            if not left or time.monotonic() > deadline:
+                return left
+            time.sleep(process.POLL)
+
+    def _give_up(self, name: str, reply: Reply) -> Reply:
+        self._clear(name)
+        self.failed[name] = reply
+        return reply
+
+    def _reply(self, state: str, name: str, one: process.Process) -> Reply:
+        return {
+            "state": state,
+            "service": name,
+            "port": self.ports[name],
+            "pid": one.pid,
+            "code": one.exit_code(),
+            "told": one.pid in self.told,
+            "flooded": one.flooded,
+            "output": one.output(),
+            "mark": one.written,
+            "seconds": round(time.monotonic() - one.started, 2),
+            "command": serve.shown_command(one.argv),
+            "folder": str(self.folder),
+        }
+
+    def status(self, name: str, since: int = 0) -> Reply:
+        one = self.running.get(name)
+        if one is None:
+            return {"state": "absent", "service": name, "output": "", "mark": 0, "folder": str(self.folder)}
+        exited = one.exit_code() is not None
+        if exited:  # its last words may still be on the way: they are what the report is about
+            one.drain(0.5)
+        reply = self._reply("exited" if exited else "running", name, one)
+        reply["output"] = one.output(since)
+        return reply
+
+    def pids(self, name: str) -> list[int]:
+        one = self.running.get(name)
+        return [one.pid, *process.descendants(one.pid)] if one else []
+
+    def send_signal(self, name: str, number: int, pid: int | None = None) -> Reply:
+        """Send a signal to a service's first process, or to one of its descendants."""
+        known = self.pids(name)
+        wanted = pid or (known[0] if known else 0)
+        if wanted not in known:
+            return {"error": f"{wanted} is no process of {name}"}
+        if wanted == known[0] and number in ENDING:
+            self.told.add(wanted)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(wanted, number)
+        return {"state": "sent"}
+
+    def _clear(self, name: str) -> None:
+        with self.locks[name]:
+            one = self.running.pop(name, None)
+            if one is not None:
+                one.end()
+                process.end_orphans()
+
+    def end(self) -> None:
+        """End every service, side by side, and the probe."""
+        enders = [threading.Thread(target=self._clear, args=[name]) for name in self.lab.services]
+        for ender in enders:
+            ender.start()
+        with self.probe_lock:
+            self._end_probe()
+        for ender in enders:
+            ender.join()
+        self.failed.clear()
+
+    def _end_probe(self) -> None:
+        if self.probe is not None:
+            self.probe.end()
+            self.probe = None
+
+    def call_probe(self, request: dict[str, Any]) -> Reply:
+        """Have the probe answer one request; a probe that died or was never there is started first."""
+        with self.probe_lock:
+            for module in request.get("modules", []):
+                problem = self._import(module)
+                if problem is not None:
+                    return problem
+            if self.probe is None:  # nothing of the learner's was named: a script by itself
+                self.probe = Probe(self.folder, self.environment())
+            before = self.probe.process.written
+            reply = self.probe.ask(request, request["seconds"] + 3.0)
+            reply.setdefault("output", self.probe.process.output(before))
+            reply["shouted"] = self.probe.process.flooded
+            return {"folder": str(self.folder), **reply}
+
+    def _import(self, module: str) -> Reply | None:
+        if self.probe is None:
+            self.probe = Probe(self.folder, self.environment())
+        if module in self.probe.imported:
+            return None
+        reply = self.probe.ask({"kind": "import", "module": module}, IMPORT_SECONDS)
+        if reply.get("import", "gone") is None:
+            self.probe.imported.add(module)
+            return None
+        trouble = {"folder": str(self.folder), "module": module, "output": self.probe.process.output()}
+        self._end_probe()
+        return {"not_imported": reply, **trouble}
+
+
+class Probe:
+    """The probe's process, which imports the learner's modules once and forks for every call."""
+
+    def __init__(self, folder: Path, env: dict[str, str]) -> None:
+        self.imported: set[str] = set()
+        self.answers, answers_out = os.pipe()
+        requests_in, self.requests = os.pipe()
+        self.process = process.Process(
+            [sys.executable, "-P", "-c", PROBE, str(answers_out)],
+            cwd=folder,
+            env=env,
+            stdin=requests_in,
+            pass_fds=(answers_out,),
+        )
+        os.close(answers_out)
+        os.close(requests_in)
+        self._pending = b""
+
+    def ask(self, request: dict[str, Any], seconds: float) -> Reply:
+        """One request, one answer; what the process came to when there is none in time."""
+        with contextlib.suppress(BrokenPipeError):
+            data = memoryview(json.dumps(request).encode() + b"\n")
+            while data:
+                data = data[os.write(self.requests, data) :]
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._pending:
+            ready = select.select([self.answers], [], [], max(0.0, deadline - time.monotonic()))[0]
+            piece = os.read(self.answers, 1 << 16) if ready else b""
+            if not piece:
+                return self._no_answer(timed_out=not ready)
+            self._pending += piece
+        line, _, self._pending = self._pending.partition(b"\n")
+        reply: Reply = json.loads(line)
+        return reply
+
+    def _no_answer(self, timed_out: bool) -> Reply:
+        if not timed_out:
+            with contextlib.suppress(Exception):
+                self.process.popen.wait(timeout=1)
+        self.process.drain(0.2)
+        return {"events": [], "died": self.process.exit_code(), "hung": timed_out}
+
+    def end(self) -> None:
+        self.process.end(grace=0)
+        os.close(self.requests)
+        os.close(self.answers)
