@@ -30,7 +30,7 @@ from workshop.judge.stack import Stack
 from workshop.judge.start_failure import exit_text, start_text
 from workshop.judge.tracebacks import last_traceback
 from workshop.labs import Lab
-from workshop.load import locust_runs, report
+from workshop.load import curves_page, locust_runs
 from workshop.load.comparison import (
     REFERENCE,
     YOURS,
@@ -80,7 +80,7 @@ def load(lab: Lab, stack: Stack, as_json: bool = False) -> int:
             locust_runs.page(lab, stack, plan, folder, lambda line: print(line, flush=True))
         result = _not_started(stack, plan, trouble) if trouble else measure(stack, plan, folder)
     if result.runs:
-        result.report = str(report.write(result).relative_to(ROOT))
+        result.report = str(curves_page.write(result).relative_to(ROOT))
     if as_json:
         print(json.dumps(result.as_dict(), indent=2))
     else:
