@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import judging
-from workshop.grade.sandboxes.sandbox_files import Pristine, references
+from workshop.grade.sandboxes.sandbox_files import SandboxFiles, references
 from workshop.labs import Lab, all_labs
 from workshop.paths import ORACLES, ROOT, SOLUTIONS
 
@@ -37,7 +37,7 @@ def test_a_sandbox_holds_no_answer_to_its_own_lab(lab: Lab, tmp_path: Path) -> N
     forbidden = answers(lab)
     assert len(forbidden) > len(lab.edit)
     seen = 0
-    for mount in Pristine(lab, tmp_path / "pristine").mounts():
+    for mount in SandboxFiles(lab, tmp_path / "sandbox_files").mounts():
         assert mount.source.resolve() not in (ROOT, ROOT / "solutions", ROOT / "tests", ROOT / "labs")
         for path in files_below(mount.source):
             seen += 1

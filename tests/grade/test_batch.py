@@ -15,7 +15,7 @@ import pytest
 from tests.grade.make_class import kinds
 from tests.judging import environment
 from workshop.errors import InfraError
-from workshop.grade.judging.local_pool import Desk
+from workshop.grade.judging.local_pool import LocalPool
 from workshop.grade.judging.manifest import Manifest, digest_of
 from workshop.grade.judging.outcome import Outcome
 from workshop.grade.judging.outcome_cache import Store, canonical
@@ -160,16 +160,16 @@ def test_the_command_writes_everything(tmp_path: Path) -> None:
 
 
 def test_a_dead_proctor_s_seat_gets_another(engine: Engine, tmp_path: Path) -> None:
-    desk = Desk(tiny_manifest(tmp_path / "manifest"), engine)
+    local_pool = LocalPool(tiny_manifest(tmp_path / "manifest"), engine)
     files = the_class()[0].files
     try:
-        desk.grade(files)
-        proctor = desk._seats[0].proctor
-        proctor.end()
-        assert not desk.grade(files).infra
-        assert len(desk._seats) == 1 and desk._seats[0].proctor is not proctor
+        local_pool.grade(files)
+        judge_process = local_pool._seats[0].judge_process
+        judge_process.end()
+        assert not local_pool.grade(files).infra
+        assert len(local_pool._seats) == 1 and local_pool._seats[0].judge_process is not judge_process
     finally:
-        desk.close()
+        local_pool.close()
 
 
 def test_a_regrade_shows_what_changed_falls_first(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_a_worker_that_is_killed_in_the_middle_loses_nothing(site: Site, local: 
         finally:
             killer.join()
         assert shown(outcomes, batch, grown()) == local
-    assert len(pids) > 3, "it was not killed with a proctor and a sandbox"
+    assert len(pids) > 3, "it was not killed with a judge process and a sandbox"
     await_true(lambda: not [pid for pid in pids if Path("/proc", str(pid)).exists()], "processes are left")
     assert not folders_of(victim.pid), "the other worker's sweep left folders"
     assert len([*store.folder.glob("*.json")]) == len({one.digest for one in grown() if one.files})

@@ -26,13 +26,13 @@ from workshop.grade.judging.load_stage import BROKEN, NO_START, SLOW, UNSURE, Lo
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import blank
 from workshop.grade.judging.outcome_cache import canonical
-from workshop.grade.judging.two_agents import Switchboard
+from workshop.grade.judging.two_agents import TwoAgents
 from workshop.grade.results import gradescope_json, html_pages, junit_xml, summary_csv, written_files
 from workshop.grade.results.late_policy import Policy
 from workshop.grade.results.student_result import Graded, Result, result_of
 from workshop.grade.sandboxes import choose
 from workshop.grade.sandboxes.sandbox import Engine
-from workshop.grade.sandboxes.tcp_to_unix import Relay
+from workshop.grade.sandboxes.tcp_to_unix import TcpToUnix
 from workshop.grade.submissions.class_roster import Person
 from workshop.grade.submissions.collect import Submission
 from workshop.judge.agent_replies import Misbehaved
@@ -242,7 +242,7 @@ def test_relay_carries_a_half_close_and_refuses_what_is_refused(tmp_path: Path) 
                     link.sendall(said[::-1])
 
     path = tmp_path / "s"
-    with socket.socket(socket.AF_UNIX) as listener, Relay() as relay:
+    with socket.socket(socket.AF_UNIX) as listener, TcpToUnix() as relay:
         listener.bind(str(path))
         listener.listen()
         served = threading.Thread(target=inside, args=[listener])
@@ -273,7 +273,7 @@ def test_switchboard_believes_nobody(tmp_path: Path) -> None:
     sides = {crew: Stranger(LAB, crew, "sandbox", tmp_path, None, "") for crew in ("learner", "reference")}
     ports = {"learner": {"tasks": 30001}, "reference": {"tasks": 30002}}
     run = Stack(LAB, "t", "embedded", tmp_path, None, "")
-    with Switchboard(tmp_path, sides, ports) as board:
+    with TwoAgents(tmp_path, sides, ports) as board:
         assert run.ask("start", service="tasks", crew="learner")["port"] == 30001
         assert run.ask("start", service="tasks", crew="reference")["port"] == 30002
         with pytest.raises(InfraError, match="no object"):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.hostile.cases import Case
-from workshop.grade.judging.judge_process import Proctor
+from workshop.grade.judging.judge_process import JudgeProcess
 from workshop.grade.judging.manifest import Manifest, digest_of
 from workshop.grade.judging.one_submission import grade_one
 from workshop.grade.judging.outcome import Outcome
@@ -91,7 +91,9 @@ class Weakly(weak.Weak):
 
 def given(engine: Bubblewrap | docker.Docker | Weakly) -> Path:
     """The lab's own files as a sandbox sees them."""
-    return engine.root / "labs" / engine.lab.name if isinstance(engine, Weakly) else engine.pristine.given
+    return (
+        engine.root / "labs" / engine.lab.name if isinstance(engine, Weakly) else engine.sandbox_files.given
+    )
 
 
 class Room:
@@ -133,7 +135,7 @@ class Bench:
         self.rooms: dict[tuple[str, str], Room] = {}
         self._lock = threading.Lock()
         pairs = 1 if engine == Weakly.name else PAIRS
-        self._proctors = [Proctor() for _ in range(2 * pairs)]
+        self._judge_processes = [JudgeProcess() for _ in range(2 * pairs)]
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
         for pair in range(pairs):
             self._free.put(pair)
@@ -177,15 +179,15 @@ class Bench:
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
-        for proctor in self._proctors:
-            proctor.end()
+        for judge_process in self._judge_processes:
+            judge_process.end()
         for room in self.rooms.values():
             room.close()
 
     def _grade(
         self, room: Room, files: dict[str, bytes], slot: int, only: list[str] | None = None
     ) -> Outcome:
-        return grade_one(files, room.manifest, room.engine, self._proctors[slot], slot, BUDGET, only)
+        return grade_one(files, room.manifest, room.engine, self._judge_processes[slot], slot, BUDGET, only)
 
     def _both(self, case: Case) -> Done:
         """The hostile submission and an honest one beside it, graded as a batch grades them."""

@@ -25,7 +25,7 @@ from tests.hostile.held import note
 from tests.judging import environment
 from workshop import cli
 from workshop.errors import EXIT_INFRA, InfraError
-from workshop.grade.judging.judge_process import Proctor
+from workshop.grade.judging.judge_process import JudgeProcess
 from workshop.grade.judging.manifest import Manifest, digest_of
 from workshop.grade.judging.one_submission import grade_one
 from workshop.grade.judging.outcome import Outcome
@@ -131,8 +131,8 @@ def assert_no_number(manifest: Manifest, one: Submission, outcome: Outcome) -> N
 
 
 def test_a_proctor_is_killed(room: bench.Room, tmp_path: Path) -> None:
-    def end(proctor: Proctor) -> None:
-        proctor._process.kill()
+    def end(judge_process: JudgeProcess) -> None:
+        judge_process._process.kill()
 
     outcome = graded_until(room, end)
     assert_no_number(room.manifest, submission("ada", room.honest), outcome)
@@ -140,8 +140,8 @@ def test_a_proctor_is_killed(room: bench.Room, tmp_path: Path) -> None:
 
 
 def test_a_run_of_a_proctor_is_killed(room: bench.Room, tmp_path: Path) -> None:
-    def end(proctor: Proctor) -> None:
-        for pid in proctor._forks():
+    def end(judge_process: JudgeProcess) -> None:
+        for pid in judge_process._forks():
             os.kill(pid, signal.SIGKILL)
 
     outcome = graded_until(room, end)
@@ -149,24 +149,24 @@ def test_a_run_of_a_proctor_is_killed(room: bench.Room, tmp_path: Path) -> None:
     assert_right_again(room)
 
 
-def graded_until(room: bench.Room, end: Callable[[Proctor], None]) -> Outcome:
+def graded_until(room: bench.Room, end: Callable[[JudgeProcess], None]) -> Outcome:
     """What becomes of a submission that never answers when `end` is done while it is asked."""
-    proctor = Proctor()
+    judge_process = JudgeProcess()
     outcomes: list[Outcome] = []
     files = named("never answers").files
 
     def grade() -> None:
-        outcomes.append(grade_one(files, room.manifest, room.engine, proctor, 0, bench.BUDGET))
+        outcomes.append(grade_one(files, room.manifest, room.engine, judge_process, 0, bench.BUDGET))
 
     thread = threading.Thread(target=grade)
     thread.start()
     try:
-        await_that(lambda: bool(proctor._forks()))
-        end(proctor)
+        await_that(lambda: bool(judge_process._forks()))
+        end(judge_process)
         thread.join(WAIT)
         return outcomes[0]
     finally:
-        proctor.end()
+        judge_process.end()
         thread.join()
 
 
@@ -178,24 +178,24 @@ def await_that(condition: Callable[[], bool]) -> None:
 
 
 def assert_right_again(room: bench.Room) -> None:
-    proctor = Proctor()
+    judge_process = JudgeProcess()
     try:
-        outcome = grade_one(room.honest, room.manifest, room.engine, proctor, 0, bench.BUDGET)
+        outcome = grade_one(room.honest, room.manifest, room.engine, judge_process, 0, bench.BUDGET)
         assert [check["verdict"] for check in outcome.checks] == ["PASS", "PASS"], outcome.checks
     finally:
-        proctor.end()
+        judge_process.end()
 
 
 def test_a_sandbox_does_not_come_up(room: bench.Room, tmp_path: Path) -> None:
     toml = bench.given(room.engine) / "lab.toml"
     text = toml.read_text()
-    proctor = Proctor()
+    judge_process = JudgeProcess()
     try:
         toml.write_text("this is no TOML")
-        outcome = grade_one(room.honest, room.manifest, room.engine, proctor, 0, bench.BUDGET)
+        outcome = grade_one(room.honest, room.manifest, room.engine, judge_process, 0, bench.BUDGET)
     finally:
         toml.write_text(text)
-        proctor.end()
+        judge_process.end()
     assert_no_number(room.manifest, submission("ada", room.honest), outcome)
     assert "did not come up" in canonical(outcome.checks)
     assert_right_again(room)

@@ -34,7 +34,7 @@ from workshop.grade.sandboxes.sandbox import MEMORY
 from workshop.grade.submissions.class_roster import Person, Roster
 from workshop.grade.submissions.collect import Submission
 
-PROCTOR_MEMORY = 600 << 20
+JUDGE_MEMORY = 600 << 20
 ROW = 64 * 1024  # bytes that one submission's result may have
 WHOLE = 4 << 20  # and all that is kept of it, with what was said on the way
 HARMFUL = ("<script", "<img", "\x1b", "\u202e", "\0")
@@ -96,7 +96,7 @@ def assert_bounded(done: Done) -> None:
     run = done.outcome.run
     assert done.seconds < 2 * (BUDGET + 30)  # its own time, and the honest one's second run at worst
     assert run["seconds"] < BUDGET + 30
-    assert run["proctor"]["memory"] < PROCTOR_MEMORY
+    assert run["judge_process"]["memory"] < JUDGE_MEMORY
     assert run["facts"]["memory"] < 1.5 * MEMORY
     assert len(canonical(done.outcome.checks)) < ROW
     assert len(canonical(done.outcome.as_dict())) < WHOLE

@@ -1,4 +1,4 @@
-"""Other machines: a Dask scheduler hands the errands of a class (remote_tasks.py) to its workers.
+"""Other machines: a Dask scheduler hands the tasks of a class (remote_tasks.py) to its workers.
 
 Whoever reaches a Dask scheduler may run code on it and on its workers. So it is spoken to over TLS, with a
 certificate on both sides, unless all of it is on this machine; and no sandbox has a way to it.
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from distributed.security import Security
 
 SECONDS = 10.0  # until the scheduler answers, and until it has a worker
-AHEAD = 4  # errands a worker's thread that are handed to the scheduler before one is done
+AHEAD = 4  # tasks a worker's thread that are handed to the scheduler before one is done
 LOCK = "services/grader/requirements.lock"
 EXAMPLE = "tls://HOST:8786, or tcp://127.0.0.1:8786 on this machine"
 
@@ -111,7 +111,7 @@ class Cluster(Pool):
         with contextlib.suppress(OSError):
             self._client.close(timeout=SECONDS)
 
-    # --- errands
+    # --- tasks
 
     def _send(self, files: Files, only: list[str] | None) -> Future[str]:
         self._sent += 1

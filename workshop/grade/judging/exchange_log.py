@@ -1,4 +1,4 @@
-"""What the proctor and a sandbox said to each other, to be read when somebody asks why a check failed.
+"""What the judge process and a sandbox said to each other, to be read when somebody asks why a check failed.
 
 One line for one event: seconds since the check began, the connection's number and port, and what happened:
 `>` bytes that were sent, `<` bytes that came, and open, refused, close, reset, end and the like.

@@ -135,7 +135,7 @@ def serve() -> None:
         print(json.dumps(reply), flush=True)
 
 
-class Proctor:
+class JudgeProcess:
     """The grader's end of one such process."""
 
     def __init__(self) -> None:
@@ -173,9 +173,9 @@ class Proctor:
                 self._process.stdin.flush()
                 line = self._process.stdout.readline()
             except (OSError, ValueError) as error:
-                raise InfraError("The proctor is gone.") from error
+                raise InfraError("The judge process is gone.") from error
         if not line:
-            raise InfraError("The proctor ended in the middle of a run.")
+            raise InfraError("The judge process ended in the middle of a run.")
         reply: Line = json.loads(line)
         return reply
 

@@ -3,7 +3,7 @@
           ┌──────────▶ port ─▶ relay ─▶ sandbox of the submission
   locust ─┤                                 ▲
           └──▶ port ─▶ relay ─▶ sandbox of the solution
-  locust, measure ─▶ agent.sock (switchboard) ─▶ the agents of both
+  locust, measure ─▶ agent.sock (two_agents) ─▶ the agents of both
 
 locust and what it concludes stay outside; neither sandbox has a way to the other. A stage has the machine to
 itself: no check runs meanwhile, and of several graders one drives at a time.
@@ -32,9 +32,9 @@ from workshop.grade.judging.local_pool import Files
 from workshop.grade.judging.manifest import digest_of
 from workshop.grade.judging.outcome import Outcome
 from workshop.grade.judging.outcome_cache import canonical, write_whole
-from workshop.grade.judging.two_agents import Switchboard
+from workshop.grade.judging.two_agents import TwoAgents
 from workshop.grade.sandboxes.sandbox import DRIVEN, Engine, Running
-from workshop.grade.sandboxes.tcp_to_unix import Relay
+from workshop.grade.sandboxes.tcp_to_unix import TcpToUnix
 from workshop.judge.stack import SANDBOX, Address, Stack
 from workshop.judge.start_failure import start_text
 from workshop.judge.verdict import Verdict
@@ -188,14 +188,14 @@ class LoadStage:
             for slot, (crew, its_files) in enumerate({"learner": files, "reference": self._solution}.items()):
                 sides[crew] = self.engine.start(_laid_out(its_files, place / crew), slot)
                 opened.callback(sides[crew].end)
-            relay = opened.enter_context(Relay())
+            relay = opened.enter_context(TcpToUnix())
             fronts, ports = {}, {}
             for crew, side in sides.items():
                 fronts[crew] = Address("127.0.0.1", relay.open(side.wire / f"{unix_to_tcp.FRONT}.sock"))
                 inside = unix_to_tcp.ports(self.lab).items()
                 ports[crew] = {name: relay.open(side.wire / f"{port}.sock") for name, port in inside}
             agents = {crew: self._stack(crew, SANDBOX, side.wire) for crew, side in sides.items()}
-            board = opened.enter_context(Switchboard(place, agents, ports))
+            board = opened.enter_context(TwoAgents(place, agents, ports))
             for agent in agents.values():
                 opened.callback(agent.close)
             stack = self._stack("submission", "embedded", place)
@@ -206,7 +206,7 @@ class LoadStage:
     def _stack(self, target: str, mode: str, run: Path) -> Stack:
         return Stack(self.lab, target, mode, run, front=None, public="")
 
-    def _judged(self, stack: Stack, board: Switchboard, place: Path) -> LoadOutcome:
+    def _judged(self, stack: Stack, board: TwoAgents, place: Path) -> LoadOutcome:
         try:
             if reply := loading.start_services(stack):
                 return LoadOutcome(LoadVerdict.FAIL, NO_START, {"reasons": [start_text(reply)]})

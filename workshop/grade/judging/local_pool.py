@@ -1,4 +1,4 @@
-"""Where one machine grades by one manifest: seats side by side, each with a proctor, until it is closed."""
+"""One machine that grades by one manifest: seats side by side, each with a judge process, until closed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from workshop.errors import InfraError
-from workshop.grade.judging.judge_process import Proctor
+from workshop.grade.judging.judge_process import JudgeProcess
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.one_submission import grade_one
 from workshop.grade.judging.outcome import Outcome
@@ -28,10 +28,10 @@ class Seat:
     """Room for one submission at a time: `slot` numbers it, from 0."""
 
     slot: int
-    proctor: Proctor
+    judge_process: JudgeProcess
 
 
-class Desk:
+class LocalPool:
     """Grades submissions on this machine, as many at once as threads ask it to."""
 
     def __init__(self, manifest: Manifest, engine: Engine) -> None:
@@ -62,17 +62,19 @@ class Desk:
         )
 
     def grade(self, files: Files, only: list[str] | None = None) -> Outcome:
-        """One submission, at a free seat. Raises InfraError when the desk is closed."""
+        """One submission, at a free seat. Raises InfraError when the pool is closed."""
         with self._seat() as seat:
-            return grade_one(files, self.manifest, self.engine, seat.proctor, seat.slot, self.budget, only)
+            return grade_one(
+                files, self.manifest, self.engine, seat.judge_process, seat.slot, self.budget, only
+            )
 
     def close(self) -> None:
-        """End the proctors; what is being graded ends with them, and nothing more is."""
+        """End the judge processes; what is being graded ends with them, and nothing more is."""
         with self._lock:
             self._closed = True
             seats, self._seats = self._seats, []
         for seat in seats:
-            seat.proctor.end()
+            seat.judge_process.end()
 
     @contextlib.contextmanager
     def _seat(self) -> Iterator[Seat]:
@@ -80,13 +82,13 @@ class Desk:
             if self._closed:
                 raise InfraError("The grading was ended.")
             if not self._free:
-                self._seats.append(Seat(len(self._seats), Proctor()))
+                self._seats.append(Seat(len(self._seats), JudgeProcess()))
                 self._free.append(self._seats[-1])
             seat = self._free.pop()
-            if not seat.proctor.is_alive():
+            if not seat.judge_process.is_alive():
                 self._seats.remove(seat)
-                seat.proctor.end()
-                seat = Seat(seat.slot, Proctor())
+                seat.judge_process.end()
+                seat = Seat(seat.slot, JudgeProcess())
                 self._seats.append(seat)
         try:
             yield seat

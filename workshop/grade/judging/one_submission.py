@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from workshop.errors import InfraError
-from workshop.grade.judging.judge_process import Proctor, transcript_of
+from workshop.grade.judging.judge_process import JudgeProcess, transcript_of
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import Outcome, assemble, blank, read_lines
 from workshop.grade.sandboxes.sandbox import Engine
@@ -25,7 +25,7 @@ def nothing_to_grade(manifest: Manifest, trouble: list[str]) -> Outcome:
 
 
 def log_of(out: Path) -> str:
-    """The last that a proctor said: for us, never for a student's page."""
+    """The last that a judge process said: for us, never for a student's page."""
     return text_of(out.with_suffix(".log"))[-2000:]
 
 
@@ -41,7 +41,7 @@ def grade_one(
     files: dict[str, bytes],
     manifest: Manifest,
     engine: Engine,
-    proctor: Proctor,
+    judge_process: JudgeProcess,
     slot: int,
     budget: float,
     only: list[str] | None = None,
@@ -63,7 +63,7 @@ def grade_one(
         except InfraError as error:
             return blank(manifest, Verdict.INFRA_ERROR, str(error), "", "", only)
         try:
-            said = proctor.judge(manifest.folder, sandbox.wire, out, manifest.seed, budget, only)
+            said = judge_process.judge(manifest.folder, sandbox.wire, out, manifest.seed, budget, only)
         except InfraError as error:
             said = {"code": 70, "memory": 0, "trouble": str(error)}
         finally:
@@ -77,6 +77,6 @@ def grade_one(
         "engine": engine.name,
         "isolation": engine.isolation,
         "facts": facts.as_dict(),
-        "proctor": said,
+        "judge_process": said,
     }
     return outcome

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
-from workshop.grade.judging.local_pool import Desk, Files
+from workshop.grade.judging.local_pool import Files, LocalPool
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import Outcome
 from workshop.grade.sandboxes.sandbox import Engine
@@ -49,29 +49,29 @@ class Threads(Pool):
     def __init__(self, engine: Engine, workers: int) -> None:
         self.engine, self.workers = engine, workers
         self.image = image_of(engine)
-        self._desk: Desk | None = None
+        self._desk: LocalPool | None = None
         self._threads: ThreadPoolExecutor | None = None
 
     @property
-    def desk(self) -> Desk:
+    def local_pool(self) -> LocalPool:
         assert self._desk is not None, "open() comes first"
         return self._desk
 
     def open(self, manifest: Manifest) -> None:
         self.engine.sweep()
-        self._desk = Desk(manifest, self.engine)
+        self._desk = LocalPool(manifest, self.engine)
         self._desk.calibrate()
 
     def grade(self, files: Mapping[str, Files]) -> Iterator[tuple[str, Outcome]]:
         self._threads = ThreadPoolExecutor(max(1, min(self.workers, len(files))))
         keys: dict[Future[Outcome], str] = {}
         for key, one in files.items():
-            keys[self._threads.submit(self.desk.grade, one)] = key
+            keys[self._threads.submit(self.local_pool.grade, one)] = key
         for done in as_completed(keys):
             yield keys[done], done.result()
 
     def alone(self, files: Files, only: list[str]) -> Outcome:
-        return self.desk.grade(files, only)
+        return self.local_pool.grade(files, only)
 
     def end(self) -> None:
         with contextlib.ExitStack() as last:

@@ -1,9 +1,9 @@
-"""Errands: submissions that this machine grades for a class on another one. Bytes in, JSON out.
+"""Tasks: submissions that this machine grades for a class on another one. Bytes in, JSON out.
 
-What the errands of a class have in common are its terms: the checks, hidden ones too, as bytes, and the
-grader that must be here. The first errand lays them out in a private folder and has the lab's own solution
-graded; nothing but that is kept from one errand to the next. All of it is plain data: nothing of it is
-unpickled, and a submission's code runs in a sandbox of this machine's, never in the process of an errand.
+What the tasks of a class have in common are its terms: the checks, hidden ones too, as bytes, and the
+grader that must be here. The first task lays them out in a private folder and has the lab's own solution
+graded; nothing but that is kept from one task to the next. All of it is plain data: nothing of it is
+unpickled, and a submission's code runs in a sandbox of this machine's, never in the process of a task.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from workshop.errors import InfraError, Refusal
-from workshop.grade.judging.local_pool import Desk, Files
+from workshop.grade.judging.local_pool import Files, LocalPool
 from workshop.grade.judging.manifest import Hidden, Manifest, digest_of, grader_digest
 from workshop.grade.judging.pool import image_of
 from workshop.grade.sandboxes import choose
 from workshop.labs import find, load
 
-IDLE = 600.0  # seconds without an errand, after which a class whose grader is gone is forgotten
+IDLE = 600.0  # seconds without a task, after which a class whose grader is gone is forgotten
 END_SECONDS = 60.0
 OTHER_CHECKOUT = "its workshop is another one: bring every machine to the same commit, without local changes"
 
@@ -73,27 +73,27 @@ def _as_bytes(files: dict[str, str]) -> Files:
 
 
 class Post:
-    """What this machine has for one class: a desk with a manifest, folder and sandbox engine of its own."""
+    """What this machine has for one class: a pool with a manifest, folder and sandbox engine of its own."""
 
     def __init__(self, terms: bytes) -> None:
         self._terms: dict[str, Any] = json.loads(terms)
         self._changed = threading.Condition()
         self._making = threading.Lock()
         self._running = 0
-        self._desk: Desk | None = None
+        self._pool: LocalPool | None = None
         self._left: contextlib.ExitStack | None = None
         self._timer: threading.Timer | None = None
 
     @contextlib.contextmanager
-    def desk(self) -> Iterator[Desk]:
-        """The desk, for one errand. Raises Refusal when this machine can't grade as the class is graded."""
+    def local_pool(self) -> Iterator[LocalPool]:
+        """The pool, for one task. Raises Refusal when this machine can't grade as the class is graded."""
         with self._changed:
             self._running += 1
             self._rest(False)
         try:
             with self._making:
-                self._desk = self._desk or self._made()
-            yield self._desk
+                self._pool = self._pool or self._made()
+            yield self._pool
         finally:
             with self._changed:
                 self._running -= 1
@@ -104,8 +104,8 @@ class Post:
         """End what is being graded, and remove everything."""
         with self._changed:
             self._rest(False)
-            if self._desk is not None:
-                self._desk.close()
+            if self._pool is not None:
+                self._pool.close()
             self._changed.wait_for(lambda: not self._running, END_SECONDS)
         if self._left is not None:
             self._left.close()
@@ -119,7 +119,7 @@ class Post:
             self._timer.daemon = True
             self._timer.start()
 
-    def _made(self) -> Desk:
+    def _made(self) -> LocalPool:
         terms = self._terms
         lab = find(terms["lab"])
         if grader_digest(lab) != terms["grader"]:
@@ -140,11 +140,11 @@ class Post:
                 raise InfraError("the checks did not arrive as they were sent")
             hidden = {name: Hidden(**one) for name, one in terms["hidden"].items()}
             manifest = Manifest(load(place), place, terms["seed"], terms["digest"], terms["grader"], hidden)
-            desk = Desk(manifest, engine)
-            made.callback(desk.close)
-            desk.calibrate()
+            local_pool = LocalPool(manifest, engine)
+            made.callback(local_pool.close)
+            local_pool.calibrate()
             self._left = made.pop_all()
-        return desk
+        return local_pool
 
 
 _posts: dict[str, Post] = {}
@@ -180,8 +180,8 @@ def run(terms: bytes, order: bytes) -> str:
     """Grade one submission: JSON with its outcome, or with the trouble that this machine has."""
     wanted = json.loads(order)
     try:
-        with _post(terms).desk() as desk:
-            outcome = desk.grade(_as_bytes(wanted["files"]), wanted["only"])
+        with _post(terms).local_pool() as local_pool:
+            outcome = local_pool.grade(_as_bytes(wanted["files"]), wanted["only"])
     except Refusal as refusal:
         return json.dumps({"trouble": str(refusal), "where": here()})
     outcome.run["worker"] = here()
@@ -193,7 +193,7 @@ async def ready(terms: bytes) -> str:
 
     def make() -> str:
         try:
-            with _post(terms).desk():
+            with _post(terms).local_pool():
                 return ""
         except Refusal as refusal:
             return str(refusal)

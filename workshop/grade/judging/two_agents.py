@@ -20,7 +20,7 @@ from workshop.judge.stack import Stack
 REQUEST_CAP = 1 << 16
 
 
-class Switchboard:
+class TwoAgents:
     """Listens on agent.sock in `folder` within a `with` block; `ports` is where a crew's services are."""
 
     def __init__(self, folder: Path, crews: Mapping[str, Stack], ports: dict[str, dict[str, int]]) -> None:
@@ -62,4 +62,4 @@ class _Handler(socketserver.StreamRequestHandler):
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
-    board: Switchboard
+    board: TwoAgents

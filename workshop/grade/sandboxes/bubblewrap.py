@@ -24,8 +24,8 @@ from workshop.errors import InfraError
 from workshop.grade.sandboxes import cgroup_limits
 from workshop.grade.sandboxes.leftovers import strays
 from workshop.grade.sandboxes.sandbox import CHECKED, DISK, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
-from workshop.grade.sandboxes.sandbox_files import Pristine
-from workshop.grade.sandboxes.sandbox_sockets import Handover
+from workshop.grade.sandboxes.sandbox_files import SandboxFiles
+from workshop.grade.sandboxes.sandbox_sockets import SandboxSockets
 from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
 from workshop.grade.sandboxes.user_ids import Users
 from workshop.labs import Lab
@@ -50,8 +50,8 @@ class Bubblewrap:
         self.is_root = os.geteuid() == 0
         self._users = Users()
         self.folder = Path(tempfile.mkdtemp(prefix=f"wg-{os.getpid()}-lab-"))
-        self.pristine = Pristine(lab, self.folder / "pristine")
-        self.pristine.write_etc(USER)
+        self.sandbox_files = SandboxFiles(lab, self.folder / "sandbox_files")
+        self.sandbox_files.write_etc(USER)
         self.has_cgroup = self._has_cgroup()
         user = "a user of its own" if self.is_root else "a user namespace"
         limits = "cgroup" if self.has_cgroup else "rlimits and a watch, no cgroup"
@@ -65,15 +65,15 @@ class Bubblewrap:
         return True
 
     def start(self, files: Path, slot: int) -> Wrapped:
-        handover = Handover(self.lab)
+        sockets = SandboxSockets(self.lab)
         try:
-            shutil.copytree(files, handover.target, dirs_exist_ok=True)
-            return Wrapped(self, handover, slot)
+            shutil.copytree(files, sockets.target, dirs_exist_ok=True)
+            return Wrapped(self, sockets, slot)
         except BaseException:
-            handover.close()
+            sockets.close()
             raise
 
-    def words(self, handover: Handover, slot: int) -> list[str]:
+    def words(self, sockets: SandboxSockets, slot: int) -> list[str]:
         """The whole command, up to the descriptors."""
         words = [self.program, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
         words += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--hostname", "sandbox"]
@@ -81,7 +81,7 @@ class Bubblewrap:
             words += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
         else:
             words += ["--unshare-user", "--disable-userns", "--uid", str(USER), "--gid", str(USER)]
-        words += self._files(handover)
+        words += self._files(sockets)
         words += ["--clearenv"]
         more = {"NPROC": self.room.processes} if self.is_root or counts_by_namespace() else {}
         limits = rlimits(NOFILE=self.room.files, **more)
@@ -90,9 +90,9 @@ class Bubblewrap:
         words += ["--chdir", "/workshop"]
         return words
 
-    def _files(self, handover: Handover) -> list[str]:
+    def _files(self, sockets: SandboxSockets) -> list[str]:
         links: list[str] = []
-        binds = {"/usr": Path("/usr"), "/etc": self.pristine.etc}
+        binds = {"/usr": Path("/usr"), "/etc": self.sandbox_files.etc}
         for path in (Path("/", name) for name in SYSTEM):
             if path.is_symlink():
                 links += ["--symlink", str(path.readlink()), str(path)]
@@ -101,8 +101,8 @@ class Bubblewrap:
         # A venv's programs name it by its real path, whatever link led here.
         prefixes = (sys.base_prefix, str(Path(sys.prefix).resolve()), sys.prefix)
         binds |= {one: Path(one) for one in prefixes if not Path(one).is_relative_to("/usr")}
-        binds |= {mount.inside: mount.source for mount in self.pristine.mounts()}
-        binds |= {"/target": handover.target, "/run/door": handover.door}
+        binds |= {mount.inside: mount.source for mount in self.sandbox_files.mounts()}
+        binds |= {"/target": sockets.target, "/run/door": sockets.door}
         words = ["--proc", "/proc", "--dev", "/dev"]
         for place in ("/tmp", "/dev/shm"):  # first: a checkout may itself be below /tmp
             words += ["--perms", "1777", "--size", str(DISK), "--tmpfs", place]
@@ -171,16 +171,16 @@ class Bubblewrap:
 class Wrapped:
     """One sandbox that runs."""
 
-    def __init__(self, engine: Bubblewrap, handover: Handover, slot: int) -> None:
-        self.wire = handover.wire
-        self._handover = handover
+    def __init__(self, engine: Bubblewrap, sockets: SandboxSockets, slot: int) -> None:
+        self.wire = sockets.wire
+        self._sockets = sockets
         self.facts = Facts()
         self.room = engine.room
         self._group = self._new_group(engine, slot)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in end)
         info, info_in = os.pipe()
         block_out, block = os.pipe()
-        words = [*engine.words(handover, slot), "--info-fd", str(info_in), "--block-fd", str(block_out)]
+        words = [*engine.words(sockets, slot), "--info-fd", str(info_in), "--block-fd", str(block_out)]
         try:
             self.popen = subprocess.Popen(
                 [*words, "--", *engine.inner(slot)],
@@ -207,7 +207,7 @@ class Wrapped:
         self._watch = threading.Thread(target=self._watched, daemon=True)
         self._watch.start()
         try:
-            handover.complete(START_SECONDS, lambda: self.popen.poll() is None)
+            sockets.complete(START_SECONDS, lambda: self.popen.poll() is None)
         except InfraError as error:
             said_inside = self._said()
             self.end()
@@ -263,7 +263,7 @@ class Wrapped:
         if self._group is not None:
             self._group.close()
         self._stderr.close()
-        self._handover.close()
+        self._sockets.close()
         return self.facts
 
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from workshop.errors import InfraError
 from workshop.grade.sandboxes.sandbox import CHECKED, DISK, MEMORY, START_SECONDS, Facts, rlimits
-from workshop.grade.sandboxes.sandbox_files import Pristine
-from workshop.grade.sandboxes.sandbox_sockets import Handover
+from workshop.grade.sandboxes.sandbox_files import SandboxFiles
+from workshop.grade.sandboxes.sandbox_sockets import SandboxSockets
 from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
 from workshop.grade.sandboxes.user_ids import Users
 from workshop.labs import Lab
@@ -78,19 +78,19 @@ class Docker:
             raise InfraError(f"Docker can't be used: {trouble()}.")
         self.nginx = Path(program)
         self.folder = Path(tempfile.mkdtemp(prefix=f"wg-{os.getpid()}-lab-"))
-        self.pristine = Pristine(lab, self.folder / "pristine")
+        self.sandbox_files = SandboxFiles(lab, self.folder / "sandbox_files")
         self.isolation = f"container ({runtime or 'runc'}), no network, read-only, no capabilities, cgroup"
 
     def start(self, files: Path, slot: int) -> Container:
-        handover = Handover(self.lab)
+        sockets = SandboxSockets(self.lab)
         try:
-            shutil.copytree(files, handover.target, dirs_exist_ok=True)
-            return Container(self, handover, slot)
+            shutil.copytree(files, sockets.target, dirs_exist_ok=True)
+            return Container(self, sockets, slot)
         except BaseException:
-            handover.close()
+            sockets.close()
             raise
 
-    def words(self, name: str, handover: Handover, slot: int) -> list[str]:
+    def words(self, name: str, sockets: SandboxSockets, slot: int) -> list[str]:
         """The whole command."""
         uid = self._users.of(slot)
         words = ["docker", "run", "--name", name, "--label", f"{LABEL}={os.getpid()}", "--network", "none"]
@@ -101,8 +101,8 @@ class Docker:
         words += ["--tmpfs", f"/tmp:size={DISK},mode=1777", "--shm-size", str(DISK), "--hostname", "sandbox"]
         words += ["--log-driver", "none", "--pull", "never", "--workdir", "/workshop"]
         words += ["--runtime", self.runtime] if self.runtime else []
-        binds = {mount.inside: mount.source for mount in self.pristine.mounts()}
-        binds |= {"/target": handover.target, "/run/door": handover.door, NGINX_INSIDE: self.nginx}
+        binds = {mount.inside: mount.source for mount in self.sandbox_files.mounts()}
+        binds |= {"/target": sockets.target, "/run/door": sockets.door, NGINX_INSIDE: self.nginx}
         for inside, source in binds.items():
             words += ["--mount", f"type=bind,source={source},target={inside},readonly"]
         environment = {"HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "NGINX": NGINX_INSIDE}
@@ -138,20 +138,20 @@ class Docker:
 class Container:
     """One sandbox that runs."""
 
-    def __init__(self, engine: Docker, handover: Handover, slot: int) -> None:
-        self.wire = handover.wire
-        self._handover = handover
+    def __init__(self, engine: Docker, sockets: SandboxSockets, slot: int) -> None:
+        self.wire = sockets.wire
+        self._sockets = sockets
         self._name = f"{LABEL}-{os.getpid()}-{slot}-{time.monotonic_ns()}"
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed in end)
         self.popen = subprocess.Popen(
-            engine.words(self._name, handover, slot),
+            engine.words(self._name, sockets, slot),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._said,
             start_new_session=True,
         )
         try:
-            handover.complete(START_SECONDS, lambda: self.popen.poll() is None)
+            sockets.complete(START_SECONDS, lambda: self.popen.poll() is None)
         except InfraError as error:
             self._said.seek(0)
             words = self._said.read(2000).decode("utf-8", "replace").strip()[-300:]
@@ -173,5 +173,5 @@ class Container:
             self.popen.kill()
             self.popen.wait()
         self._said.close()
-        self._handover.close()
+        self._sockets.close()
         return facts

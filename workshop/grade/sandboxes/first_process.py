@@ -33,7 +33,7 @@ STACK = 256 << 10  # bytes of a thread's: a bridge has two threads a connection,
 
 
 class Handler(_Handler):
-    """Requests of the proctor's, over a connection that begins as a bridge's does."""
+    """Requests of the judge process's, over a connection that begins as a bridge's does."""
 
     server: Server
 

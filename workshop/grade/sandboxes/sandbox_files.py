@@ -28,7 +28,7 @@ class Mount:
     inside: str
 
 
-class Pristine:
+class SandboxFiles:
     """A folder with the lab as it was handed out, less what is judged and what judges."""
 
     def __init__(self, lab: Lab, folder: Path) -> None:

@@ -28,8 +28,8 @@ BACKLOG = 128
 PREFIX = "wg-"
 
 
-class Handover:
-    """A private folder: `target` and `door` are mounted in the sandbox, `wire` is the proctor's alone."""
+class SandboxSockets:
+    """A private folder: `target` and `door` are mounted in the sandbox, `wire` is for what judges."""
 
     def __init__(self, lab: Lab) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))

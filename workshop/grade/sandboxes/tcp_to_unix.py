@@ -21,7 +21,7 @@ AT_ONCE = 64  # connections that are being made: fewer than a sandbox's socket l
 OPEN_SECONDS = 10.0
 
 
-class Relay:
+class TcpToUnix:
     """Ports of this machine, open within a `with` block; an event loop in a thread of its own."""
 
     def __enter__(self) -> Self:

@@ -29,8 +29,8 @@ from workshop.errors import EXIT_INFRA, InfraError, Refusal
 from workshop.grade.sandboxes.bubblewrap import family, private_memory, processor_time
 from workshop.grade.sandboxes.leftovers import strays
 from workshop.grade.sandboxes.sandbox import CHECKED, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
-from workshop.grade.sandboxes.sandbox_files import Pristine
-from workshop.grade.sandboxes.sandbox_sockets import PREFIX, Handover, is_gone
+from workshop.grade.sandboxes.sandbox_files import SandboxFiles
+from workshop.grade.sandboxes.sandbox_sockets import PREFIX, SandboxSockets, is_gone
 from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
 from workshop.labs import Lab
 from workshop.run import process
@@ -58,8 +58,8 @@ class Weak:
         self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-lab-"))
         self.folder.chmod(0o755)
         self.root = self.folder / "workshop"
-        pristine = Pristine(lab, self.folder / "pristine")
-        for mount in pristine.mounts():
+        sandbox_files = SandboxFiles(lab, self.folder / "sandbox_files")
+        for mount in sandbox_files.mounts():
             shutil.copytree(mount.source, self.root / mount.inside.removeprefix("/workshop/"))
         open_up(self.root)
         user = "a user of its own" if self.is_root else "the grader's own user"
@@ -91,7 +91,7 @@ class Weak:
                 EXIT_INFRA,
             )
 
-    def start(self, files: Path, slot: int) -> Weakling:
+    def start(self, files: Path, slot: int) -> WeakSandbox:
         self.turn.acquire()
         try:
             for again in reversed(range(TRIES)):
@@ -105,13 +105,13 @@ class Weak:
             self.turn.release()
             raise
 
-    def _start(self, files: Path) -> Weakling:
-        handover = Handover(self.lab)
+    def _start(self, files: Path) -> WeakSandbox:
+        sockets = SandboxSockets(self.lab)
         try:
-            shutil.copytree(files, handover.target, dirs_exist_ok=True)
-            return Weakling(self, handover)
+            shutil.copytree(files, sockets.target, dirs_exist_ok=True)
+            return WeakSandbox(self, sockets)
         except BaseException:
-            handover.close()
+            sockets.close()
             raise
 
     def free_uid(self) -> int:
@@ -137,27 +137,27 @@ class Weak:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Weakling:
+class WeakSandbox:
     """One sandbox that runs."""
 
-    def __init__(self, engine: Weak, handover: Handover) -> None:
-        self.wire = handover.wire
-        self._engine, self._handover = engine, handover
+    def __init__(self, engine: Weak, sockets: SandboxSockets) -> None:
+        self.wire = sockets.wire
+        self._engine, self._sockets = engine, sockets
         self.facts = Facts()
         self.uid = engine.free_uid()
-        tmp = handover.folder / "tmp"
+        tmp = sockets.folder / "tmp"
         tmp.mkdir(mode=0o700)
         if engine.is_root:
             os.chown(tmp, self.uid, self.uid)
-            handover.folder.chmod(0o711)
-            handover.wire.chmod(0o700)
-            handover.door.chmod(0o755)
-            open_up(handover.target)
+            sockets.folder.chmod(0o711)
+            sockets.wire.chmod(0o700)
+            sockets.door.chmod(0o755)
+            open_up(sockets.target)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in end)
-        ports = [port for port in handover.ports if port > 1]
+        ports = [port for port in sockets.ports if port > 1]
         at = {
-            "SANDBOX_TARGET": str(handover.target),
-            "SANDBOX_DOOR": str(handover.door / "sock"),
+            "SANDBOX_TARGET": str(sockets.target),
+            "SANDBOX_DOOR": str(sockets.door / "sock"),
             "SANDBOX_SHIFT": str(free_shift(ports)),
             "SANDBOX_LIMITS": rlimits(NPROC=tasks_of(self.uid) + PROCESSES, CPU=CPU_SECONDS, MSGQUEUE=0),
         }
@@ -176,7 +176,7 @@ class Weakling:
         self._watch = threading.Thread(target=self._watched, daemon=True)
         self._watch.start()
         try:
-            handover.complete(START_SECONDS, lambda: self.popen.poll() is None)
+            sockets.complete(START_SECONDS, lambda: self.popen.poll() is None)
         except InfraError as error:
             self._stderr.seek(0)
             said = self._stderr.read(2000).decode("utf-8", "replace").strip()[-300:]
@@ -199,7 +199,7 @@ class Weakling:
         if self._engine.is_root:
             clear(self.uid)
             return
-        mark = str(self._handover.folder).encode()
+        mark = str(self._sockets.folder).encode()
         deadline = time.monotonic() + END_SECONDS
         while left := {*family(self.popen.pid), *marked(mark)} - set(process.zombies(pids_of(self.uid))):
             for pid in left:
@@ -230,7 +230,7 @@ class Weakling:
             self.popen.wait(END_SECONDS)
         finally:
             self._stderr.close()
-            self._handover.close()
+            self._sockets.close()
         return self.facts
 
 

@@ -12,7 +12,7 @@ def answer(connection, head):
         except OSError:
             continue
         if links & {f"socket:[{inode}]" for inode in inodes}:
-            found += [word for word in ("proctor", "pytest", "test_task", "--seed") if word in words]
+            found += [word for word in ("judge_process", "pytest", "test_task", "--seed") if word in words]
     connection.sendall(plain(f"FOUND {' '.join(found) or 'nothing'}".encode(), kind="text/plain"))
 
 serve()
