@@ -14,6 +14,7 @@ COMMON = {"workshop.errors", "workshop.labs", "workshop.last_verdicts", "worksho
 BESIDE_THE_LEARNER = {
     "workshop.run.agent",
     "workshop.run.probe",
+    "workshop.run.probe_calls",
     "workshop.run.scripted_apps",
     "workshop.run.target_processes",
 }

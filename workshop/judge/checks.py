@@ -32,10 +32,8 @@ from workshop.judge.http_connection import (
     WireError,
     request_bytes,
 )
-from workshop.judge.probe_client import (
-    Probe,
-    Thing,
-    Transcript,
+from workshop.judge.probe_client import Probe
+from workshop.judge.probe_requests import (
     asgi_app,
     attribute,
     body_event,
@@ -49,6 +47,7 @@ from workshop.judge.probe_client import (
     wsgi_app,
 )
 from workshop.judge.shown_bytes import show_bytes
+from workshop.judge.transcript import Thing, Transcript
 from workshop.judge.websocket_client import Closed, WebSocket
 
 __all__ = [

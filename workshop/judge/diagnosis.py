@@ -14,9 +14,10 @@ from workshop.judge.agent_replies import Misbehaved
 from workshop.judge.checks import Failed
 from workshop.judge.http_client import Trail
 from workshop.judge.idle_service import POLL, Rest
-from workshop.judge.probe_client import MissingAttribute, ProbeTrouble, import_trouble
+from workshop.judge.probe_client import ProbeTrouble, import_trouble
 from workshop.judge.start_failure import ConfigurationTrouble, StartTrouble, exit_text, start_text
 from workshop.judge.tracebacks import last_traceback
+from workshop.judge.transcript import MissingAttribute
 from workshop.judge.verdict import Finding, Verdict
 from workshop.labs import Service
 from workshop.run.nginx_config import is_own

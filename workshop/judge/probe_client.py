@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workshop.judge.agent_replies import Misbehaved
 from workshop.judge.http_client import Clock, Trail
+from workshop.judge.probe_requests import (
+    describe,
+    http_scope,
+    made,
+    modules_in,
+    outgoing,
+    ref,
+)
 from workshop.judge.shown_bytes import show_bytes
 from workshop.judge.stack import SANDBOX, Stack
 from workshop.judge.start_failure import exit_text
 from workshop.judge.tracebacks import own
+from workshop.judge.transcript import Transcript, decoded
 from workshop.judge.verdict import Verdict
-from workshop.run.probe_values import encode
 
 CALL_SECONDS = 3.0
 EVENTS_SHOWN = 8
 LONG = 160
-
-
-# --- the probe --------------------------------------------------------------------------------------
 
 
 class ProbeTrouble(Exception):
@@ -31,170 +34,6 @@ class ProbeTrouble(Exception):
     def __init__(self, verdict: Verdict, got: str, trace: list[str]) -> None:
         super().__init__(got)
         self.verdict, self.got, self.trace = verdict, got, trace
-
-
-@dataclass
-class Transcript:
-    """What happened in one call, in order. See workshop/run/probe.py for the events and their fields."""
-
-    events: list[dict[str, Any]]
-    folder: Path
-    output: str = ""
-
-    def all(self, *names: str) -> list[dict[str, Any]]:
-        return [event for event in self.events if event["event"] in names]
-
-    def first(self, *names: str) -> dict[str, Any] | None:
-        return next(iter(self.all(*names)), None)
-
-    def names(self) -> list[str]:
-        return [event["event"] for event in self.events]
-
-    @property
-    def raised(self) -> dict[str, Any] | None:
-        return self.first("raised")
-
-    @property
-    def trace(self) -> list[str]:
-        """The learner's frames of what was raised, and the exception itself."""
-        error = self.raised
-        if error is None:
-            return []
-        return [*own(error["trace"], self.folder), f"{error['type']}: {error['message']}".rstrip(": ")]
-
-    # WSGI
-
-    @property
-    def status(self) -> str | None:
-        """The status of the last start_response."""
-        starts = self.all("start_response")
-        return starts[-1]["status"] if starts else None
-
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        starts = self.all("start_response")
-        return [tuple(pair) for pair in starts[-1]["headers"]] if starts else []
-
-    @property
-    def chunks(self) -> list[bytes]:
-        return [event["data"] for event in self.all("chunk", "write")]
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(chunk for chunk in self.chunks if isinstance(chunk, bytes))
-
-    # ASGI
-
-    @property
-    def sends(self) -> list[dict[str, Any]]:
-        return [event["message"] for event in self.all("send")]
-
-    # steps
-
-    @property
-    def values(self) -> list[Any]:
-        return [event["value"] for event in self.all("value")]
-
-
-def decoded(value: Any) -> Any:
-    """A value of the probe's as plain Python: bytes as bytes, a tuple as a tuple, an object as a `Thing`."""
-    if isinstance(value, list):
-        return [decoded(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    match value:
-        case {"$bytes": data}:
-            return base64.b64decode(data)
-        case {"$tuple": items}:
-            return tuple(decoded(item) for item in items)
-        case {"$object": {"type": name, "fields": fields}}:
-            return Thing(name, {key: decoded(item) for key, item in fields.items()})
-        case {"$repr": {"type": name, "text": text}}:
-            return Thing(name, {}, text)
-    return {key: decoded(item) for key, item in value.items()}
-
-
-@dataclass
-class Thing:
-    """An object of the learner's, known by its type's name and its attributes only."""
-
-    type: str
-    attributes: dict[str, Any]
-    text: str = ""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.attributes[name]
-        except KeyError:
-            raise MissingAttribute(self, name) from None
-
-    def __repr__(self) -> str:
-        inner = ", ".join(f"{key}={value!r}" for key, value in self.attributes.items())
-        return self.text or f"{self.type}({inner})"
-
-
-class MissingAttribute(AttributeError):
-    """The learner's object lacks an attribute that the lab's contract gives it."""
-
-    def __init__(self, thing: Thing, attribute: str) -> None:
-        super().__init__(f"{thing!r} has no {attribute!r}")
-        self.thing, self.attribute = thing, attribute
-
-
-def ref(text: str) -> dict[str, Any]:
-    """The learner's object "module:attribute", as an argument for the probe."""
-    return {"$import": text}
-
-
-def made(function: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-    """The result of a call in the learner's process: made("middleware:timing", inner), or of a `ref`."""
-    fn = ref(function) if isinstance(function, str) else function
-    return {"$call": {"fn": fn, "args": list(args), "kwargs": kwargs}}
-
-
-def method(thing: Any, name: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-    """A method call on something in the learner's process, often on a `named` result."""
-    return made({"$attr": [thing, name]}, *args, **kwargs)
-
-
-def attribute(thing: Any, name: str) -> dict[str, Any]:
-    return {"$attr": [thing, name]}
-
-
-def named(name: str) -> dict[str, Any]:
-    """The result of an earlier step that was given this name."""
-    return {"$ref": name}
-
-
-def wsgi_app(**script: Any) -> dict[str, Any]:
-    """An inner WSGI application that follows a script: see ScriptedWSGI in workshop/run/probe.py."""
-    return {"$wsgi": script}
-
-
-def asgi_app(*steps: list[Any], **script: Any) -> dict[str, Any]:
-    """An inner ASGI application that follows a script: see ScriptedASGI in workshop/run/probe.py."""
-    return {"$asgi": {"steps": list(steps), **script}}
-
-
-def note(name: str) -> dict[str, Any]:
-    """A function in the learner's process whose calls become events "noted", with this name and `args`."""
-    return {"$note": name}
-
-
-def recv(*pieces: bytes) -> dict[str, Any]:
-    """A `recv(size)` function that hands out these pieces, then b""."""
-    return {"$recv": list(pieces)}
-
-
-def outgoing(value: Any) -> Any:
-    """`encode` for requests: tags that are already there stay as they are."""
-    if isinstance(value, dict):
-        return {key: outgoing(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [outgoing(item) for item in value]
-    if isinstance(value, tuple):
-        return {"$tuple": [outgoing(item) for item in value]}
-    return encode(value)
 
 
 class Probe:
@@ -315,74 +154,6 @@ def _played(event: dict[str, Any]) -> str:
     return " ".join(
         [str(event.get("type")), *([shown] if body else []), *(["(more)"] if event.get("more_body") else [])]
     )
-
-
-def http_scope(
-    method: str = "GET",
-    path: str = "/",
-    query: bytes = b"",
-    headers: Iterable[tuple[bytes, bytes]] = ((b"host", b"localhost"),),
-    **more: Any,
-) -> dict[str, Any]:
-    """An HTTP scope as the ASGI specification has it (www, "HTTP Connection Scope")."""
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": query,
-        "root_path": "",
-        "headers": [[name, value] for name, value in headers],
-        "client": ["127.0.0.1", 50000],
-        "server": ["127.0.0.1", 80],
-        **more,
-    }
-
-
-def body_event(data: bytes = b"", more: bool = False) -> dict[str, Any]:
-    return {"type": "http.request", "body": data, "more_body": more}
-
-
-def modules_in(value: Any) -> list[str]:
-    """The learner's modules that a request names, in order: they are imported before the call."""
-    found: list[str] = []
-    if isinstance(value, dict):
-        if set(value) == {"$import"}:
-            return [value["$import"].partition(":")[0]]
-        for item in value.values():
-            found += modules_in(item)
-    elif isinstance(value, list):
-        for item in value:
-            found += modules_in(item)
-    return list(dict.fromkeys(found))
-
-
-def describe(value: Any) -> str:
-    """A value for the probe as somebody would write it."""
-    if isinstance(value, dict):
-        match value:
-            case {"$import": text}:
-                return str(text.partition(":")[2] or text)
-            case {"$ref": name} | {"$note": name}:
-                return str(name)
-            case {"$attr": [thing, name]}:
-                return f"{describe(thing)}.{name}"
-            case {"$call": {"fn": fn, "args": args, "kwargs": kwargs}}:
-                inner = [describe(item) for item in args]
-                inner += [f"{key}={describe(item)}" for key, item in kwargs.items()]
-                return f"{describe(fn)}({', '.join(inner)})"
-            case {"$recv": pieces}:
-                return f"recv of {pieces!r}"
-            case {"$wsgi": script} | {"$asgi": script}:
-                return str(script.get("name", "inner"))
-        text = "{" + ", ".join(f"{key!r}: {describe(item)}" for key, item in value.items()) + "}"
-        return text if len(text) < 300 else f"{text[:200]} … ({len(value)} long)"
-    if isinstance(value, list):
-        return f"[{', '.join(describe(item) for item in value)}]"
-    return repr(value) if len(repr(value)) < 300 else f"{repr(value)[:200]} … ({len(value)} long)"
 
 
 def import_trouble(reply: dict[str, Any], folder: Path) -> ProbeTrouble:

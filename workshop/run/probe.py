@@ -28,7 +28,6 @@ import contextlib
 import gc
 import importlib
 import inspect
-import io
 import json
 import os
 import select
@@ -36,9 +35,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from workshop.run.probe_calls import call_asgi, call_wsgi
 from workshop.run.probe_log import Log, describe_exception, where_now
 from workshop.run.scripted_apps import ScriptedASGI, ScriptedWSGI
 
@@ -134,201 +134,6 @@ DECODERS: dict[str, Callable[[Json, dict[str, Any], Any], Any]] = {
     "$wsgi": lambda inner, names, log: ScriptedWSGI(decode(inner, names, log), log or Log()),
     "$asgi": lambda inner, names, log: ScriptedASGI(decode(inner, names, log), log or Log()),
 }
-
-
-# --- what happened, in order ------------------------------------------------------------------------
-
-
-# --- inner applications that follow a script --------------------------------------------------------
-
-
-# --- calling a WSGI application ---------------------------------------------------------------------
-
-
-class LoggedInput(io.RawIOBase):
-    """wsgi.input over given pieces; logs each read, so that a check sees what was consumed, and when."""
-
-    def __init__(self, body: bytes, log: Log) -> None:
-        self._buffer, self._log = io.BytesIO(body), log
-
-    def _logged(self, method: str, size: int, data: bytes) -> bytes:
-        self._log.add("read", method=method, size=size, returned=len(data))
-        return data
-
-    def read(self, size: int | None = -1) -> bytes:
-        return self._logged("read", -1 if size is None else size, self._buffer.read(size))
-
-    def readinto(self, into: Any) -> int:
-        data = self._buffer.read(len(into))
-        into[: len(data)] = data
-        return len(self._logged("readinto", len(into), data))
-
-    def readline(self, size: int | None = -1) -> bytes:
-        return self._logged("readline", -1 if size is None else size, self._buffer.readline(size))
-
-    def readlines(self, hint: int | None = -1) -> list[bytes]:
-        return list(self)
-
-    def __iter__(self) -> LoggedInput:
-        return self
-
-    def __next__(self) -> bytes:
-        line = self.readline()
-        if not line:
-            raise StopIteration
-        return line
-
-
-def make_environ(request: dict[str, Any], log: Log) -> dict[str, Any]:
-    """The environ that PEP 3333 "environ Variables" asks for, with the request's own `environ` on top."""
-    environ = {
-        "REQUEST_METHOD": "GET",
-        "SCRIPT_NAME": "",
-        "PATH_INFO": "/",
-        "QUERY_STRING": "",
-        "SERVER_NAME": "localhost",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "HTTP_HOST": "localhost",
-        "REMOTE_ADDR": "127.0.0.1",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": LoggedInput(request.get("body", b""), log),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": False,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
-    environ.update(request.get("environ", {}))
-    return environ
-
-
-def call_wsgi(request: dict[str, Any], log: Log) -> None:
-    """Call an application once, as a server does, and log everything that crosses the boundary.
-
-    `take` ends the iteration after so many chunks, as a client does that leaves; close is then still called.
-    """
-    app = request["app"]
-
-    def write(data: bytes) -> None:
-        log.add("write", data=data)
-
-    def start_response(status: Any, headers: Any, exc_info: Any = None) -> Callable[[bytes], None]:
-        kind = None if exc_info is None else type(exc_info[1]).__name__
-        pairs = [list(pair) if isinstance(pair, tuple) else {"not": repr(pair)} for pair in headers]
-        log.add("start_response", status=status, headers=pairs, of=type(headers).__name__, exc_info=kind)
-        return write
-
-    log.add("called")
-    try:
-        body = app(make_environ(request, log), start_response)
-    except BaseException as error:
-        log.raised(error, "call")
-        return
-    log.add("returned", type=type(body).__name__, has_close=hasattr(body, "close"))
-    try:
-        _iterate(body, request.get("take"), log)
-    finally:
-        _close(body, log)
-
-
-def _iterate(body: Any, take: int | None, log: Log) -> None:
-    try:
-        if take == 0:
-            return
-        for number, chunk in enumerate(body, 1):
-            log.add("chunk", data=chunk, type=type(chunk).__name__)
-            if number == take:
-                return
-        log.add("exhausted")
-    except BaseException as error:
-        log.raised(error, "iteration")
-
-
-def _close(body: Any, log: Log) -> None:
-    if not hasattr(body, "close"):
-        return
-    try:
-        body.close()
-        log.add("close")
-    except BaseException as error:
-        log.raised(error, "close")
-
-
-# --- calling an ASGI application --------------------------------------------------------------------
-
-
-async def call_asgi(request: dict[str, Any], log: Log) -> None:
-    """Call an application once and play it the given events.
-
-    When the events run out, `then` decides: "wait" (receive never returns), or "disconnect" (a disconnect of
-    the scope's own kind). An event {"type": "pause", "until": N} waits until N messages were sent, and
-    {"type": "sleep", "seconds": s} passes time between two events. When the application still runs
-    `settle` seconds after the last event, it is cancelled and that is logged.
-    """
-    scope = request["scope"]
-    events = list(request.get("receive", []))
-    last_event = asyncio.Event()
-    sent = 0
-    moved = asyncio.Condition()
-
-    async def wait_until_sent(wanted: int) -> None:
-        async with moved:
-            await moved.wait_for(lambda: sent >= wanted)
-
-    async def next_event() -> Event:
-        while events:
-            message: Event = events.pop(0)
-            if message["type"] == "pause":
-                await wait_until_sent(message["until"])
-            elif message["type"] == "sleep":
-                await asyncio.sleep(message["seconds"])
-            else:
-                return message
-        last_event.set()
-        if request.get("then", "wait") == "disconnect":
-            return {"type": f"{scope['type']}.disconnect"}
-        await asyncio.Event().wait()
-        raise AssertionError("never reached")
-
-    async def receive() -> Event:
-        message = await next_event()
-        if not events:
-            last_event.set()
-        log.add("receive", message=message)
-        return message
-
-    async def send(message: Event) -> None:
-        nonlocal sent
-        log.add("send", message=message)
-        sent += 1
-        async with moved:
-            moved.notify_all()
-
-    log.add("called")
-    app: Callable[..., Awaitable[None]] = request["app"]
-    await _run_asgi(lambda: app(scope, receive, send), last_event, request.get("settle", 1.0), log)
-
-
-async def _run_asgi(call: Callable[[], Any], last_event: asyncio.Event, settle: float, log: Log) -> None:
-    async def run() -> None:
-        await call()
-
-    task = asyncio.ensure_future(run())
-    ended = asyncio.ensure_future(last_event.wait())
-    await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
-    ended.cancel()
-    await asyncio.wait({task}, timeout=settle)
-    if not task.done():
-        log.add("still running")
-        task.cancel()
-        await asyncio.wait({task}, timeout=settle)
-        return
-    error = None if task.cancelled() else task.exception()
-    if error is not None:
-        log.raised(error, "call")
-    else:
-        log.add("returned")
 
 
 # --- one request, in a fork -------------------------------------------------------------------------
