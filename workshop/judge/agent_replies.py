@@ -56,8 +56,11 @@ def checked(do: str, reply: Reply, port: int | None) -> Reply:
         case "probe":
             return _probe(reply)
         case "nginx":
-            found = {key: _text(reply.get(key, "")) for key in ("output", "refused")}
-            return {"code": _maybe(_number, reply.get("code")), **found}
+            found = {key: _text(reply.get(key, "")) for key in ("output", "refused", "errors")}
+            mark = _number(reply.get("mark", 0))
+            return {"code": _maybe(_number, reply.get("code")), "mark": mark, **found}
+        case "stacks":
+            return {"output": _text(reply.get("output", ""))}
     return {"state": _state(reply)}
 
 

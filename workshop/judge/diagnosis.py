@@ -16,16 +16,17 @@ from workshop.judge.http_client import Trail
 from workshop.judge.idle_service import POLL, Rest
 from workshop.judge.probe_client import ProbeTrouble, import_trouble
 from workshop.judge.start_failure import ConfigurationTrouble, StartTrouble, exit_text, start_text
-from workshop.judge.tracebacks import last_traceback
+from workshop.judge.tracebacks import last_traceback, waiting_frames
 from workshop.judge.transcript import MissingAttribute
 from workshop.judge.verdict import Finding, Verdict
-from workshop.labs import Service
+from workshop.labs import Lab, Service
 from workshop.run.nginx_config import is_own
 
 if TYPE_CHECKING:
     from workshop.judge.plugin import LabRun
 
 OUTPUT_PATIENCE = 0.3  # seconds in which a traceback may still come, after an answer
+SERVER_FAULT = 500  # the least status that says so (RFC 9110 §15.6)
 BROKEN_PATIENCE = 1.5  # the same after a 5xx, or no answer: then one is likely
 SERVER_ERROR = re.compile(r"\[(ERROR|CRITICAL)\]|^(ERROR|CRITICAL):")
 
@@ -34,6 +35,40 @@ def application_of(service: Service) -> str:
     """The module with the application that a service serves, where that is the learner's; else ""."""
     module = re.search(r"\b(\w+):\w+\b", service.command)
     return module[1] if module and service.learner == "application" else ""
+
+
+# What nginx logs of a service's answer, and what is wrong then.
+REASON = re.compile(r"^\S+ \S+ \[\w+\] \d+#\d+: (\*\d+ )?")
+NGINX_REASONS = {
+    "upstream sent duplicate header": "your service: its answer has a field twice that may be there once",
+    "upstream sent invalid header": "your service: a field line of its answer is malformed",
+    "upstream sent no valid": "your service: its answer does not begin with a status line",
+    "upstream sent too big header": "your service: the head of its answer is too long",
+    "upstream sent more data": "your service: its body is longer than its Content-Length",
+    "upstream prematurely closed": "your service: it closed the connection without a whole answer",
+    "Connection refused": "your service: nobody listens on its port",
+    "Connection reset": "your service: it reset the connection",
+    "upstream timed out": "your service: it took the request and did not answer in time",
+}
+
+
+def is_hole(trace: list[str]) -> bool:
+    """Whether a traceback ends in a hole of the starter's."""
+    return any(line.startswith("NotImplementedError") for line in trace)
+
+
+NEVER_AWAITED = re.compile(r"(\w+\.py):(\d+): RuntimeWarning: coroutine '([^']+)' was never awaited")
+
+
+def forgotten(said: str, trace: list[str], lab: Lab | None) -> str:
+    """A clause about a forgotten `await`, or a `breakpoint()` left in; "" where there is neither."""
+    if missed := NEVER_AWAITED.search(said):
+        file, line, name = missed.groups()
+        return f"; Python says: {file}:{line}: coroutine {name!r} was never awaited. An `await` is missing"
+    if any("BdbQuit" in line for line in trace) or "bdb.BdbQuit" in said or "(Pdb)" in said:
+        number = lab.number if lab is not None else "N"
+        return f"; a breakpoint() is left in, and nobody is at its prompt: `make debug-{number}` stops there"
+    return ""
 
 
 def misbehaved(error: Misbehaved) -> Finding:
@@ -53,6 +88,19 @@ class Judge:
         self._last_words: dict[str, dict[str, Any]] = {}
 
     def of(self, error: BaseException) -> tuple[Verdict, Finding]:
+        """The verdict and the finding, with words for what is often forgotten."""
+        verdict, finding = self._of(error)
+        if verdict not in (Verdict.SKIPPED, Verdict.INFRA_ERROR):
+            finding.got += forgotten(self._said(), finding.trace, self.run.lab)
+        return verdict, finding
+
+    def _said(self) -> str:
+        """What was printed since the request that is shown began."""
+        if self.trail.via == "probe" or not self.trail.via:
+            return self.trail.probe_output
+        return "".join(map(self._since_shown, self._services_asked()))
+
+    def _of(self, error: BaseException) -> tuple[Verdict, Finding]:
         match error:
             case pytest.skip.Exception():
                 return Verdict.SKIPPED, Finding(got=str(error))
@@ -90,10 +138,7 @@ class Judge:
         trace = last_traceback(reply["output"], folder)
         if not trace and not reply["flooded"]:
             trace = [line[:200] for line in reply["output"].strip().splitlines()[-3:]]
-        if any(line.startswith("NotImplementedError") for line in trace):
-            verdict = Verdict.FAIL
-        else:
-            verdict = Verdict.NO_START
+        verdict = Verdict.FAIL if is_hole(trace) else Verdict.NO_START
         finding = Finding(
             got=start_text(reply),
             expected=f"a service that listens on port {reply['port']} and stays",
@@ -107,7 +152,7 @@ class Judge:
         finding.rule, finding.where = error.rule, error.where or finding.where
         finding.sent = error.sent or finding.sent
         response = self.trail.response
-        if response is not None and response.status >= 500:
+        if response is not None and response.status >= SERVER_FAULT:
             return self._broken(finding) or (Verdict.FAIL, finding)
         return self._crashed(finding) or (Verdict.FAIL, finding)
 
@@ -116,6 +161,8 @@ class Judge:
         broken = self._broken(finding)
         if broken:
             return broken
+        if isinstance(error, http_connection.Deadline):
+            finding.trace = finding.trace or self._stacks()
         return (Verdict.TIMEOUT if isinstance(error, http_connection.Deadline) else Verdict.FAIL), finding
 
     def _broken(self, finding: Finding) -> tuple[Verdict, Finding] | None:
@@ -145,7 +192,7 @@ class Judge:
         if name in self._last_words:
             return self._last_words[name]
         response, rest = self.trail.response, Rest(self.run.stack, name)
-        broken = response is None or response.status >= 500
+        broken = response is None or response.status >= SERVER_FAULT
         deadline = time.monotonic() + (BROKEN_PATIENCE if broken else OUTPUT_PATIENCE)
         while True:
             is_over = rest.is_long() or time.monotonic() > deadline
@@ -159,15 +206,43 @@ class Judge:
         return list(self.trail.marks) or ([self.trail.service] if self.trail.service else [])
 
     def _trace(self) -> list[str]:
-        """The learner's traceback since the check began, from the probe or from the services' output."""
+        """The learner's traceback of the request that is shown, from the probe or from a service's output.
+
+        That of an earlier request of the check is given only where it may be the cause: a starter's hole,
+        or a service that did not answer what is shown. It is said to be of an earlier one.
+        """
         if self.trail.via == "probe":
             return self.trail.probe_trace
+        response, earlier = self.trail.response, list[str]()
         for name in self._services_asked():
             reply = self._settled(name)
-            trace = last_traceback(reply["output"], Path(reply["folder"]))
-            if trace:
-                return trace
+            folder = Path(reply["folder"])
+            recent = last_traceback(self._since_shown(name), folder)
+            if recent:
+                return recent
+            earlier = earlier or last_traceback(reply["output"], folder)
+        if is_hole(earlier):
+            return earlier
+        if earlier and (response is None or response.status >= SERVER_FAULT):
+            return ["(of an earlier request of this check)", *earlier]
         return self._hole()
+
+    def _since_shown(self, name: str) -> str:
+        """What a service has written since the request that is shown began."""
+        since = self.trail.latest.get(name, self.trail.marks.get(name, 0))
+        output: str = self.run.stack.ask("status", service=name, since=since)["output"]
+        return output
+
+    def _stacks(self) -> list[str]:
+        """Where a service that does not answer stands: the learner's frames of its threads."""
+        name = self.trail.service
+        if self.trail.via not in ("direct", "nginx") or name not in self.run.stack.lab.services:
+            return []
+        reply = self.run.stack.ask("status", service=name)
+        if reply["state"] != "running" or self.run.other is not None:
+            return []
+        frames = waiting_frames(self.run.stack.ask("stacks", service=name)["output"], Path(reply["folder"]))
+        return ["(this is where it waits)", *frames] if frames else []
 
     def _hole(self) -> list[str]:
         """What a starter's configuration answers where something is to be written: 501, and which task's."""
@@ -195,8 +270,7 @@ class Judge:
                 flooded = ", after more than 16 MiB of output" if reply["flooded"] else ""
                 finding.got += f"; its process ended ({exit_text(reply['code'])}{flooded})"
                 finding.where = "your program: it ended while it was asked"
-                hole = any(line.startswith("NotImplementedError") for line in finding.trace)
-                return (Verdict.FAIL if hole else Verdict.CRASH), finding
+                return (Verdict.FAIL if is_hole(finding.trace) else Verdict.CRASH), finding
         return None
 
     def _where(self) -> str:
@@ -213,7 +287,7 @@ class Judge:
             return hop if trail.via == "nginx" else "an instance, asked directly: no nginx in between"
         response = trail.response
         if response is not None and response.get("X-Written-By") == "nginx":
-            return response.text.strip()
+            return self._nginx_said() or response.text.strip()
         service = lab.services[trail.service] if trail.service else self._shown_at(trail)
         words = service.command.split()
         program = Path(words[1] if words[0] == "python" else words[0]).name
@@ -225,6 +299,19 @@ class Judge:
         if trail.via == "direct":
             return "your server: the bytes went straight to it, without nginx"
         return "your server: nginx passed the bytes on unchanged"
+
+    def _nginx_said(self) -> str:
+        """Why nginx wrote a page of its own, in the words of its log, and whose fault that is."""
+        response = self.trail.response
+        words = bytes(self.trail.connection.sent if self.trail.connection else b"").split(b"\r\n", 1)
+        asked = words[0].decode("latin-1")
+        errors = self.run.stack.ask("nginx", since=self.trail.nginx_mark).get("errors", "")
+        mine = [line for line in errors.splitlines() if f'request: "{asked}"' in line]
+        if not mine or response is None:
+            return ""
+        reason = REASON.sub("", mine[-1]).partition(" while ")[0].partition(", client:")[0]
+        whose = next((whose for words, whose in NGINX_REASONS.items() if words in reason), "your service")
+        return f"{whose}. nginx wrote this {response.status}; its log says: {reason}"
 
     def _shown_at(self, trail: Trail) -> Service:
         """The service to which nginx passed what was sent last: the longest prefix wins."""

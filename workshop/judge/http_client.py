@@ -47,9 +47,12 @@ class Trail:
     sent: str = ""
     curl: str = ""
     response: http_connection.Response | None = None
-    marks: dict[str, int] = field(default_factory=dict)
+    marks: dict[str, int] = field(default_factory=dict)  # of each service's output, at its first request
+    latest: dict[str, int] = field(default_factory=dict)  # … and at the request that is shown
     modules: list[str] = field(default_factory=list)
     probe_trace: list[str] = field(default_factory=list)
+    probe_output: str = ""
+    nginx_mark: int = 0  # of nginx's log of errors, when the check first went through it
 
     @property
     def sent_text(self) -> str:
@@ -95,12 +98,13 @@ class Client:
         return Rest(self._stack, self.service).comes(self._clock.left(seconds))
 
     def send(
-        self, data: bytes, method: str = "GET", seconds: float | None = None
+        self, data: bytes, method: str = "GET", seconds: float | None = None, curl: str = ""
     ) -> http_connection.Response:
-        """Raw bytes on a connection of their own; the first response to them."""
+        """Raw bytes on a connection of their own; the first response to them. `curl` would send the same."""
         words = data.split(b" ", 2)
         target = words[1].decode("latin-1") if len(words) == 3 else "/"
         with self.connect(seconds=seconds, target=target) as connection:
+            self._trail.curl = curl
             connection.send(data)
             response = connection.response(method)
         self._trail.response = response
@@ -119,8 +123,7 @@ class Client:
         if not any(name.lower() == "connection" for name, _ in lines):
             lines.append(("Connection", "close"))
         data = http_connection.request_bytes(method, target, lines, body)
-        self._trail.curl = self._curl(method, target, fields, body)
-        return self.send(data, method, seconds)
+        return self.send(data, method, seconds, self._curl(method, target, fields, body))
 
     def get(self, target: str = "/", fields: Iterable[tuple[str, str]] = ()) -> http_connection.Response:
         return self.request("GET", target, fields)
@@ -155,7 +158,7 @@ class Client:
         self._trail.via, self._trail.service = self.via, asked
         for name in self._needed(asked) if self.wakes else ():
             self._start(name)
-        self._trail.response, self._trail.sent = None, ""
+        self._trail.response, self._trail.sent, self._trail.curl = None, "", ""
 
     def _needed(self, asked: str) -> list[str]:
         """What has to be up: the service asked, or all of them where the learner's nginx chooses."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import sys
 import traceback
@@ -25,7 +26,7 @@ from workshop.judge.http_client import Client, Clock, Trail
 from workshop.judge.other_stack import OTHER_STACK, OtherStack
 from workshop.judge.probe_client import Probe, import_trouble
 from workshop.judge.report import show
-from workshop.judge.stack import SANDBOX, Address, Stack, attached, embedded, is_attached
+from workshop.judge.stack import DEFAULT_PORT, SANDBOX, Address, Stack, attached, embedded, is_attached
 from workshop.judge.start_failure import ConfigurationTrouble, StartTrouble
 from workshop.judge.verdict import CheckResult, Finding, LabResult, Verdict
 from workshop.labs import Lab, of_folder
@@ -189,7 +190,12 @@ class LabRun:
         assert self.lab is not None
         short = item.name.removeprefix("test_")
         lines = [f'make lab-{self.lab.number} ARGS="-k {short}"']
-        return [*lines, trail.curl] if trail.curl else lines
+        if not trail.curl:
+            return lines
+        if os.environ.get("WORKSHOP_STAYS"):  # the watch's stack is still there when this is read
+            return [*lines, trail.curl]
+        usual = f"http://127.0.0.1:{os.environ.get('PORT') or DEFAULT_PORT}"
+        return [*lines, f"make serve-{self.lab.number}", trail.curl.replace(self.stack.public, usual)]
 
     def _keep(self, error: BaseException) -> None:
         """Keep the workshop's own traceback where a maintainer can find it."""
@@ -271,9 +277,10 @@ class LabRun:
         stack = self.stack
         if stack.front is None:
             pytest.skip("there is no nginx on this machine")
-        refused = stack.ask("nginx").get("refused") if is_own(stack.lab) else ""
-        if refused:
-            raise ConfigurationTrouble(refused)
+        status = stack.ask("nginx")
+        trail.nginx_mark = status.get("mark", 0)
+        if is_own(stack.lab) and status.get("refused"):
+            raise ConfigurationTrouble(status["refused"])
         return Client(stack, trail, clock, stack.front, "", lambda name: self._start(trail, name))
 
     @pytest.fixture(name="service")
@@ -297,4 +304,5 @@ class LabRun:
         if reply["state"] != "ready":
             raise StartTrouble(reply)
         trail.marks.setdefault(name, reply["mark"])
+        trail.latest[name] = reply["mark"]
         return reply

@@ -119,10 +119,11 @@ class Probe:
     def _ask(self, kind: str, request: dict[str, Any], value: Any, seconds: float) -> Transcript:
         self._trail.via, self._trail.connection, self._trail.curl = "probe", None, ""
         self._trail.modules = modules_in(value)
+        self._trail.probe_trace, self._trail.probe_output = [], ""
         reply = self._stack.ask(
             "probe", kind=kind, modules=self._trail.modules, seconds=self._clock.left(seconds), **request
         )
-        folder = Path(reply["folder"])
+        folder, self._trail.probe_output = Path(reply["folder"]), reply.get("output", "")
         if "not_imported" in reply:
             raise import_trouble(reply, folder)
         transcript = Transcript(self._events(reply["events"]), folder, reply.get("output", ""))

@@ -110,7 +110,7 @@ def closing(result: LabResult, everything: bool, first_run: bool) -> list[Text]:
         lines.append(_done(result))
     elif failed:
         lines.append(_next_step(result, failed[0], len(failed), len(skipped), everything))
-        if first_run:
+        if first_run and result.points == 0:
             lines.append(
                 Text(
                     f"Red is the start: nothing is broken. Open {_edited(result)}, begin with task "

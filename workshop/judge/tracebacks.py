@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+STACK_FRAME = re.compile(r'\s+File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)')
 FRAME = re.compile(r'\s+File "(?P<file>.+)", line (?P<line>\d+)(?:, in (?P<name>.+))?')
 
 
@@ -34,3 +35,16 @@ def own(frames: list[str], folder: Path) -> list[str]:
     """The frames in `folder`, by their names there."""
     prefix = f"{folder}/"
     return [frame.removeprefix(prefix) for frame in frames if frame.startswith(prefix)]
+
+
+def waiting_frames(output: str, folder: Path) -> list[str]:
+    """The frames in `folder` of each thread that Python's faulthandler wrote out, the last call last."""
+    found: list[str] = []
+    for thread in re.split(r"^(?:Current t|T)hread 0x.*$", output, flags=re.MULTILINE)[1:]:
+        frames = [
+            f"{match['file']}:{match['line']} in {match['name']}"
+            for match in map(STACK_FRAME.match, thread.splitlines())
+            if match
+        ]
+        found += [one for one in own(frames[::-1], folder) if one not in found]
+    return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from workshop.errors import Refusal
 from workshop.labs import Lab
-from workshop.last_verdicts import last_result
+from workshop.last_verdicts import PASSED, last_result, standing_of
 from workshop.paths import STATE
 
 GIVEN = STATE / "hints.json"
@@ -43,6 +43,8 @@ def sections(lab: Lab) -> list[Section]:
 def next_hint(lab: Lab, task: int | None) -> str:
     """The next hint for a task: the one named, or the one that failed last, or the first."""
     failing = _failing(lab)
+    if task is None and failing is None and is_done(lab):
+        return f"Every check of lab {lab.number} passes: no hint is left to give, and none was used up."
     wanted = task or (failing[0] if failing else 1)
     symptom = failing[1] if failing and failing[0] == wanted else ""
     fitting = [one for one in sections(lab) if one.task == wanted]
@@ -58,6 +60,11 @@ def next_hint(lab: Lab, task: int | None) -> str:
         else f"That was the last one. `make solution-{lab.number}` shows a whole answer."
     )
     return f"{head}\n\n{chosen.levels[level - 1]}\n\n{after}"
+
+
+def is_done(lab: Lab) -> bool:
+    """Whether the last verdict on these very files was that everything passes."""
+    return standing_of(lab) == PASSED
 
 
 def _failing(lab: Lab) -> tuple[int, str] | None:

@@ -42,7 +42,7 @@ class Watch:
         self.stack, self.options = stack, options
         self.folder = target_folder(stack.lab, options.target)
         self.everything: bool = options.everything
-        self.env = {**os.environ, **stack.attachment()}
+        self.env = {**os.environ, **stack.attachment(), "WORKSHOP_STAYS": "1"}
         self.saved, self._saved_in = os.pipe()
         self._stop = threading.Event()
 

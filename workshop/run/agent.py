@@ -7,6 +7,8 @@ tool. Checks reach it through a Unix socket, one JSON line a request and one a r
     {"do": "status", "service": "wsgi"}  exit code (null: running), output, and a mark for later output;
                                          told: a check's signal asked its first process to end
     {"do": "rest", "service": "wsgi"}    whether all of its threads wait for something
+    {"do": "stacks", "service": "wsgi"}  ends it, by SIGABRT: what Python's faulthandler says of its threads
+    {"do": "nginx", "since": 0}          nginx's exit code, and the errors that it has logged since a mark
     {"do": "restart"}                    end everything; the next start is of the files as they are now
     {"do": "signal", "service": ..., "number": 15}, {"do": "pids", "service": ...}  (and which are zombies)
     {"do": "connections", "service": ...}  the peers of its connections so far (null: nobody can tell)
@@ -56,6 +58,8 @@ class Agent:
             case "pids":
                 known = crew.pids(name)
                 return {"pids": known, "zombies": process.zombies(known)}
+            case "stacks":
+                return {"output": crew.stacks(name)}
             case "rest":
                 return {"at_rest": process.at_rest(crew.pids(name))}
             case "signal":
@@ -70,7 +74,7 @@ class Agent:
                     self.door.renew()
                 return {"state": "ended"}
             case "nginx":
-                return self.door.status() if self.door is not None else {"code": None}
+                return self.door.status(request.get("since", 0)) if self.door is not None else {"code": None}
         return {"error": f"the agent does not know {request['do']!r}"}
 
     def start_shown(self) -> None:

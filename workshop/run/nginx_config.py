@@ -14,6 +14,7 @@ from workshop.labs import Lab, Service
 from workshop.paths import SERVICES
 
 MAIN = ("nginx.conf", "reference.conf")
+ERRORS = "nginx-errors.log"  # of nginx, below the run's folder
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,15 @@ def files(lab: Lab, fronts: list[Front], host: str, run: Path, tmp: Path) -> dic
     A lab's own file is a template with holes, so that its lines keep their numbers: @listen@, @static@ and
     @NAME@ for each service's address.
     """
+    errors = "" if len(fronts) > 1 else str(run / ERRORS)  # a load run may have any number of them
     if not is_own(lab):
-        return {"nginx.conf": render(lab, fronts, host, tmp)}
+        return {"nginx.conf": render(lab, fronts, host, tmp, errors=errors)}
     found = {}
     for front, conf in zip(fronts, MAIN, strict=False):
         name = f"{front.name}/{lab.nginx['file']}"
         found[name] = _filled(lab, front, host, run)
-        found[conf] = _template("own.conf.j2").render(front=front, file=run / name, tmp=tmp)
+        own = _template("own.conf.j2")
+        found[conf] = own.render(front=front, file=run / name, tmp=tmp, errors=errors)
     if static := lab.nginx.get("static"):
         for path in sorted((lab.folder / static).iterdir()):
             found[f"{static}/{path.name}"] = path.read_text(encoding="utf-8")
@@ -84,7 +87,9 @@ def complaint(said: str, run: Path) -> str:
     return f"{match[2]}: {match[1]}" if match else first
 
 
-def render(lab: Lab, fronts: list[Front], host: str, tmp: Path, access_log: str = "off") -> str:
+def render(
+    lab: Lab, fronts: list[Front], host: str, tmp: Path, access_log: str = "off", errors: str = ""
+) -> str:
     """The configuration for a lab's fronts; `host` is where nginx reaches the services."""
     defaults = {"client_max_body_size": "", "proxy_read_timeout": "", "location": "", "tries": 1}
     options = {**defaults, **lab.nginx}
@@ -97,7 +102,9 @@ def render(lab: Lab, fronts: list[Front], host: str, tmp: Path, access_log: str 
         for front in fronts
     ]
     template = _template("nginx.conf.j2")
-    text: str = template.render(fronts=described, tmp=tmp, access_log=access_log, options=options)
+    text: str = template.render(
+        fronts=described, tmp=tmp, access_log=access_log, errors=errors, options=options
+    )
     return text
 
 

@@ -13,6 +13,7 @@ from workshop.labs import Lab
 from workshop.run import nginx_config, process
 
 PATIENCE = 10.0  # seconds for a container to see that there is another configuration
+ERRORS_KEPT = 16 << 10  # bytes
 
 
 class Door:
@@ -63,8 +64,11 @@ class Door:
         self.write()
         self.open()
 
-    def status(self) -> dict[str, Any]:
-        """Its exit code (null: it runs, or a container does), what it said, and what it refused."""
+    def status(self, since: int = 0) -> dict[str, Any]:
+        """Its exit code (null: it runs, or a container does), what it said, and what it refused.
+
+        `errors` is what it has logged as errors after the mark `since`, and `mark` where that ends.
+        """
         if not self.program and nginx_config.is_own(self.lab):
             self.refused = self._said_in_container()
         ended = [one for one in self.running if one.exit_code() is not None]
@@ -74,7 +78,18 @@ class Door:
             "code": ended[0].exit_code() if ended else None,
             "output": ended[0].output().strip()[-400:] if ended else "",
             "refused": self.refused,
+            **self._logged(since),
         }
+
+    def _logged(self, since: int) -> dict[str, Any]:
+        """The end of nginx's own log of errors, which both modes have in the run's folder."""
+        try:
+            with (self.run / nginx_config.ERRORS).open("rb") as log:
+                end = log.seek(0, os.SEEK_END)
+                log.seek(max(since, end - ERRORS_KEPT))
+                return {"errors": log.read(ERRORS_KEPT).decode("utf-8", "replace"), "mark": end}
+        except OSError:
+            return {"errors": "", "mark": 0}
 
     def _said_in_container(self) -> str:
         """What the container's `nginx -t` said of the files with this serial, once it has said something."""
@@ -98,7 +113,7 @@ class Door:
 
 def clear(run: Path) -> None:
     """Take away what an earlier agent left in the folder."""
-    for name in (*nginx_config.MAIN, "serial", "nginx.said"):
+    for name in (*nginx_config.MAIN, nginx_config.ERRORS, "serial", "nginx.said"):
         (run / name).unlink(missing_ok=True)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -51,16 +53,37 @@ def own_frames(error: BaseException) -> list[str]:
     """The exception's frames, without the probe's own."""
     if isinstance(error, SyntaxError) and error.filename:
         return [f"{error.filename}:{error.lineno} {(error.text or '').strip()}"]
-    frames = traceback.extract_tb(error.__traceback__)
-    return [
-        f"{f.filename}:{f.lineno} in {f.name}: {f.line}" for f in frames if not f.filename.startswith(OWN)
-    ]
+    return _lines(traceback.extract_tb(error.__traceback__))
 
 
 def where_now(thread: int) -> list[str]:
-    """Where a thread's code stands at this moment."""
+    """Where a thread's code stands at this moment, and the tasks of an event loop that waits."""
+    stands = _thread_now(thread)
+    return [*stands, *(line for line in _tasks_now() if line not in stands)]
+
+
+def _tasks_now() -> list[str]:
+    """Where the tasks of all running event loops stand, the last call of each last."""
+    loops = [one for one in gc.get_objects() if isinstance(one, asyncio.AbstractEventLoop)]
+    tasks = [task for loop in loops if loop.is_running() for task in asyncio.all_tasks(loop)]
+    return [line for task in tasks for line in _lines(traceback.StackSummary.extract(_awaiting(task)))]
+
+
+def _awaiting(task: asyncio.Task[Any]) -> Iterator[tuple[FrameType, int]]:
+    """The frames of a task's coroutine and of those that it waits for, from the outside in."""
+    coroutine: Any = task.get_coro()
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is not None:
+            yield frame, frame.f_lineno
+        coroutine = getattr(coroutine, "cr_await", None)
+
+
+def _thread_now(thread: int) -> list[str]:
     frame: FrameType | None = sys._current_frames().get(thread)
-    frames = traceback.extract_stack(frame) if frame else []
-    return [
-        f"{f.filename}:{f.lineno} in {f.name}: {f.line}" for f in frames if not f.filename.startswith(OWN)
-    ]
+    return _lines(traceback.extract_stack(frame)) if frame else []
+
+
+def _lines(frames: traceback.StackSummary) -> list[str]:
+    theirs = [frame for frame in frames if not frame.filename.startswith(OWN)]
+    return [f"{one.filename}:{one.lineno} in {one.name}: {one.line}" for one in theirs]

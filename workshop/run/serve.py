@@ -32,6 +32,7 @@ def environment(lab: Lab, folder: Path) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(map(str, import_path(lab, folder))),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",  # a service that hangs can say where (target_processes.py)
         **(_layers(lab, folder) if lab.yours else {}),
     }
 

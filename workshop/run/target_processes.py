@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -25,6 +26,7 @@ PROBE = (
     "sys.path.pop(0); probe.main(int(sys.argv[1]))"
 )
 IMPORT_SECONDS = 4.0
+STACK_SECONDS = 1.0
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 
 
@@ -160,6 +162,20 @@ class Crew:
         with contextlib.suppress(ProcessLookupError):
             os.kill(wanted, number)
         return {"state": "sent"}
+
+    def stacks(self, name: str) -> str:
+        """End a service that hangs, and have it say where: faulthandler writes every thread's stack."""
+        one = self.running.get(name)
+        if one is None:
+            return ""
+        mark, known = one.written, self.pids(name)
+        self.told.add(one.pid)
+        for pid in known:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGABRT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            one.popen.wait(timeout=STACK_SECONDS)
+        return one.output(mark)
 
     def _clear(self, name: str) -> None:
         with self.locks[name]:
