@@ -515,10 +515,8 @@ def _fresh_contexts(client, rng):
                     connection.send(pieces[index])
                 value = told(connection.response())
                 before = value.get("before")
-                got = f"a ContextVar that says {before!r}: the request before it, on this connection, has set it"
-                expected = (
-                    "'', its default: each request begins in a context of its own (create_task has context=)"
-                )
+                got = f"a ContextVar that says {before!r}: the request before it, on this connection, set it"
+                expected = "'': each request begins in a context of its own (create_task has context=)"
                 that(before == "", f"{got} ({way})", expected, rule="PEP 567, contextvars.Context")
                 expect("what it set itself", value.get("now"), who)
 
