@@ -84,6 +84,73 @@ async def count(websocket: WebSocket, start: int):
         await websocket.send_json({"count": start})
 """
 
+DOOR = """
+import asyncio
+
+from starlette.applications import Starlette
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.routing import WebSocketRoute
+
+
+async def pieces():
+    for word in ("no ", "ticket, ", "no tea"):
+        yield word
+        await asyncio.sleep(0)
+
+
+RESPONSES = {
+    "text": lambda: Response("no ticket", 401, headers={"WWW-Authenticate": "Bearer"}),
+    "stream": lambda: StreamingResponse(pieces(), 404, media_type="text/plain"),
+    "file": lambda: FileResponse("page.py", 451),
+    "empty": lambda: Response(status_code=204),
+}
+
+
+async def refuse(websocket):
+    await websocket.receive()
+    await websocket.send_denial_response(RESPONSES[websocket.path_params["how"]]())
+    print(await websocket.receive(), flush=True)
+
+
+async def leave_and_see(websocket):
+    await websocket.accept()
+    event = await websocket.receive()
+    print(event["type"], event["code"], flush=True)
+    match websocket.path_params["how"]:
+        case "close":
+            await websocket.close()
+            print("closed", flush=True)
+        case "send":
+            await websocket.send_text("Ada?")
+        case "raise":
+            raise LookupError("its own")
+
+
+async def raw(scope, receive, send):
+    await receive()
+    print(sorted(scope["extensions"]), flush=True)
+    start = {"type": "websocket.http.response.start", "status": 403, "headers": [(b"content-length", b"9")]}
+    await send(start)
+    try:
+        await send({"type": "websocket.accept"})
+    except RuntimeError as error:
+        print("RuntimeError:", error, flush=True)
+    await send({"type": "websocket.http.response.body", "body": b"half", "more_body": True})
+    raise LookupError("half way")
+
+
+async def app(scope, receive, send):
+    if scope["path"] == "/raw":
+        await raw(scope, receive, send)
+    else:
+        await routes(scope, receive, send)
+
+
+routes = Starlette(
+    routes=[WebSocketRoute("/refuse/{how}", refuse), WebSocketRoute("/left/{how}", leave_and_see)]
+)
+"""
+
 TLS = """
 pid {folder}/nginx.pid;
 error_log stderr;
@@ -234,6 +301,90 @@ def test_fastapi_with_parameters_and_websockets(tmp_path: Path) -> None:
                 link.send(b"abc")
                 assert json.loads(link.recv(timeout=SECONDS)) == {"count": count}
         assert one.stop() == 0
+
+
+HANDSHAKE = (
+    b"GET %b HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Running]:
+    (tmp_path / "page.py").write_text(DOOR, encoding="utf-8")
+    with running(tmp_path, "page:app") as one:
+        yield one
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "body"),
+    [
+        ("text", 401, b"no ticket"),
+        ("stream", 404, b"no ticket, no tea"),
+        ("file", 451, DOOR.encode()),
+        ("empty", 204, b""),
+    ],
+)
+def test_refusal_is_what_the_application_answers(door: Running, how: str, status: int, body: bytes) -> None:
+    """The extension websocket.http.response: status, headers and body go out, and the connection ends."""
+    answer = asked(door.port, HANDSHAKE % f"/refuse/{how}".encode())
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert fields[b"connection"] == b"close"
+    assert b"date" in fields
+    assert fields.get(b"www-authenticate") == (b"bearer" if how == "text" else None)
+    if how == "stream":
+        assert fields[b"transfer-encoding"] == b"chunked"
+        assert rest == b"3\r\nno \r\n8\r\nticket, \r\n6\r\nno tea\r\n0\r\n\r\n"
+    else:
+        assert rest == body
+        assert fields.get(b"content-length") == (None if status == 204 else b"%d" % len(body))
+    assert until(lambda: "'websocket.disconnect', 'code': 1006" in door.said), door.said
+    with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
+        websockets.sync.client.connect(f"ws://127.0.0.1:{door.port}/refuse/{how}")
+    assert (refused.value.response.status_code, bytes(refused.value.response.body or b"")) == (status, body)
+    assert "Traceback" not in door.said
+
+
+def test_half_a_refusal_does_not_look_whole(door: Running) -> None:
+    answer = asked(door.port, HANDSHAKE % b"/raw")
+    assert answer == b"" or answer.endswith(b"content-length: 9\r\n\r\nhalf")
+    assert until(lambda: "LookupError: half way" in door.said), door.said
+    assert "['websocket.http.response']" in door.said
+    assert "RuntimeError: websocket.accept is out of turn: a refusal has begun" in door.said
+
+
+@pytest.mark.parametrize(
+    ("how", "said", "logged"),
+    [
+        ("close", "closed", ""),  # it is closed: nothing is left to be done, and nothing is lost
+        ("send", "", ""),  # raises OSError, of which Starlette makes an exception of its own: no error
+        ("raise", "", "LookupError: its own"),
+    ],
+)
+def test_application_that_goes_on_after_its_client_left(
+    door: Running, how: str, said: str, logged: str
+) -> None:
+    """ASGI, "Disconnected Client": what `send` raises is not logged; what the application raises is."""
+    with websockets.sync.client.connect(f"ws://127.0.0.1:{door.port}/left/{how}") as link:
+        link.close(4001)
+    assert door.stop() == -signal.SIGTERM
+    assert "websocket.disconnect 4001" in door.said
+    assert said in door.said
+    assert logged in door.said
+    assert ("Traceback" in door.said) == bool(logged), door.said
+
+
+def asked(port: int, data: bytes) -> bytes:
+    """What comes back until the connection ends."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as client:
+        client.sendall(data)
+        with contextlib.suppress(ConnectionResetError):
+            while piece := client.recv(65536):
+                answer += piece
+    return answer
 
 
 def test_the_chat_of_lab_13(tmp_path: Path) -> None:
