@@ -184,6 +184,7 @@ class Running:
         self.port = process.free_port()
         path = [folder, APPS, *(SOLUTIONS / name for name in STANDS_ON)]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONUNBUFFERED": "1"}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # bytecode is on, as it is by default
         words = [sys.executable, str(MAIN), application, "--port", str(self.port), *options]
         self.log = folder / "log"
         with self.log.open("wb") as log:
@@ -420,6 +421,132 @@ def test_no_child_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
         one.process.wait(timeout=SECONDS)
         assert until(lambda: not list_running(children)), one.said
         assert one.said.count("roster: shutdown, 0 in flight") == 3
+
+
+# --- reload -------------------------------------------------------------------------------------------
+
+PAGE = "from roster import edition\n\napp = edition({!r})\n"
+MOMENT = 1_700_000_000_000_000_000  # nanoseconds: the beginning of a second
+
+
+def save(path: Path, text: str, moment: int) -> None:
+    """Save a file at this moment of one and the same second."""
+    draft = path.with_suffix(".draft")
+    draft.write_text(text, encoding="utf-8")
+    os.utime(draft, ns=(MOMENT + moment, MOMENT + moment))
+    draft.rename(path)
+
+
+def edition_of(one: Running) -> Any:
+    """Which edition answers; None while nobody does."""
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"{one.url}/", timeout=SECONDS).json()["edition"]
+    return None
+
+
+def test_two_saves_within_a_second_serve_the_new_text(tmp_path: Path) -> None:
+    """Bytecode is compared with its source by seconds and size: the reloader forgets it."""
+    page = tmp_path / "page.py"
+    save(page, PAGE.format("Ada"), 1)
+    with running(tmp_path, "page:app", "--reload") as one:
+        assert edition_of(one) == "Ada"
+        assert list((tmp_path / "__pycache__").glob("page.*.pyc"))
+        for moment, text in enumerate(("Eve", "Ida", "Ada"), 2):
+            save(page, PAGE.format(text), moment)
+            assert until(lambda text=text: edition_of(one) == text), one.said  # type: ignore[misc]
+
+
+def test_files_that_cannot_be_read_do_not_end_the_reloader(tmp_path: Path) -> None:
+    """Links to themselves, to nowhere and in a circle, a pipe, files and folders that come and go."""
+    page = tmp_path / "page.py"
+    save(page, PAGE.format("Ada"), 1)
+    with running(tmp_path, "page:app", "--reload") as one:
+        assert edition_of(one) == "Ada"
+        (tmp_path / "loop.py").symlink_to("loop.py")
+        (tmp_path / ".#page.py").symlink_to("ada@localhost.4242:1843")
+        (tmp_path / "again").symlink_to(".", target_is_directory=True)
+        os.mkfifo(tmp_path / "pipe.py")
+        closed = tmp_path / "closed"
+        closed.mkdir()
+        (closed / "secret.py").touch()
+        closed.chmod(0)
+        try:
+            for number in range(200):
+                (tmp_path / f"wing{number}").mkdir()
+                (tmp_path / f"wing{number}" / "short.py").touch()
+                shutil.rmtree(tmp_path / f"wing{number}")
+            save(page, PAGE.format("Grace"), 2)
+            assert until(lambda: edition_of(one) == "Grace"), one.said
+        finally:
+            closed.chmod(0o700)
+        assert one.process.poll() is None
+
+
+# --- a lifespan that fails ----------------------------------------------------------------------------
+
+FAILING = """
+import asyncio
+
+
+def failing(how):
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            if how == "while serving":
+                raise LookupError("the ink is gone")
+            await receive()
+            if how == "at shutdown":
+                raise LookupError("the ink is gone")
+            await send({"type": "lifespan.shutdown.failed", "message": "the ink is gone"})
+        else:
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b"Hello, Ada"})
+
+    return app
+
+
+says_so, at_shutdown, while_serving = failing("says so"), failing("at shutdown"), failing("while serving")
+"""
+SHUTDOWN_FAILURE = 4
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one process", "workers"])
+@pytest.mark.parametrize("how", ["says_so", "at_shutdown", "while_serving"])
+def test_lifespan_that_fails_late_is_said(tmp_path: Path, how: str, options: tuple[str, ...]) -> None:
+    """What could not be closed is printed, and the exit code says it; requests are answered until then."""
+    (tmp_path / "page.py").write_text(FAILING, encoding="utf-8")
+    with running(tmp_path, f"page:{how}", *options) as one:
+        assert httpx.get(f"{one.url}/").text == "Hello, Ada"
+        if how == "while_serving":
+            assert until(lambda: "LookupError: the ink is gone" in one.said), one.said
+        assert one.stop() == SHUTDOWN_FAILURE, one.said
+        assert "shutdown failed" in one.said
+        assert "the ink is gone" in one.said
+
+
+@pytest.mark.parametrize("how", ["says_so", "at_shutdown", "while_serving"])
+def test_lab_12_says_it_too(tmp_path: Path, how: str) -> None:
+    (tmp_path / "page.py").write_text(FAILING, encoding="utf-8")
+    port = process.free_port()
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [tmp_path, APPS]))}
+    words = [
+        sys.executable,
+        str(SOLUTIONS / "12-lifespan" / "lifespan.py"),
+        f"page:{how}",
+        "--port",
+        str(port),
+    ]
+    with subprocess.Popen(words, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) as one:
+        try:
+            assert until(lambda: process.is_listening("127.0.0.1", port))
+            assert httpx.get(f"http://127.0.0.1:{port}/").text == "Hello, Ada"
+        finally:
+            one.terminate()
+        said = one.communicate(timeout=SECONDS)[1]
+    assert one.returncode == SHUTDOWN_FAILURE, said
+    assert "shutdown.failed: " in said
+    assert "the ink is gone" in said
 
 
 def list_running(pids: list[int]) -> list[int]:
