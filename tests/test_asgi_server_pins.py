@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
@@ -120,6 +121,67 @@ def test_each_scope_has_a_copy_of_the_state(lab: Any) -> None:
 
     asyncio.run(main())
     assert seen == [{"book": 1}, {"book": 1}]
+
+
+remembered: ContextVar[str] = ContextVar("remembered", default="nobody")
+PIPELINED = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+UPLOAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n" + 900_000 * b"x"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([(PIPELINED, 1), (PIPELINED, 1), (PIPELINED, 1)], id="kept alive"),
+        pytest.param([(3 * PIPELINED, 3)], id="pipelined"),
+        pytest.param([(UPLOAD, 1), (2 * PIPELINED, 2)], id="after an upload that paused reading"),
+    ],
+)
+def test_each_request_has_a_fresh_context(lab: Any, pieces: list[tuple[bytes, int]]) -> None:
+    """PEP 567: neither the task of the request before hands its context on, nor a callback that it left."""
+    found: list[str] = []
+
+    async def remembers(scope: Any, receive: Any, send: Any) -> None:
+        found.append(remembered.get())
+        remembered.set("the request before")
+        while (await receive()).get("more_body"):
+            pass
+        await hello(scope, receive, send)
+
+    async def main() -> None:
+        remembered.set("where serving began")
+        async with served(lab, remembers) as (_, port):
+            remembered.set("where nobody looks")
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            for piece, answers in pieces:
+                writer.write(piece)
+                for _ in range(answers):
+                    await reader.readuntil(b"\r\n0\r\n\r\n")
+            writer.close()
+
+    asyncio.run(main())
+    assert found == ["where serving began"] * 3
+
+
+def test_websocket_has_a_fresh_context_too(lab: Any) -> None:
+    found: list[str] = []
+
+    async def remembers(scope: Any, receive: Any, send: Any) -> None:
+        remembered.set("the request before")
+        await hello(scope, receive, send)
+
+    def upgrade(scope: Any, transport: Any, rest: bytes, application: Any) -> Any:
+        found.append(remembered.get())
+        transport.close()
+        return asyncio.Protocol()
+
+    head = b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+
+    async def main() -> None:
+        async with served(lab, remembers, upgrade=upgrade) as (_, port):
+            await said(port, PIPELINED + head)
+
+    asyncio.run(main())
+    assert found == ["nobody"]
 
 
 def test_drain_lets_requests_finish_and_cuts_off_the_rest(lab: Any) -> None:

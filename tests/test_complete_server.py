@@ -84,6 +84,73 @@ async def count(websocket: WebSocket, start: int):
         await websocket.send_json({"count": start})
 """
 
+DOOR = """
+import asyncio
+
+from starlette.applications import Starlette
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.routing import WebSocketRoute
+
+
+async def pieces():
+    for word in ("no ", "ticket, ", "no tea"):
+        yield word
+        await asyncio.sleep(0)
+
+
+RESPONSES = {
+    "text": lambda: Response("no ticket", 401, headers={"WWW-Authenticate": "Bearer"}),
+    "stream": lambda: StreamingResponse(pieces(), 404, media_type="text/plain"),
+    "file": lambda: FileResponse("page.py", 451),
+    "empty": lambda: Response(status_code=204),
+}
+
+
+async def refuse(websocket):
+    await websocket.receive()
+    await websocket.send_denial_response(RESPONSES[websocket.path_params["how"]]())
+    print(await websocket.receive(), flush=True)
+
+
+async def leave_and_see(websocket):
+    await websocket.accept()
+    event = await websocket.receive()
+    print(event["type"], event["code"], flush=True)
+    match websocket.path_params["how"]:
+        case "close":
+            await websocket.close()
+            print("closed", flush=True)
+        case "send":
+            await websocket.send_text("Ada?")
+        case "raise":
+            raise LookupError("its own")
+
+
+async def raw(scope, receive, send):
+    await receive()
+    print(sorted(scope["extensions"]), flush=True)
+    start = {"type": "websocket.http.response.start", "status": 403, "headers": [(b"content-length", b"9")]}
+    await send(start)
+    try:
+        await send({"type": "websocket.accept"})
+    except RuntimeError as error:
+        print("RuntimeError:", error, flush=True)
+    await send({"type": "websocket.http.response.body", "body": b"half", "more_body": True})
+    raise LookupError("half way")
+
+
+async def app(scope, receive, send):
+    if scope["path"] == "/raw":
+        await raw(scope, receive, send)
+    else:
+        await routes(scope, receive, send)
+
+
+routes = Starlette(
+    routes=[WebSocketRoute("/refuse/{how}", refuse), WebSocketRoute("/left/{how}", leave_and_see)]
+)
+"""
+
 TLS = """
 pid {folder}/nginx.pid;
 error_log stderr;
@@ -118,6 +185,7 @@ class Running:
         path = [folder, APPS, *(LABS / name / "apps" for name in STANDS_ON)]
         path += [SOLUTIONS / name for name in STANDS_ON]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONUNBUFFERED": "1"}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # bytecode is on, as it is by default
         words = [sys.executable, str(MAIN), application, "--port", str(self.port), *options]
         self.log = folder / "log"
         with self.log.open("wb") as log:
@@ -237,6 +305,90 @@ def test_fastapi_with_parameters_and_websockets(tmp_path: Path) -> None:
         assert one.stop() == 0
 
 
+HANDSHAKE = (
+    b"GET %b HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Running]:
+    (tmp_path / "page.py").write_text(DOOR, encoding="utf-8")
+    with running(tmp_path, "page:app") as one:
+        yield one
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "body"),
+    [
+        ("text", 401, b"no ticket"),
+        ("stream", 404, b"no ticket, no tea"),
+        ("file", 451, DOOR.encode()),
+        ("empty", 204, b""),
+    ],
+)
+def test_refusal_is_what_the_application_answers(door: Running, how: str, status: int, body: bytes) -> None:
+    """The extension websocket.http.response: status, headers and body go out, and the connection ends."""
+    answer = asked(door.port, HANDSHAKE % f"/refuse/{how}".encode())
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert fields[b"connection"] == b"close"
+    assert b"date" in fields
+    assert fields.get(b"www-authenticate") == (b"bearer" if how == "text" else None)
+    if how == "stream":
+        assert fields[b"transfer-encoding"] == b"chunked"
+        assert rest == b"3\r\nno \r\n8\r\nticket, \r\n6\r\nno tea\r\n0\r\n\r\n"
+    else:
+        assert rest == body
+        assert fields.get(b"content-length") == (None if status == 204 else b"%d" % len(body))
+    assert until(lambda: "'websocket.disconnect', 'code': 1006" in door.said), door.said
+    with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
+        websockets.sync.client.connect(f"ws://127.0.0.1:{door.port}/refuse/{how}")
+    assert (refused.value.response.status_code, bytes(refused.value.response.body or b"")) == (status, body)
+    assert "Traceback" not in door.said
+
+
+def test_half_a_refusal_does_not_look_whole(door: Running) -> None:
+    answer = asked(door.port, HANDSHAKE % b"/raw")
+    assert answer == b"" or answer.endswith(b"content-length: 9\r\n\r\nhalf")
+    assert until(lambda: "LookupError: half way" in door.said), door.said
+    assert "['websocket.http.response']" in door.said
+    assert "RuntimeError: websocket.accept is out of turn: a refusal has begun" in door.said
+
+
+@pytest.mark.parametrize(
+    ("how", "said", "logged"),
+    [
+        ("close", "closed", ""),  # it is closed: nothing is left to be done, and nothing is lost
+        ("send", "", ""),  # raises OSError, of which Starlette makes an exception of its own: no error
+        ("raise", "", "LookupError: its own"),
+    ],
+)
+def test_application_that_goes_on_after_its_client_left(
+    door: Running, how: str, said: str, logged: str
+) -> None:
+    """ASGI, "Disconnected Client": what `send` raises is not logged; what the application raises is."""
+    with websockets.sync.client.connect(f"ws://127.0.0.1:{door.port}/left/{how}") as link:
+        link.close(4001)
+    assert door.stop() == -signal.SIGTERM
+    assert "websocket.disconnect 4001" in door.said
+    assert said in door.said
+    assert logged in door.said
+    assert ("Traceback" in door.said) == bool(logged), door.said
+
+
+def asked(port: int, data: bytes) -> bytes:
+    """What comes back until the connection ends."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as client:
+        client.sendall(data)
+        with contextlib.suppress(ConnectionResetError):
+            while piece := client.recv(65536):
+                answer += piece
+    return answer
+
+
 def test_the_chat_of_lab_13(tmp_path: Path) -> None:
     """Two members hear each other; at SIGTERM both are told, and the process ends."""
     with running(tmp_path, "app:app", "--timeout-graceful-shutdown", "5") as one:
@@ -270,6 +422,132 @@ def test_no_child_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
         one.process.wait(timeout=SECONDS)
         assert until(lambda: not list_running(children)), one.said
         assert one.said.count("app: shutdown, 0 in flight") == 3
+
+
+# --- reload -------------------------------------------------------------------------------------------
+
+PAGE = "from roster import edition\n\napp = edition({!r})\n"
+MOMENT = 1_700_000_000_000_000_000  # nanoseconds: the beginning of a second
+
+
+def save(path: Path, text: str, moment: int) -> None:
+    """Save a file at this moment of one and the same second."""
+    draft = path.with_suffix(".draft")
+    draft.write_text(text, encoding="utf-8")
+    os.utime(draft, ns=(MOMENT + moment, MOMENT + moment))
+    draft.rename(path)
+
+
+def edition_of(one: Running) -> Any:
+    """Which edition answers; None while nobody does."""
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"{one.url}/", timeout=SECONDS).json()["edition"]
+    return None
+
+
+def test_two_saves_within_a_second_serve_the_new_text(tmp_path: Path) -> None:
+    """Bytecode is compared with its source by seconds and size: the reloader forgets it."""
+    page = tmp_path / "page.py"
+    save(page, PAGE.format("Ada"), 1)
+    with running(tmp_path, "page:app", "--reload") as one:
+        assert edition_of(one) == "Ada"
+        assert list((tmp_path / "__pycache__").glob("page.*.pyc"))
+        for moment, text in enumerate(("Eve", "Ida", "Ada"), 2):
+            save(page, PAGE.format(text), moment)
+            assert until(lambda text=text: edition_of(one) == text), one.said  # type: ignore[misc]
+
+
+def test_files_that_cannot_be_read_do_not_end_the_reloader(tmp_path: Path) -> None:
+    """Links to themselves, to nowhere and in a circle, a pipe, files and folders that come and go."""
+    page = tmp_path / "page.py"
+    save(page, PAGE.format("Ada"), 1)
+    with running(tmp_path, "page:app", "--reload") as one:
+        assert edition_of(one) == "Ada"
+        (tmp_path / "loop.py").symlink_to("loop.py")
+        (tmp_path / ".#page.py").symlink_to("ada@localhost.4242:1843")
+        (tmp_path / "again").symlink_to(".", target_is_directory=True)
+        os.mkfifo(tmp_path / "pipe.py")
+        closed = tmp_path / "closed"
+        closed.mkdir()
+        (closed / "secret.py").touch()
+        closed.chmod(0)
+        try:
+            for number in range(200):
+                (tmp_path / f"wing{number}").mkdir()
+                (tmp_path / f"wing{number}" / "short.py").touch()
+                shutil.rmtree(tmp_path / f"wing{number}")
+            save(page, PAGE.format("Grace"), 2)
+            assert until(lambda: edition_of(one) == "Grace"), one.said
+        finally:
+            closed.chmod(0o700)
+        assert one.process.poll() is None
+
+
+# --- a lifespan that fails ----------------------------------------------------------------------------
+
+FAILING = """
+import asyncio
+
+
+def failing(how):
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            if how == "while serving":
+                raise LookupError("the ink is gone")
+            await receive()
+            if how == "at shutdown":
+                raise LookupError("the ink is gone")
+            await send({"type": "lifespan.shutdown.failed", "message": "the ink is gone"})
+        else:
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b"Hello, Ada"})
+
+    return app
+
+
+says_so, at_shutdown, while_serving = failing("says so"), failing("at shutdown"), failing("while serving")
+"""
+SHUTDOWN_FAILURE = 4
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one process", "workers"])
+@pytest.mark.parametrize("how", ["says_so", "at_shutdown", "while_serving"])
+def test_lifespan_that_fails_late_is_said(tmp_path: Path, how: str, options: tuple[str, ...]) -> None:
+    """What could not be closed is printed, and the exit code says it; requests are answered until then."""
+    (tmp_path / "page.py").write_text(FAILING, encoding="utf-8")
+    with running(tmp_path, f"page:{how}", *options) as one:
+        assert httpx.get(f"{one.url}/").text == "Hello, Ada"
+        if how == "while_serving":
+            assert until(lambda: "LookupError: the ink is gone" in one.said), one.said
+        assert one.stop() == SHUTDOWN_FAILURE, one.said
+        assert "shutdown failed" in one.said
+        assert "the ink is gone" in one.said
+
+
+@pytest.mark.parametrize("how", ["says_so", "at_shutdown", "while_serving"])
+def test_lab_12_says_it_too(tmp_path: Path, how: str) -> None:
+    (tmp_path / "page.py").write_text(FAILING, encoding="utf-8")
+    port = process.free_port()
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [tmp_path, APPS]))}
+    words = [
+        sys.executable,
+        str(SOLUTIONS / "12-lifespan" / "lifespan.py"),
+        f"page:{how}",
+        "--port",
+        str(port),
+    ]
+    with subprocess.Popen(words, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) as one:
+        try:
+            assert until(lambda: process.is_listening("127.0.0.1", port))
+            assert httpx.get(f"http://127.0.0.1:{port}/").text == "Hello, Ada"
+        finally:
+            one.terminate()
+        said = one.communicate(timeout=SECONDS)[1]
+    assert one.returncode == SHUTDOWN_FAILURE, said
+    assert "shutdown.failed: " in said
+    assert "the ink is gone" in said
 
 
 def list_running(pids: list[int]) -> list[int]:

@@ -461,6 +461,7 @@ def test_task4_connections_are_kept(service, rng):
         that(connection.closed_within(3), stayed, "its end: nobody asked for more")
     _unread_body(client, rng)
     _slow_first(client, rng)
+    _fresh_contexts(client, rng)
 
 
 def _unread_body(client, rng):
@@ -495,6 +496,29 @@ def _slow_first(client, rng):
             fail(f"{error.got}: the second answer is in the first one", why, rule="RFC 9112 §9.3.2")
         expect("the first answer", text, "first\nsecond\n", why, rule="RFC 9112 §9.3.2")
         ignored(connection, who, why, rule="RFC 9112 §9.3.2")
+
+
+def _fresh_contexts(client, rng):
+    """What one request's application puts into a ContextVar, the next one's does not find there."""
+    names = [name(rng) for _ in range(3)]
+    targets = [behave("remember", name=who) for who in names]
+    upload = request_bytes("POST", targets[0], body=rng.randbytes(300_000))
+    ways = {
+        "one after the other": [request_bytes("GET", target) for target in targets],
+        "pipelined": [b"".join(request_bytes("GET", target) for target in targets)],
+        "after an upload": [upload + b"".join(request_bytes("GET", target) for target in targets[1:])],
+    }
+    for way, pieces in ways.items():
+        with client.connect(seconds=6) as connection:
+            for index, who in enumerate(names):
+                if index < len(pieces):
+                    connection.send(pieces[index])
+                value = told(connection.response())
+                before = value.get("before")
+                got = f"a ContextVar that says {before!r}: the request before it, on this connection, set it"
+                expected = "'': each request begins in a context of its own (create_task has context=)"
+                that(before == "", f"{got} ({way})", expected, rule="PEP 567, contextvars.Context")
+                expect("what it set itself", value.get("now"), who)
 
 
 @check(task=4, rule="RFC 9110 §10.1.1")

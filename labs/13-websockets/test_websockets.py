@@ -404,6 +404,12 @@ def test_task2_wrong_messages_end_one_member_only(front: Client, rng: random.Ran
         (json.dumps([words(rng)]), 1007, "a JSON array, not an object"),
         (json.dumps({"text": rng.randrange(100)}), 1007, "its text is not a string"),
         (json.dumps({"words": "hello"}), 1007, "it has no text"),
+        ("[" * 9000, 1007, "nine thousand arrays that do not end"),
+        (
+            json.dumps({"text": f"{name(rng)} \ud83d"}),
+            1007,
+            "half of a surrogate pair: UTF-8 has no bytes for it",
+        ),
         (json.dumps({"text": "x" * MESSAGE_LIMIT}), 1009, "more than MESSAGE_LIMIT"),
     ]
     with party(front) as made:

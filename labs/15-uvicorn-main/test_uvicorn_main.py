@@ -511,6 +511,14 @@ class Desk:
         trail.service = kept
         self.house.note(f"{name} was saved: {text.strip()[:80]!r}")
 
+    def lock(self, name):
+        """What Emacs does while a file has changes that are not saved: a link to nowhere, named like it."""
+        trail = self.house.trail
+        kept = trail.service
+        self.probe.call("scratch:link", self.house.first, f".#{name}", "ada@localhost.4242:1843")
+        trail.service = kept
+        self.house.note(f".#{name} was made: a symbolic link to nowhere, as Emacs does it")
+
     def edition(self, wanted, when="during the reload"):
         """What answers, as soon as it is of that edition."""
         try:
@@ -546,6 +554,7 @@ def test_task4_saved_file_is_served_and_nobody_is_refused(house, probe, rng):
     before = here.ask()
     that(before["pid"] != here.first, "an answer from the process that was started", "a child that serves")
     near, far = name(rng), name(rng)
+    desk.lock("page.py")
     # A module of a package below: the application's own file stays as it was.
     desk.save("wing/east.py", f"SAID = {near!r}\n", by_rename=rng.random() < 0.5)
     after = desk.edition(near)

@@ -4,15 +4,18 @@
 
 is what a server calls that has read the head of a handshake: `scope` is the HTTP scope of that request,
 `data` what came after its head. The server then does transport.set_protocol(...) with the result. What is
-written here is events, tasks, flow control and time limits; every byte of RFC 6455 is `frames`' business.
+written here is events, tasks, flow control, time limits, and the HTTP responses of who refuses; every byte of
+RFC 6455 is `frames`' business.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
@@ -22,8 +25,16 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Application = Callable[[Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Any]
 
+# RFC 9110 §5.6.2: a field's name is a token; §5.5: a line break in its value would begin another field
+FIELD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [^\x00-\x08\x0a-\x1f\x7f]*")
+FRAMING = frozenset([b"connection", b"transfer-encoding", b"keep-alive", b"upgrade"])  # the server's business
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
 WAITING = 16  # messages that the application has not asked for yet: more, and nothing is read
 CLOSE_SECONDS = 10.0  # for the other end's Close frame, and then for the end of its stream
+
+
+class ClientGone(OSError):
+    """What `send` raises when nobody is there any more (ASGI, "Disconnected Client - send exception")."""
 
 
 def upgrade(
@@ -45,7 +56,9 @@ class WebSocketProtocol(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.offer: Any = None
         self.connection: Any = None  # from the moment that the application accepts
+        self.denial: Denial | None = None  # from the moment that it begins to refuse
         self.ending = False  # nothing more will be read or written
+        self.closed_by = ""  # who was first with a Close frame: "application", "server" or "client"
         self._early = bytearray()  # what came before the application accepted
         self._events: deque[Message] = deque([{"type": "websocket.connect"}])
         self._arrived = asyncio.Event()
@@ -119,8 +132,11 @@ class WebSocketProtocol(asyncio.Protocol):
         elif isinstance(event, frames.Binary):
             self._put({"type": "websocket.receive", "bytes": event.data})
         elif isinstance(event, frames.Closed):
+            if event.code != 1006:
+                self.closed_by = self.closed_by or "client"
             self._disconnect(event.code, event.reason)
         elif isinstance(event, frames.Failed):
+            self.closed_by = self.closed_by or "server"
             # RFC 6455 §7.1.5: no Close frame was received, and that is 1006
             self._disconnect(1006, event.reason)
 
@@ -154,10 +170,14 @@ class WebSocketProtocol(asyncio.Protocol):
         kept = {key: value for key, value in self.http_scope.items() if key != "method"}
         scope = {**kept, "type": "websocket", "subprotocols": subprotocols}
         scope["scheme"] = "wss" if self.http_scope.get("scheme") == "https" else "ws"
+        # ASGI, "Extensions": what is in here, an application may use
+        scope["extensions"] = {**kept.get("extensions", {}), "websocket.http.response": {}}
         try:
             await self.application(scope, self.receive, self.send)
-        except Exception:
-            traceback.print_exc()
+        except Exception as error:
+            # "Disconnected Client": what `send` has raised is no error of the application's, to be logged
+            if not is_because_client_left(error):
+                traceback.print_exc()
             self._finish(1011)
         else:
             self._finish(1000)
@@ -166,10 +186,15 @@ class WebSocketProtocol(asyncio.Protocol):
         """The application has ended; what it left open is closed."""
         if self.ending:
             return
-        if self.connection is None:
+        if self.connection is not None:
+            if self.connection.state == "open":
+                self._close(code, "", by="server")
+        elif self.denial is not None and self.denial.begun:
+            # Half a response must not look like a whole one
+            self.ending = True
+            self.transport.abort()
+        else:
             self._answer(500, "the application ended without an answer")
-        elif self.connection.state == "open":
-            self._close(code, "")
 
     async def receive(self) -> Message:
         """The next event; after the disconnect event, that one again."""
@@ -195,22 +220,51 @@ class WebSocketProtocol(asyncio.Protocol):
             self._arrived.set()
 
     async def send(self, message: Message) -> None:
-        """accept, send or close. Raises OSError after a disconnect, RuntimeError out of turn."""
-        if self._over is not None or (self.ending and self.connection is None):
-            raise OSError("the other end is gone")
+        """accept, send or close; or a response that refuses, which is the extension websocket.http.response.
+
+        Raises ClientGone after a disconnect, RuntimeError out of turn.
+        """
         kind = message["type"]
-        if self.connection is None and kind == "websocket.accept":
+        if kind == "websocket.close" and self.closed_by in ("client", "server"):
+            return  # RFC 6455 §7.1.3: the closing handshake has begun; this is all that a close could do
+        if self._over is not None or (self.ending and self.connection is None):
+            raise ClientGone("the other end is gone")
+        if self.connection is None:
+            self._answer_handshake(kind, message)
+        elif self.connection.state != "open":
+            if self.closed_by == "server":
+                raise ClientGone("the server has closed this connection")
+            raise RuntimeError(f"{kind} is out of turn: this application has closed the connection")
+        elif kind == "websocket.send":
+            self._send(message)
+        elif kind == "websocket.close":
+            self._close(message.get("code", 1000), message.get("reason") or "", by="application")
+        else:
+            raise RuntimeError(f"{kind} is out of turn: websocket.send and websocket.close are not")
+        if kind in ("websocket.send", "websocket.http.response.body"):
+            await self._writable.wait()
+
+    def _answer_handshake(self, kind: str, message: Message) -> None:
+        if self.denial is not None:
+            if kind != "websocket.http.response.body":
+                raise RuntimeError(f"{kind} is out of turn: a refusal has begun")
+            self._deny(self.denial.body(message.get("body", b""), message.get("more_body", False)))
+        elif kind == "websocket.accept":
             self._accept(message)
-        elif self.connection is None and kind == "websocket.close":
+        elif kind == "websocket.close":
             self._answer(403, "the application refused")
             self._disconnect(1006, "")
-        elif self.connection is not None and kind == "websocket.send" and self.connection.state == "open":
-            self._send(message)
-            await self._writable.wait()
-        elif self.connection is not None and kind == "websocket.close" and self.connection.state == "open":
-            self._close(message.get("code", 1000), message.get("reason") or "")
+        elif kind == "websocket.http.response.start":
+            self.denial = Denial(message["status"], message.get("headers") or ())
         else:
-            raise RuntimeError(f"{kind} is out of turn")
+            raise RuntimeError(f"{kind} is out of turn: accept, close or refuse first")
+
+    def _deny(self, data: bytes) -> None:
+        assert self.denial is not None
+        self.transport.write(data)
+        if self.denial.complete:
+            self._end()
+            self._disconnect(1006, "")
 
     def _accept(self, message: Message) -> None:
         head = frames.accept(self.offer, message.get("subprotocol"), message.get("headers") or [])
@@ -229,9 +283,10 @@ class WebSocketProtocol(asyncio.Protocol):
             self.connection.send_bytes(bytes(message["bytes"]))
         self._flush()
 
-    def _close(self, code: int, reason: str) -> None:
+    def _close(self, code: int, reason: str, by: str) -> None:
         try:
             self.connection.close(code, reason)
+            self.closed_by = by
             self._flush()
         except ValueError:
             raise
@@ -246,19 +301,19 @@ class WebSocketProtocol(asyncio.Protocol):
             self._answer(503, "the server goes away")
             self._disconnect(1006, "")
         elif self.connection.state == "open":
-            self._close(1012, "")
+            self._close(1012, "", by="server")
 
     # --- answers that are HTTP still
 
     def _answer(self, status: int, reason: str, headers: Any = ()) -> None:
         """A response instead of the switch; the connection ends with it."""
         body = f"{reason}\n".encode()
-        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
+        lines = [f"HTTP/1.1 {status} {PHRASES.get(status, '')}".encode()]
         lines += [bytes(name) + b": " + bytes(value) for name, value in headers]
         names = {bytes(name).lower() for name, _ in headers}
         if b"connection" not in names:
             lines.append(b"connection: close")
-        lines += [b"content-type: text/plain; charset=utf-8", b"content-length: %d" % len(body)]
+        lines += [date(), b"content-type: text/plain; charset=utf-8", b"content-length: %d" % len(body)]
         self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
         self._end()
 
@@ -271,3 +326,72 @@ class WebSocketProtocol(asyncio.Protocol):
         else:
             self.ending = True
             self.transport.abort()
+
+
+class Denial:
+    """An application's refusal as the bytes of an HTTP response; the connection ends with it.
+
+    Raises ValueError for what can't be sent.
+    """
+
+    def __init__(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        if not 200 <= status <= 999:
+            raise ValueError(f"{status} can't be the status of a refusal")
+        self.begun = self.complete = False
+        self._bodiless = status in (204, 304)  # RFC 9110 §15.3.5, §15.4.5
+        self._left: int | None = None  # bytes that Content-Length still allows
+        self._lines = [f"HTTP/1.1 {status} {PHRASES.get(status, '')}".encode(), b"connection: close"]
+        names = set()
+        for name, value in headers:
+            names.add(bytes(name).lower())
+            self._add(bytes(name), bytes(value))
+        if b"date" not in names:
+            self._lines.append(date())
+
+    def _add(self, name: bytes, value: bytes) -> None:
+        if not FIELD.fullmatch(name + b": " + value):
+            raise ValueError(f"a header that can't be sent: {name!r}: {value!r}")
+        if name.lower() == b"content-length":
+            if not value.isdigit():
+                raise ValueError(f"no Content-Length: {value!r}")
+            self._left = int(value)
+        elif name.lower() not in FRAMING:
+            self._lines.append(name + b": " + value)
+
+    def body(self, data: bytes, more: bool) -> bytes:
+        """What goes out for one websocket.http.response.body; the head goes with the first."""
+        data = bytes(data)
+        out = b"" if self.begun else self._head(None if more else len(data))
+        self.begun, self.complete = True, not more
+        if self._bodiless:
+            return out
+        if self._left is None:
+            # RFC 9112 §7.1: an empty chunk would be the last one
+            chunk = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+            return out + chunk + (b"" if more else b"0\r\n\r\n")
+        self._left -= len(data)
+        if self._left < 0 or (self._left and not more):
+            self.complete = False
+            raise ValueError(f"the body differs from its Content-Length by {abs(self._left)} bytes")
+        return out + data
+
+    def _head(self, length: int | None) -> bytes:
+        if self._left is None:
+            self._left = length
+        if not self._bodiless:
+            # RFC 9112 §6.3: a handshake is HTTP/1.1, so its client knows chunks
+            chunked, known = b"transfer-encoding: chunked", self._left is not None
+            self._lines.append(b"content-length: %d" % self._left if known else chunked)
+        return b"\r\n".join([*self._lines, b"", b""])
+
+
+def date() -> bytes:
+    """The Date field (RFC 9110 §6.6.1)."""
+    return f"date: {formatdate(usegmt=True)}".encode("ascii")
+
+
+def is_because_client_left(error: BaseException | None) -> bool:
+    """Whether it is what `send` raised, or what a framework made of that."""
+    while error is not None and not isinstance(error, ClientGone):
+        error = error.__context__
+    return error is not None

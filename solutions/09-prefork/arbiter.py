@@ -88,7 +88,9 @@ def work(
     `pause`, in seconds, is the longest time between two heartbeats of an idle worker. Raises whatever
     importing the application raises.
     """
-    # Imported here, after the fork: a worker of a reload imports the code as it is now.
+    # Imported here, after the fork: a worker of a reload imports the code as it is now. It keeps no bytecode,
+    # which is compared with its source by seconds and size: of two saves within one it would be the first.
+    sys.dont_write_bytecode = True
     application = load(name)
     while os.getppid() == parent:
         heartbeat.beat()

@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import contextvars
 import http
 import importlib
 import re
@@ -472,7 +473,8 @@ class HTTPProtocol(asyncio.Protocol):
         self.lingering = True  # nothing more is this protocol's
         self.owner.connections.discard(self)
         scope = build_scope(head, self)
-        protocol = upgrade(scope, self.transport, self.parser.rest, self.owner.application)
+        application, rest = self.owner.application, self.parser.rest
+        protocol = self.owner.fresh_context().run(upgrade, scope, self.transport, rest, application)
         self.transport.set_protocol(protocol)
         self.owner.upgraded.append((self.transport, protocol))
 
@@ -609,6 +611,7 @@ class Server:
     """
 
     loop: asyncio.AbstractEventLoop
+    _context: contextvars.Context  # of the place where serving began
 
     def __init__(
         self,
@@ -636,6 +639,7 @@ class Server:
     async def listen(self, sock: socket.socket) -> None:
         """Accept connections on a bound, listening socket; returns at once. Call it for each socket."""
         self.loop = asyncio.get_running_loop()
+        self._context = contextvars.copy_context()
         listener = await self.loop.create_server(lambda: HTTPProtocol(self), sock=sock, backlog=BACKLOG)
         self._listeners.append(listener)
         if self._ticker is None:
@@ -643,9 +647,18 @@ class Server:
 
     def start(self, exchange: Exchange) -> None:
         """Run the application for one request, in a task of its own: what it raises is nobody else's."""
-        task = self.loop.create_task(exchange.run(self.application))
+        task = self.loop.create_task(exchange.run(self.application), context=self.fresh_context())
         self._tasks.add(task)  # the loop itself holds tasks weakly
         task.add_done_callback(self._tasks.discard)
+
+    def fresh_context(self) -> contextvars.Context:
+        """What ContextVars say when a request begins, whatever the requests before it have set.
+
+        PEP 567: a task begins with a copy of the context that it is made in. For a pipelined request that is
+        the task of the request before; and so it is after `resume_reading`, whose callbacks keep the context
+        of the `receive` that called it.
+        """
+        return self._context.copy()
 
     def _look(self) -> None:
         """Every TICK seconds: one look at every connection costs less than a timer for each request."""

@@ -12,7 +12,7 @@ that waits for a reply only would then wait for ever.
 
 What an ending means depends on how far things had come. Without any reply: this application does not know
 lifespan, and is served all the same. After startup.failed: nothing, the reply counts. Later: nobody is left
-to be told of the shutdown.
+to be told of the shutdown; and if it was an exception, something has failed that somebody must hear of.
 
 `run` puts it in order: startup, listen, serve, stop accepting, drain, shutdown.
 """
@@ -20,9 +20,9 @@ to be told of the shutdown.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -35,6 +35,7 @@ Send = Callable[[Event], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 STARTUP_FAILED = 3  # uvicorn's exit code for it
+SHUTDOWN_FAILED = 4
 
 
 class StartupFailed(Exception):
@@ -42,7 +43,7 @@ class StartupFailed(Exception):
 
 
 class ShutdownFailed(Exception):
-    """The application said lifespan.shutdown.failed; its message is the exception's."""
+    """The application said lifespan.shutdown.failed, with this message, or its lifespan raised."""
 
 
 class Lifespan:
@@ -53,6 +54,8 @@ class Lifespan:
         self._application = application
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._replies: asyncio.Queue[Event] = asyncio.Queue()
+        self._last_reply = ""
+        self._error: Exception | None = None  # what it raised after it had said that it was ready
         self._task: asyncio.Task[None] | None = None
 
     # --- task 2: startup
@@ -72,9 +75,18 @@ class Lifespan:
             raise StartupFailed(reply.get("message", ""))
 
     async def _run(self, scope: Scope) -> None:
-        # ASGI lifespan, "Scope": an exception means that the application does not support this; go on.
-        with contextlib.suppress(Exception):
-            await self._application(scope, self._events.get, self._replies.put)
+        try:
+            await self._application(scope, self._events.get, self._take_reply)
+        except Exception as error:
+            # ASGI lifespan, "Scope": an exception means that the application does not support this; go on.
+            # After startup.complete it does, and something has failed: nobody else would ever say so.
+            if self._last_reply.endswith(".complete"):
+                self._error = error
+                traceback.print_exc()
+
+    async def _take_reply(self, event: Event) -> None:
+        self._last_reply = event["type"]
+        self._replies.put_nowait(event)
 
     async def _tell(self, type: str) -> Event | None:
         """Send an event and wait for the reply; None when the application ends without one."""
@@ -93,14 +105,20 @@ class Lifespan:
     async def shutdown(self) -> None:
         """Tell the application that the last request is over, and wait until it has closed what it opened.
 
-        Raises ShutdownFailed when it says lifespan.shutdown.failed. An application that has ended by itself
-        is not told anything.
+        Raises ShutdownFailed when it says lifespan.shutdown.failed, and when it has raised, now or earlier.
+        An application that has ended by itself is not told anything.
         """
         if self._task is None or self._task.done():
+            self._raise_error()
             return
         reply = await self._tell("lifespan.shutdown")
         if reply is not None and reply["type"] == "lifespan.shutdown.failed":
             raise ShutdownFailed(reply.get("message", ""))
+        self._raise_error()
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise ShutdownFailed(f"the application raised {self._error!r}")
 
 
 # --- task 2: state ----------------------------------------------------------------------------------
@@ -142,6 +160,7 @@ async def run(application: Application, sock: socket.socket, stop: asyncio.Event
         await lifespan.shutdown()
     except ShutdownFailed as error:
         print(f"lifespan.shutdown.failed: {error}", file=sys.stderr)
+        return SHUTDOWN_FAILED
     return 0
 
 

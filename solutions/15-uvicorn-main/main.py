@@ -12,14 +12,16 @@ refuses nobody. The parents don't import the application. So they can't break wi
 the files as they are now.
 
 The numbers that a process ends with are said to whoever started it: 2 for a wrong command line, 3 for a start
-that failed, the signal for one that was told to end.
+that failed, 4 for an application that failed to close what it had opened, the signal for one that was told to
+end.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib
+import contextlib
+import importlib.util
 import os
 import signal
 import socket
@@ -38,7 +40,7 @@ from websocket_server import upgrade
 Application = Callable[..., Awaitable[None]]
 Snapshot = dict[Path, tuple[int, int]]
 
-STARTUP_FAILURE = 3
+STARTUP_FAILURE, SHUTDOWN_FAILURE = 3, 4
 BACKLOG = 2048
 TICK = 0.25  # seconds between two looks at files and children
 ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -148,9 +150,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(application: Application, sock: socket.socket, seconds: float | None, lifeline: int = -1) -> int:
-    """Serve until a signal says to end, then end by that signal. Raises CannotStart."""
+    """Serve until a signal says to end, then end by that signal; or the exit code. Raises CannotStart."""
     runner = Runner(application, sock, seconds, lifeline)
     asyncio.run(runner.run())
+    if runner.shutdown_failed:
+        return SHUTDOWN_FAILURE
     if runner.caught:
         end_by(runner.caught[0])
     return 0
@@ -175,6 +179,7 @@ class Runner:
     ) -> None:
         self.application, self.sock, self.seconds, self.lifeline = application, sock, seconds, lifeline
         self.caught: list[int] = []
+        self.shutdown_failed = False
         self.stop, self.force = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
@@ -216,6 +221,8 @@ class Runner:
             # The last thing: no request is left that could use what shutdown closes.
             await lifespan.shutdown()
         except ShutdownFailed as problem:
+            # An init system takes the end by SIGTERM for a good one: this was none.
+            self.shutdown_failed = True
             log(f"Application shutdown failed: {problem}")
 
     async def serve(self, state: dict[str, Any]) -> None:
@@ -297,13 +304,16 @@ class Supervisor:
         for pid in self.children:
             os.kill(pid, number)
 
-    def end_children(self) -> None:
-        """Ask them to end, and wait; an impatient SIGINT meanwhile is passed on."""
+    def end_children(self) -> int:
+        """Ask them to end, and wait; an impatient SIGINT meanwhile is passed on. The parent's exit code."""
+        code = 0
         self.tell(signal.SIGTERM)
         while self.children:
             for number in self.signals.wait(TICK / 5):
                 self.tell(number)
-            self.reap()
+            if SHUTDOWN_FAILURE in self.reap().values():
+                code = SHUTDOWN_FAILURE
+        return code
 
 
 # --- task 4: reload ---------------------------------------------------------------------------------
@@ -312,13 +322,25 @@ class Supervisor:
 def snapshot(folder: Path) -> Snapshot:
     """When each .py file below the folder was last changed (nanoseconds), and its size (bytes)."""
     seen = {}
-    for path in folder.rglob("*.py"):
-        try:
-            stat = path.stat()
-        except FileNotFoundError:  # an editor is between its two steps
-            continue
-        seen[path] = stat.st_mtime_ns, stat.st_size
+    # os.walk passes over a folder that can't be read or is gone, and does not follow links to folders.
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names if name.endswith(".py")):
+            try:
+                stat = path.stat()
+            except OSError:  # an editor is between its two steps; a link leads nowhere, or to itself
+                continue
+            seen[path] = stat.st_mtime_ns, stat.st_size
     return seen
+
+
+def forget_bytecode(path: Path) -> None:
+    """Remove what the import system has kept of a file.
+
+    It compares seconds and size (PEP 3147's .pyc, importlib's SourceLoader): of two saves within a second the
+    next child would run the first.
+    """
+    with contextlib.suppress(OSError, NotImplementedError):
+        Path(importlib.util.cache_from_source(str(path))).unlink()
 
 
 class Reloader(Supervisor):
@@ -334,13 +356,14 @@ class Reloader(Supervisor):
             self.reap()
             now = snapshot(folder)
             if now != seen:
-                changed = sorted(str(path) for path, _ in now.items() ^ seen.items())
-                log(f"Changed: {', '.join(dict.fromkeys(changed))}. Reloading.")
+                changed = sorted({path for path, _ in now.items() ^ seen.items()})
+                log(f"Changed: {', '.join(map(str, changed))}. Reloading.")
                 seen = now
                 self.end_children()
+                for path in changed:
+                    forget_bytecode(path)
                 self.spawn()
-        self.end_children()
-        return 0
+        return self.end_children()
 
 
 # --- task 5: workers --------------------------------------------------------------------------------
@@ -362,8 +385,8 @@ class Workers(Supervisor):
                     # The next one would fail in the same way, four times a second.
                     log("It could not start: giving up.")
                     code = STARTUP_FAILURE
-        self.end_children()
-        return code
+        failed = self.end_children()
+        return code or failed
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@
     GET  /do/after?say=NOTEBOOK         answers, and then asks `receive` for more
     GET  /do/meet?of=20&place=x         waits until as many requests are here at the same time
     GET  /do/nap?name=x&seconds=0.05    sleeps, and tells how many slept at the same time
+    GET  /do/remember?name=Ada          what a ContextVar said before ("" at first); then it says Ada
     GET  /do/ignore?name=Ada            answers without a look at the body
     GET  /do/open?place=x               opens a place for those who wait there
     GET  /do/notes?say=NOTEBOOK         what was written into a notebook, as JSON
@@ -26,6 +27,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -39,6 +41,7 @@ PIECE = b"." * (1 << 20)
 notebooks: defaultdict[str, list[str]] = defaultdict(list)
 places: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 crowds: defaultdict[str, int] = defaultdict(int)
+remembered: ContextVar[str] = ContextVar("remembered", default="")
 
 
 class Query:
@@ -136,6 +139,14 @@ async def upload(query: Query, receive: Receive, send: Send) -> None:
         more = event.get("more_body", False)
         notebook.append(f"{event['type']} {'more' if more else 'last'}")
     await answer_json(send, notebook)
+
+
+async def remember(query: Query, receive: Receive, send: Send) -> None:
+    before = remembered.get()
+    remembered.set(query.get("name"))
+    while (await receive()).get("more_body"):
+        pass
+    await answer_json(send, {"before": before, "now": remembered.get()})
 
 
 async def ignore(query: Query, receive: Receive, send: Send) -> None:
@@ -278,5 +289,6 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "open": open_place,
     "order": order,
     "read": read,
+    "remember": remember,
     "upload": upload,
 }

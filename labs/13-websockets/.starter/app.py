@@ -61,10 +61,11 @@ class Room:
 async def chat(scope, receive, send):
     """/rooms/tea?name=Ada: refuse, or accept and stay until one side ends it.
 
-    A member sends {"text": "hello"} as JSON. Bytes close it with 1003, other texts with 1007. To refuse is to
-    close before accepting, when the path, the name, the Origin or the subprotocols are wrong. A name that is
-    in use is accepted, then closed with 4009. A member whose outbox overflows leaves the room at once, and is
-    closed with 1013 when that can still be said.
+    A member sends {"text": "hello"} as JSON. Bytes close it with 1003, other texts with 1007; so does half of
+    a surrogate pair in "text", for which UTF-8 has no bytes (RFC 6455 §8.1). To refuse is to close before
+    accepting, when the path, the name, the Origin or the subprotocols are wrong. A name that is in use is
+    accepted, then closed with 4009. A member whose outbox overflows leaves the room at once, and is closed
+    with 1013 when that can still be said.
     """
     # TODO task 2: accept and stay. TODO task 3: refuse; choose. TODO task 4: an outbox for each member.
     raise NotImplementedError("lab 13 task 2: join a room, and stay")

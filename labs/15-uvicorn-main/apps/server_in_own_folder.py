@@ -38,6 +38,11 @@ def write(pid: int, name: str, text: str, by_rename: bool = False) -> None:
     draft.rename(path)
 
 
+def link(pid: int, name: str, target: str) -> None:
+    """Make a symbolic link there, as Emacs marks a file that is being edited: to nowhere."""
+    (folder_of(pid) / name).symlink_to(target)
+
+
 def tidy_up() -> None:
     """Remove the folders of processes that are gone."""
     for folder in Path(tempfile.gettempdir()).glob("workshop-own-folder-*"):

@@ -34,7 +34,8 @@ class Child:
         self.beats, beating = os.pipe()
         os.set_blocking(self.beats, False)
         fds = [listener.fileno(), beating, lifeline]
-        words = [sys.executable, __file__, application, "--worker", ",".join(map(str, fds))]
+        # -B: bytecode is compared by seconds, and two saves may come within one
+        words = [sys.executable, "-B", __file__, application, "--worker", ",".join(map(str, fds))]
         self.process = subprocess.Popen(words, pass_fds=fds, stdin=subprocess.DEVNULL)
         os.close(beating)
         self.booted = self.asked = False

@@ -137,7 +137,8 @@ async def answer(link: Connection, request: h11.Request, application: Any) -> bo
     """One request; whether another one may follow."""
     call = Call(link, request)
     try:
-        await application(call.scope(), call.receive, call.send)
+        # A task, and so a context, for each request: what it sets there is gone with it.
+        await asyncio.create_task(application(call.scope(), call.receive, call.send))
     except OSError:
         return False
     except Exception:

@@ -20,7 +20,7 @@ class ShutdownFailed(LifespanError):
 
 class Lifespan:
     def __init__(self, application):
-        self.application, self.state, self.task = application, {}, None
+        self.application, self.state, self.task, self.error = application, {}, None, None
 
     async def startup(self):
         loop = asyncio.get_running_loop()
@@ -33,6 +33,8 @@ class Lifespan:
         if self.task is not None and not self.task.done():
             self.leave.set_result(None)
             await self._reply("shutdown", ShutdownFailed)
+        if self.error is not None:
+            raise ShutdownFailed(repr(self.error))
 
     async def _live(self):
         told = []
@@ -54,6 +56,9 @@ class Lifespan:
             await self.application(scope, receive, send)
         except Exception as error:
             print(f"lifespan ended: {error!r}", file=sys.stderr)
+            started = self.replies["startup"]
+            if started.done() and started.result()[0] == "complete":
+                self.error = error
         finally:
             for reply in self.replies.values():
                 if not reply.done():

@@ -7,6 +7,7 @@ gunicorn's USR2 and systemd's socket activation do it. Signals are plain handler
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -143,6 +144,7 @@ class Life:
             await lifespan.shutdown()
         except ShutdownFailed as problem:
             print(f"shutdown failed: {problem}", file=sys.stderr)
+            return 1
         return 128 + self.ending
 
 
@@ -169,7 +171,8 @@ class Parent:
         return self.code
 
     async def start(self):
-        words = [sys.executable, PROGRAM, self.config.app, f"--fd={self.sock.fileno()}"]
+        # -B: bytecode is compared by seconds, and two saves may come within one
+        words = [sys.executable, "-B", PROGRAM, self.config.app, f"--fd={self.sock.fileno()}"]
         if self.config.timeout_graceful_shutdown is not None:
             words.append(f"--timeout-graceful-shutdown={self.config.timeout_graceful_shutdown}")
         one = await asyncio.create_subprocess_exec(*words, pass_fds=[self.sock.fileno()])
@@ -207,11 +210,13 @@ class Parent:
 
 
 def digest():
-    """What all files say, as one number."""
-    files = sorted(Path.cwd().rglob("*.py"))
-    return hashlib.sha256(
-        b"\0".join(bytes(path) + path.read_bytes() for path in files if path.exists())
-    ).digest()
+    """What all files say, as one number. One that can't be read says nothing."""
+    said = hashlib.sha256()
+    for folder, _, names in os.walk(Path.cwd()):
+        for path in sorted(Path(folder, name) for name in names if name.endswith(".py")):
+            with contextlib.suppress(OSError):
+                said.update(bytes(path) + b"\0" + path.read_bytes())
+    return said.digest()
 
 
 if __name__ == "__main__":

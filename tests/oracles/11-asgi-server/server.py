@@ -18,6 +18,8 @@ def main() -> None:
     words += ["--host", options.host, "--port", str(options.port), "--lifespan", "off"]
     words += ["--http", os.environ.get("HTTP", "auto"), "--no-access-log", "--log-level", "error"]
     words += ["--timeout-keep-alive", str(int(options.keep_alive)), "--no-proxy-headers"]
+    # Without it the context of a pipelined request is that of the request before.
+    words += ["--reset-contextvars"]
     os.execv(words[0], words)
 
 
