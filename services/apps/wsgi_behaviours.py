@@ -5,7 +5,7 @@
     GET  /do/answer?chunk=a&chunk=b    a body of these chunks; also status=, header=Name:value, raise_at=1,
                                        kind=list|iterator|text, say=NOTEBOOK
     GET  /do/write?text=a&rest=b       write(a), then [b]
-    GET  /do/start?how=replace         start_response in odd ways: replace, empty, too_late, twice, never, late
+    GET  /do/start?how=replace         start_response in odd ways: replace, empty, late, too_late …
     GET  /do/gate?how=iterator         chunks, each made only after a signal came: see `gate`
     GET  /do/endless?say=NOTEBOOK      chunks until the client is gone; of 64 KiB, chunks=1024 of them
     GET  /do/nap?name=x&seconds=0.01   sleeps (a second at most), and tells how many slept at the same time
