@@ -335,7 +335,8 @@ def as_float(value: float, loc: Loc, problems: Problems) -> float | None:
     try:
         return float(value)
     except OverflowError:
-        return problems.add(loc, "should be a number that is not that large")
+        problems.add(loc, "should be a number that is not that large")
+        return None
 
 
 def built(value: dict[str, Any], kind: type, loc: Loc, problems: Problems) -> Any:
