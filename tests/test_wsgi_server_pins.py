@@ -11,7 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -185,21 +187,149 @@ ATTACKS = {
     "an expectation": b"GET / HTTP/1.1\r\nHost: x\r\nExpect: 200-ok\r\n\r\n",
     "a bad chunk": CHUNKED + b"-3\r\nabc\r\n",
     "a long chunk": CHUNKED + b"3\r\nabcdef\r\n0\r\n\r\n",
+    "a chunk without its end": CHUNKED + b"3\r\nabcXX0\r\n\r\n",
+    "a request for a trailer": CHUNKED + b"0\r\nGET /do/ignore?name=next HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a trailer without a colon": CHUNKED + b"0\r\nX-A\r\n\r\n",
+    "a space before a trailer's colon": CHUNKED + b"0\r\nX-A : b\r\n\r\n",
+    "a bare LF in a trailer": CHUNKED + b"0\r\nX-A: b\nX-B: c\r\n\r\n",
+    "a NUL in a trailer": CHUNKED + b"0\r\nX-A: b\x00c\r\n\r\n",
+    "a long trailer": CHUNKED + b"0\r\nX-A: " + b"a" * 400_000 + b"\r\n\r\n",
+    "long trailers": CHUNKED + b"0\r\n" + b"X-A: b\r\n" * 50_000 + b"\r\n",
+    "a user in a target": b"GET http://ada@x/ HTTP/1.1\r\nHost: x\r\n\r\n",
     "a long target": b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     "a long field": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 70_000 + b"\r\n\r\n",
 }
 STATUSES = {"HTTP/2.0": 505, "an expectation": 417, "a long target": 414, "a long field": 431}
+STATUSES["long trailers"] = 431
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_attack_is_answered_once_and_closed(server: Running, attack: str) -> None:
     with server.connect() as connection:
-        connection.send(ATTACKS[attack] + http_connection.request_bytes("GET", "/do/ignore?name=smuggled"))
+        with contextlib.suppress(http_connection.NoAnswer):  # of a long one, the end is not waited for
+            connection.send(
+                ATTACKS[attack] + http_connection.request_bytes("GET", "/do/ignore?name=smuggled")
+            )
         answer = connection.response()
         assert answer.status == STATUSES.get(attack, 400)
         assert answer.get("Connection") == "close"
         assert connection.read() == b""
         assert b"smuggled" not in connection.received
+
+
+def test_good_trailers_are_read_away(server: Running) -> None:
+    with server.connect() as connection:
+        data = CHUNKED + b"3;a=b\r\nabc\r\n0\r\nX-Sum: \xe9\r\nX-Empty:\r\n\r\n"
+        connection.send(data + http_connection.request_bytes("GET", "/do/ignore?name=next"))
+        assert connection.response("POST").json()["pieces"] == ["abc"]
+        assert connection.response().json() == {"ignored": "next"}
+
+
+TOLERANT = """
+def application(environ, start_response):
+    for attempt in range(2):
+        try:
+            environ["wsgi.input"].read()
+        except Exception:
+            pass
+    start_response("200 OK", [("Content-Length", "8")])
+    return [b"whatever"]
+"""
+
+
+@pytest.mark.parametrize("rest", [b"3\r\nabcdef\r\n0\r\n\r\n", b"0\r\nX-A\r\n0\r\n\r\n", b"x\r\n0\r\n\r\n"])
+def test_nothing_is_read_after_a_bad_chunk_whatever_the_application_catches(
+    tmp_path: Path, rest: bytes
+) -> None:
+    (tmp_path / "tolerant.py").write_text(TOLERANT, encoding="utf-8")
+    with running(tmp_path, "tolerant:application") as one, one.connect() as connection:
+        connection.send(CHUNKED + rest + http_connection.request_bytes("GET", "/smuggled"))
+        assert connection.read_all().count(b"HTTP/1.1") == 1
+
+
+DRIPS = {
+    "a body": http_connection.request_bytes("POST", "/do/read?how=all", [("Content-Length", "1000")]),
+    "a body that nobody reads": http_connection.request_bytes(
+        "POST", "/do/ignore", [("Content-Length", "1000")]
+    ),
+    "a chunk": CHUNKED + b"fff\r\n",
+    "a chunk's size": CHUNKED + b"3;",
+    "a trailer": CHUNKED + b"0\r\nX-A: ",
+}
+
+
+@pytest.mark.parametrize("drip", DRIPS)
+def test_a_drip_holds_no_thread_longer_than_the_limit(server: Running, drip: str) -> None:
+    """A byte now and then does not extend --time-out: here 2 s, and a thread for each client."""
+    with contextlib.ExitStack() as open_ones:
+        dripping = [open_ones.enter_context(server.connect()) for _ in range(4)]
+        for connection in dripping:
+            connection.send(DRIPS[drip])
+        began = time.monotonic()
+        while dripping and time.monotonic() - began < SECONDS:
+            for connection in list(dripping):
+                try:
+                    connection.send(b"x")
+                except http_connection.NoAnswer:
+                    dripping.remove(connection)
+            time.sleep(0.1)
+        assert not dripping
+        assert server.ask(http_connection.request_bytes("GET", "/do/ignore?name=Ada")).status == 200
+
+
+def test_a_body_that_comes_steadily_is_waited_for(server: Running) -> None:
+    """It takes longer than --time-out as a whole."""
+    pieces = [b"x" * 1500] * 8
+    with server.connect() as connection:
+        fields = [("Content-Length", str(sum(map(len, pieces))))]
+        connection.send(http_connection.request_bytes("POST", "/do/read?how=all", fields))
+        for piece in pieces:
+            time.sleep(0.4)
+            connection.send(piece)
+        assert connection.response("POST").json()["pieces"] == ["x" * 1500 * 8]
+
+
+def test_a_head_does_not_leave_with_an_empty_chunk(server: Running) -> None:
+    """gunicorn 27 sends it; PEP 3333, "The start_response() Callable": with the first that isn't."""
+    answer = server.ask(http_connection.request_bytes("GET", "/do/start?how=empty&name=Ada"))
+    assert (answer.status, answer.get("X-First"), answer.get("X-Second")) == (503, None, "Ada")
+
+
+def test_a_body_that_is_too_short_ends_a_connection_that_was_to_be_kept(server: Running) -> None:
+    with server.connect() as connection:
+        connection.send(http_connection.request_bytes("GET", "/do/answer?chunk=abc&header=Content-Length:5"))
+        assert connection.read_all().endswith(b"\r\n\r\nabc")
+
+
+def test_there_is_one_date(server: Running) -> None:
+    """RFC 9110 §6.6.1: the server's, or the application's own."""
+    own = server.ask(http_connection.request_bytes("GET", "/do/ignore")).all("Date")
+    assert len(own) == 1
+    assert parsedate_to_datetime(own[0]).tzinfo is not None
+    day = "Mon, 05 Jan 2026 10:00:00 GMT"
+    target = f"/do/answer?chunk=a&header=Date:{quote(day)}"
+    assert server.ask(http_connection.request_bytes("GET", target)).all("Date") == [day]
+
+
+def test_a_status_without_a_reason_keeps_its_space(server: Running) -> None:
+    """RFC 9112 §4: status-line = HTTP-version SP status-code SP [ reason-phrase ]."""
+    with server.connect() as connection:
+        connection.send(http_connection.request_bytes("GET", "/do/answer?chunk=a&status=200"))
+        connection.response()
+        assert connection.received.startswith(b"HTTP/1.1 200 \r\n")
+
+
+def test_a_client_that_still_sends_gets_an_end_and_no_reset(server: Running) -> None:
+    """RFC 9112 §9.6: first half of the connection is closed, then what still comes is read away."""
+    with server.connect() as connection:
+        connection.send(
+            http_connection.request_bytes("POST", "/do/ignore?name=Ada", [("Content-Length", "3000000")])
+        )
+        for _ in range(5):
+            connection.send(b"x" * 100_000)
+        assert connection.response("POST").json() == {"ignored": "Ada"}
+        assert connection.read() == b""
+        connection.send(b"x" * 100_000)
 
 
 def test_equal_lengths_and_an_absolute_target_are_understood(server: Running) -> None:

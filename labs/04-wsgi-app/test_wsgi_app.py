@@ -371,6 +371,8 @@ def test_task2_what_is_no_task_is_400(front, rng):
         (b'{"title": "\xe9"}', "bytes that are no UTF-8"),
         (b"[" * 60_000, "sixty thousand brackets: json raises RecursionError, not ValueError"),
         (b'{"title": "\\ud800"}', "half a surrogate pair: no encoding can send it back"),
+        (b'{"title": 1e999}', "a title that is a number, larger than any float"),
+        (b'{"title": "Ask Ada", "done": NaN}', "NaN is neither true nor false, nor JSON (RFC 8259 §6)"),
         ([{"title": text}], "a list"),
         (text, "text"),
         (None, "null"),

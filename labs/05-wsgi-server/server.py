@@ -1,7 +1,8 @@
 """Lab 5: a WSGI server. Start it as: python server.py module:attribute --host 127.0.0.1 --port 8000
 
-What lab 2 built is in http1.py: `read_head`, `chunk_size`, `Refused`, and `Connection` with `take`,
-`take_line`, `receive`, `send`, `refuse` and `half_close`. command_line.py listens, and calls `serve` below.
+What lab 2 built is in http1.py: `read_head`, `chunk_size`, `date_line`, `Refused`, and `Connection` with
+`take`, `take_line`, `take_trailers`, `receive`, `send`, `refuse` and `half_close`. command_line.py listens,
+and calls `serve` below.
 What is here is yours: change whatever you like.
 """
 
@@ -64,7 +65,7 @@ class Response:
 
     def send_head(self):
         """Status line and headers as they are; the end of the connection ends the body."""
-        # TODO task 3: refuse what must not be sent; Content-Length or chunks; 204, 304, HEAD.
+        # TODO task 3: refuse what must not be sent; Content-Length or chunks; Date; 204, 304, HEAD.
         lines = [f"HTTP/1.1 {self.status}", *(f"{name}: {value}" for name, value in self.headers)]
         self.connection.send("\r\n".join([*lines, "Connection: close\r\n\r\n"]).encode("latin-1"))
         self.headers_sent = True

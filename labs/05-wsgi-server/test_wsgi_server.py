@@ -28,6 +28,7 @@ ENVIRON = 'PEP 3333, "environ Variables"'
 START = 'PEP 3333, "The start_response() Callable"'
 STREAMING = 'PEP 3333, "Buffering and Streaming"'
 ERRORS = 'PEP 3333, "Error Handling"'
+DATE = "RFC 9110 §6.6.1"
 THREADS = 4
 IDLE = 12
 
@@ -215,6 +216,10 @@ def test_task2_start_response_again_only_with_exc_info(service, rng):
     expect("status", response.status, 503, why)
     expect("X-Second", response.get("X-Second"), who, why)
     expect("body", response.text, f"sorry, {who}\n")
+    why = "503: the head leaves with the first chunk that is not empty, so after b'' it can still be replaced"
+    response = _broken(client, behave("start", how="empty", name=who), "no such text", why)
+    got = response.line if response else "no whole answer"
+    that(response and response.status == 503, f"{got}, after an empty chunk", why)
 
     too_late = (
         "the head was sent by write: raise the exception of exc_info, the very same, in the application"
@@ -324,12 +329,17 @@ def _wrong_lengths(client, chunks, body):
         expect("a body that is 5 bytes too long", text, body[:-5], "Content-Length is a promise")
         expect("what follows it", rest, b"", "bytes past Content-Length would be read as the next response")
     target = behave("answer", chunk=chunks, header=f"Content-Length:{len(body) + 5}")
-    try:
-        response = client.get(target)
-    except NoAnswer:
-        return
-    got = f"{response.line} and a whole body of {len(response.body)} bytes"
-    that(response.status == 500, got, "the end of the connection, 5 bytes before Content-Length is reached")
+    end = "the end of the connection, 5 bytes before Content-Length is reached"
+    with client.connect(seconds=3) as connection:
+        connection.send(request_bytes("GET", target) + request_bytes("GET", behave("ignore")))
+        try:
+            response = connection.response()
+        except NoAnswer:
+            return
+    mixed = (
+        "whose end are the first bytes of the next answer" if b"HTTP/" in response.body else "without an end"
+    )
+    that(response.status == 500, f"{response.line} and a body of {len(response.body)} bytes {mixed}", end)
 
 
 def _whole(connection):
@@ -359,6 +369,7 @@ def test_task3_some_answers_have_no_body(service, rng):
         ("HEAD", "200 OK", ["X-Case:b"]),
         ("GET", "204 No Content", ["X-Case:c"]),
         ("GET", "304 Not Modified", ["X-Case:d", 'ETag:"1"']),
+        ("GET", "200 OK", [length, "X-Case:e", "Date:Mon, 05 Jan 2026 10:00:00 GMT"]),
     ]
     for method, status, headers in cases:
         target = behave("answer", status=status, header=headers, chunk=[text[:3], text[3:]])
@@ -369,6 +380,9 @@ def test_task3_some_answers_have_no_body(service, rng):
         expect("status", response.status, int(status[:3]))
         case = next(header for header in headers if header.startswith("X-Case:"))[7:]
         expect("X-Case", response.get("X-Case"), case, "the application's headers are sent all the same")
+        dates = response.all("Date")
+        why = "one: the server's, or the application's where it gave one"
+        that(len(dates) == 1, f"{len(dates)} Date fields", why, rule=DATE)
         if method == "GET" and status == "200 OK":
             expect("body", response.text, text)
             continue
@@ -412,6 +426,9 @@ def test_task3_bad_headers_and_errors_become_500_or_an_end(service, rng):
         rule='PEP 3333, "Other HTTP Features"',
     )
 
+    expected = "500 or an end: a body is made of bytes; which ones a text stands for, no server knows"
+    text = _broken(client, behave("answer", chunk=who, kind="text"), who, expected)
+    that(text is None or text.status == 500, f"{text and text.line}", expected, rule=STREAMING)
     for at in (-1, 0):
         response = client.get(behave("answer", chunk=[who, who], raise_at=at))
         expect("status after an exception before the first chunk", response.status, 500)

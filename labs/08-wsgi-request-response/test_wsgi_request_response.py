@@ -813,6 +813,25 @@ def test_task4_ranges_of_bytes_and_of_files(front, probe, rng):
                 "how much there is",
                 rule="RFC 9110 §15.5.17",
             )
+        far = "9" * 5000
+        for field_value in (f"bytes={start}-{far}", f"bytes={far}-", f"bytes=-{far}", "bytes=-"):
+            seen = probe.wsgi(thing, headers=[("Range", field_value)])
+            answered(seen)
+            expected = "206, 416, or 200: it is a range, or it is ignored; int() refuses so many digits"
+            that(
+                code(seen) in (200, 206, 416),
+                f"status = {code(seen)} for {field_value[:20]} ({what})",
+                expected,
+            )
+    packed = probe.wsgi(made("form_handlers:sent_file", data, at, ".csv.gz"))
+    answered(packed)
+    kind, coding = (field(packed, "Content-Type") or "").partition(";")[0], field(packed, "Content-Encoding")
+    that(
+        kind != "text/csv" or coding == "gzip",
+        f"Content-Type = {kind!r}, Content-Encoding = {coding!r} for export.csv.gz",
+        "text/csv with Content-Encoding: gzip, or the type of the packing: these bytes are no CSV",
+        rule="RFC 9110 §8.4",
+    )
     ranged = ("Range", f"bytes={start}-{last}")
     one = bodies[0][0]
     conditions = [

@@ -376,7 +376,9 @@ def test_task2_wrong_paths_are_404_wrong_methods_405(front, rng):
     """An unknown path is 404, a wrong method 405 with Allow"""
     number = create(front, name(rng))["id"]
     expect("status", front.get(f"/tasks/{number}").status, 200)
-    for path in (f"/tasks/{number + 10**6}", "/tasks/ada", f"/tasks/{number}/x", f"/nowhere{number}"):
+    # int() refuses more than 4300 digits with ValueError.
+    long = f"/tasks/{'9' * 4400}"
+    for path in (f"/tasks/{number + 10**6}", "/tasks/ada", f"/tasks/{number}/x", f"/nowhere{number}", long):
         answer = front.get(path)
         expect("status", answer.status, 404, f"there is nothing at {path}")
         key_of(answer.json(), "error")
@@ -408,6 +410,15 @@ def test_task2_bad_bodies_are_refused(front, rng):
         answer = front.send(case.data, "POST")
         why = next(iter(case.notes), "")
         expect("status", answer.status, int(case.notes.get("status", "400")), why)
+        key_of(answer.json(), "error")
+    for body, why in (
+        (b"[" * 60_000, "sixty thousand brackets: json raises RecursionError, not ValueError"),
+        (b'{"title": "\\ud800"}', "half a surrogate pair: no encoding can send it back"),
+        (b'{"title": 1e999}', "a title that is a number, larger than any float"),
+        (b'{"title": "Ask Ada", "done": NaN}', "NaN is neither true nor false, nor JSON (RFC 8259 §6)"),
+    ):
+        answer = front.request("POST", "/tasks", [JSON], body)
+        expect("status", answer.status, 400, why)
         key_of(answer.json(), "error")
     after = json_answer(front.get("/tasks"), 200)
     expect("GET /tasks", after, before, "refused bodies leave nothing behind")
@@ -671,6 +682,14 @@ def test_task5_report_has_a_time_limit(front, rng):
     quick = front.get(f"/report?seconds={rng.choice([0.05, 0.1])}")
     expect("status", quick.status, 200)
     that("tasks" in quick.text, got=f"the body {quick.text!r}", expected="what slow_reports.render returned")
+    for seconds in ("ada", "nan"):
+        odd = front.get(f"/report?seconds={seconds}")
+        good = 400 <= odd.status < 500
+        that(
+            good,
+            got=f"status = {odd.status} for seconds={seconds}",
+            expected="400: it is no number of seconds",
+        )
     late = front.get(f"/report?seconds={rng.choice([3, 3.5])}")
     writer = "nginx" if late.get("X-Written-By") == "nginx" else "your application"
     that(

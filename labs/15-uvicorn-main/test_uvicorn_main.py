@@ -515,7 +515,7 @@ class Desk:
         """What Emacs does while a file has changes that are not saved: a link to nowhere, named like it."""
         trail = self.house.trail
         kept = trail.service
-        self.probe.call("scratch:link", self.house.first, f".#{name}", "ada@localhost.4242:1843")
+        self.probe.call("server_in_own_folder:link", self.house.first, f".#{name}", "ada@localhost.4242:1843")
         trail.service = kept
         self.house.note(f".#{name} was made: a symbolic link to nowhere, as Emacs does it")
 

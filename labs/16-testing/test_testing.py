@@ -239,13 +239,16 @@ def check_cookies(probe, rng, begin, end):
     values, _ = ask(
         probe,
         *begin,
-        asked("get", f"/cookies?session={number}%3B+Path=/&lang=is%3B+HttpOnly"),
+        asked(
+            "get", f"/cookies?session={number}%3B+Path=/&lang=is%3B+HttpOnly%3B+Max-Age=soon%3B+Expires=never"
+        ),
         ("first", asked("get", "/echo")),
         asked("get", f"/cookies?lang=%3B+Max-Age=0&session={number}0%3B+Max-Age=60"),
         ("second", asked("get", "/echo")),
         *end,
-        sent=f"a response with Set-Cookie: session={number}; Path=/ and Set-Cookie: lang=is; HttpOnly; then "
-        "GET /echo; then lang with Max-Age=0 and another session; then GET /echo",
+        sent=f"a response with Set-Cookie: session={number}; Path=/ and Set-Cookie: lang=is; HttpOnly; "
+        "Max-Age=soon; Expires=never; then GET /echo; then lang with Max-Age=0 and another session; then "
+        "GET /echo",
     )
 
     def sent_back(response):
@@ -254,7 +257,7 @@ def check_cookies(probe, rng, begin, end):
         ]
         return sorted(part.strip() for field in fields for part in field.split(";") if part.strip())
 
-    why = "what was set is sent back, in one Cookie field"
+    why = "what was set is sent back, in one Cookie field; what can't be read in a Set-Cookie is ignored"
     expect(
         "the cookies of the first GET /echo",
         sent_back(values["first"]),

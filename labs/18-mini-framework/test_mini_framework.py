@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,6 +22,7 @@ from workshop.judge.checks import (
     fail,
     http_scope,
     name,
+    object_of,
     that,
     wire_cases,
 )
@@ -121,11 +123,30 @@ def sent_types(seen: Transcript) -> list[Any]:
     return [one.get("type") if isinstance(one, dict) else one for one in seen.sends]
 
 
+def no_content(probe: Probe, target: str, whose: str) -> None:
+    """A 304 without a body, and without the length of one, whatever was to be sent in it."""
+    path, _, query = target.partition("?")
+    seen = probe.asgi(
+        "framework_features:app", http_scope(path=path, query=query.encode()), [{"type": "http.request"}]
+    )
+    start = seen.sends[0] if seen.sends and isinstance(seen.sends[0], dict) else {}
+    expect(f"status of {target}", start.get("status"), 304, whose)
+    body = b"".join(one.get("body", b"") for one in seen.sends if isinstance(one, dict))
+    expect("the body of a 304", body, b"", "it has none, whatever it is made of", rule="RFC 9110 §15.4.5")
+    lengths = [value for key, value in start.get("headers", []) if bytes(key).lower() == b"content-length"]
+    that(
+        lengths in ([], [b"0"]),
+        f"content-length of a 304 = {lengths}",
+        "none: a server that believes it waits for a body",
+        rule="RFC 9110 §8.6",
+    )
+
+
 # --- task 1: routes, requests, responses ------------------------------------------------------------
 
 
 @check(task=1, rule="RFC 9110 §15.5.5, §15.5.6, §9.3.2")
-def test_task1_routes_are_found_by_path_and_method(service: Any, rng: random.Random) -> None:
+def test_task1_routes_are_found_by_path_and_method(service: Any, probe: Probe, rng: random.Random) -> None:
     """Routes are found by path and method: 404, 405 with Allow, HEAD"""
     client = service("switchboard")
     first, rest = title(rng), f"{rng.randrange(99)}/{rng.randrange(99)}"
@@ -138,6 +159,7 @@ def test_task1_routes_are_found_by_path_and_method(service: Any, rng: random.Ran
     gone = client.request("DELETE", "/line")
     status(gone, 204, "the route's status_code")
     expect("the body of a 204", gone.body, b"", rule="RFC 9110 §15.3.5: no content")
+    no_content(probe, "/unchanged", "the route's status_code")
     head = client.request("HEAD", "/line")
     status(head, 200, "every resource that has GET has HEAD")
     expect("the body of HEAD", head.body, b"")
@@ -309,6 +331,41 @@ def test_task2_what_is_wrong_is_named(service: Any, rng: random.Random) -> None:
     asked = '/errands/x?dry=x with {"minutes": []}'
     answer = client.request("POST", "/errands/x?dry=x", JSON, b'{"minutes": []}')
     complains_of(answer, asked, ("path", "number"), ("query", "dry"), ("body", "title"), ("body", "minutes"))
+    heavy = problems(
+        client.request("POST", "/parcels", JSON, b'{"weight": 0}'), "a Parcel that weighs nothing"
+    )
+    that(
+        all(one[0] == "body" for one in heavy) and any("weighs something" in msg for msg in heavy.values()),
+        f"{heavy}",
+        "a complaint of the body, with the ValueError's own words: __post_init__ raised it",
+    )
+    asked = '{"weight": 2, "label": "3 kg"}'
+    mine = client.request("POST", "/parcels", JSON, asked.encode())
+    why = "label has init=False: it is not for the client to say"
+    if mine.status == 200:
+        label = object_of(mine).get("label")
+        that(label == "2 kg", f"label = {label!r}", "'2 kg', which __post_init__ made, or 422: " + why)
+    else:
+        status(mine, 422, why)
+    for number in ("NaN", "-Infinity", "1e999", "1" + "0" * 5000):
+        asked = f'{{"weight": {number[:12]}}}'
+        answer = client.request("POST", "/parcels", JSON, f'{{"weight": {number}}}'.encode())
+        sound = answer.status == 200 and not re.search("NaN|Infinity", answer.text)
+        that(
+            sound or 400 <= answer.status < 500,
+            f"status = {answer.status} for {asked}, body = {answer.text[:80]!r}",
+            "422, or JSON without NaN and Infinity: no client can read those",
+            rule="RFC 8259 §6",
+        )
+    for body in (b'{"title": "\\ud83d", "minutes": 5}', b"[" * 100_000):
+        answer = client.request("POST", "/errands/1", JSON, body)
+        good = 400 <= answer.status < 500
+        that(
+            good,
+            f"status = {answer.status} for {body[:40]!r}",
+            "422: it can't be used",
+            rule="RFC 8259 §8.2, §9",
+        )
     for body in (b"", b"{", b"[1]", b'"text"', b"null"):
         asked = f"the body {body!r}"
         found = problems(client.request("POST", "/errands/1", JSON, body), asked)
@@ -432,12 +489,18 @@ def test_task4_errors_find_their_handler(service: Any, probe: Probe, rng: random
         "the 500 sent, and the LookupError raised again: else no log has it",
     )
     expect("sent", sent_types(seen)[:1], ["http.response.start"])
-    half = probe.asgi("framework_features:app", http_scope(path="/half"), [{"type": "http.request"}])
-    starts = sent_types(half).count("http.response.start")
-    expect("http.response.start sent", starts, 1, "the answer had begun: a second one can't be given")
-    that(half.raised, "no exception", "the exception, so that the server breaks the connection off")
-    ended = any(one.get("type") == "http.response.body" and not one.get("more_body") for one in half.sends)
-    that(not ended, "the body was ended as if it were whole", "half a body, and an exception")
+    no_content(probe, "/refused?status=304&text=same", "HTTPException(304)")
+    for path, what in (("/half", "the exception"), ("/torn", "the application's own OSError")):
+        half = probe.asgi("framework_features:app", http_scope(path=path), [{"type": "http.request"}])
+        starts = sent_types(half).count("http.response.start")
+        expect("http.response.start sent", starts, 1, "the answer had begun: a second one can't be given")
+        that(
+            half.raised, f"no exception from {path}", f"{what}, so that the server breaks the connection off"
+        )
+        ended = any(
+            one.get("type") == "http.response.body" and not one.get("more_body") for one in half.sends
+        )
+        that(not ended, "the body was ended as if it were whole", "half a body, and an exception")
 
 
 @check(task=4, rule='ASGI, "Middleware"')

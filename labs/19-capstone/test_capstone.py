@@ -43,6 +43,7 @@ KILL, TERM = 9, 15
 AS_IT_HAPPENS = "each event as soon as an instance has sent it"
 UPSTREAM = "nginx, ngx_http_upstream_module"
 PROXY = "nginx, ngx_http_proxy_module"
+ABSOLUTE = "RFC 9112 §3.2.2"
 
 
 # --- what the checks share --------------------------------------------------------------------------
@@ -285,6 +286,20 @@ def test_task2_scheme_and_host_are_what_this_hop_saw(front: Client, rng: random.
             f"X-Forwarded-Host: {host}",
             f"{asked}, or no such field: the client made that up",
         )
+    unusual_requests(front, asked, lie)
+
+
+def unusual_requests(front: Client, asked: str, lie: str) -> None:
+    """A target with a host in it, and an HTTP/1.0 client without Host."""
+    absolute = f"GET http://{asked}:8080/whoami HTTP/1.1\r\nHost: {lie}\r\nConnection: close\r\n\r\n"
+    known = site_json(front.send(absolute.encode()))
+    why = "the target's host: it replaces what Host says"
+    expect("Host at the instance", str(known["host"]).lower().partition(":")[0], asked, why, rule=ABSOLUTE)
+    host = every(known, "x-forwarded-host")
+    that(lie not in host, f"X-Forwarded-Host: {host}", f"{asked}, or no such field", rule=ABSOLUTE)
+    old = front.send(b"GET /whoami HTTP/1.0\r\n\r\n")
+    got = f"{old.line} for GET /whoami HTTP/1.0, which has no Host"
+    that(old.status == 200, got, "200: an HTTP/1.0 client need not send one, nginx must (RFC 9112 §3.2)")
 
 
 @check(task=2, rule=f'{PROXY}, "proxy_set_header": inherited only where a level has none of its own')

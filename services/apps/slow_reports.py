@@ -18,13 +18,13 @@ _lock = threading.Lock()
 
 
 def render(tasks: list[dict[str, Any]], seconds: float = 0.2) -> str:
-    """A report of the tasks as text, after `seconds` (at most LONGEST) asleep in the thread that calls."""
+    """A report of the tasks as text, after `seconds` (0 to LONGEST) asleep in the thread that calls."""
     global running, most
     with _lock:
         running += 1
         most = max(most, running)
     try:
-        time.sleep(min(seconds, LONGEST))
+        time.sleep(max(0.0, min(seconds, LONGEST)))
         done = sum(bool(task["done"]) for task in tasks)
         return f"{len(tasks)} tasks, {done} done\n"
     finally:

@@ -3,9 +3,9 @@
     GET  /anything                     the environ as JSON, and what wsgiref.validate has to say about it
     POST /do/read?how=lines            reads wsgi.input in one way, then once more; both as JSON
     GET  /do/answer?chunk=a&chunk=b    a body of these chunks; also status=, header=Name:value, raise_at=1,
-                                       kind=list|iterator, say=NOTEBOOK
+                                       kind=list|iterator|text, say=NOTEBOOK
     GET  /do/write?text=a&rest=b       write(a), then [b]
-    GET  /do/start?how=replace         start_response in unusual ways: replace, too_late, twice, never, late
+    GET  /do/start?how=replace         start_response in odd ways: replace, empty, late, too_late …
     GET  /do/gate?how=iterator         chunks, each made only after a signal came: see `gate`
     GET  /do/endless?say=NOTEBOOK      chunks until the client is gone; of 64 KiB, chunks=1024 of them
     GET  /do/nap?name=x&seconds=0.01   sleeps (a second at most), and tells how many slept at the same time
@@ -85,7 +85,8 @@ def show_environ(environ: WSGIEnvironment, start_response: StartResponse) -> lis
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            check_environ(environ)
+            # PEP 3333: SCRIPT_NAME may be left out when it is empty; the validator insists on it.
+            check_environ({"SCRIPT_NAME": "", **environ} if type(environ) is dict else environ)
     except Exception as error:
         complaint = f"{type(error).__name__}: {error}"
     shown = {
@@ -164,6 +165,9 @@ def answer(environ: WSGIEnvironment, start_response: StartResponse, query: Query
     start_response(query.get("status", "200 OK"), headers)
     if query.get("kind") == "list":
         return chunks
+    if query.get("kind") == "text":
+        texts: Any = query.all("chunk")  # a mistake, and on purpose: a body is made of bytes
+        return texts
     return Noted(chunks, raise_at, notebooks[query.get("say")])
 
 
@@ -182,6 +186,8 @@ def start(environ: WSGIEnvironment, start_response: StartResponse, query: Query)
     match query.get("how"):
         case "replace":
             return _replace(start_response, name)
+        case "empty":
+            return _empty(start_response, name)
         case "too_late":
             return _too_late(start_response, name, notebook)
         case "twice":
@@ -204,10 +210,25 @@ def _replace(start_response: StartResponse, name: str) -> Iterable[bytes]:
     try:
         raise LookupError(name)
     except LookupError:
-        body = f"sorry, {name}\n".encode()
-        headers = [("X-Second", name), ("Content-Length", str(len(body)))]
-        start_response("503 Try Later", headers, exc_info())
-        return [body]
+        return _sorry(start_response, name)
+
+
+def _sorry(start_response: StartResponse, name: str) -> list[bytes]:
+    """The page for the error that is being handled."""
+    body = f"sorry, {name}\n".encode()
+    headers = [("X-Second", name), ("Content-Length", str(len(body)))]
+    start_response("503 Try Later", headers, exc_info())
+    return [body]
+
+
+def _empty(start_response: StartResponse, name: str) -> Iterator[bytes]:
+    """An error after an empty chunk: the head must not have left with that one."""
+    start_response("200 OK", [("X-First", name)])
+    yield b""
+    try:
+        raise LookupError(name)
+    except LookupError:
+        yield from _sorry(start_response, name)
 
 
 def _too_late(start_response: StartResponse, name: str, notebook: list[str]) -> Iterable[bytes]:

@@ -60,8 +60,10 @@ def asgi_mounts(
         # ASGI, "Applications": raise on a type that you don't know. For lifespan it means: not supported.
         if scope["type"] not in ("http", "websocket"):
             raise ValueError(f"nothing here speaks {scope['type']!r}")
-        root = scope.get("root_path", "")
-        found = find(apps, scope["path"].removeprefix(root))
+        root, path = scope.get("root_path", "").rstrip("/"), scope["path"]
+        # Where a segment ends: "/apiary/flask" is not below "/api", though it begins with it.
+        below = path[len(root) :] if path == root or path.startswith(f"{root}/") else path
+        found = find(apps, below)
         if found is None:
             return await refuse(scope, send)
         prefix, app = found

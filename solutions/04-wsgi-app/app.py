@@ -151,11 +151,16 @@ def read_task(environ: WSGIEnvironment) -> Task:
     if media != "application/json":
         raise HTTPError("415 Unsupported Media Type", "send application/json")
     try:
-        value = json.loads(read_body(environ))
+        value = json.loads(read_body(environ), parse_constant=no_number)
     # Bytes that are no UTF-8 raise a ValueError, too; "[" sixty thousand times raises RecursionError.
     except (ValueError, RecursionError):
         raise HTTPError("400 Bad Request", "the body is not JSON") from None
     return checked(value)
+
+
+def no_number(word: str) -> Any:
+    """RFC 8259 §6: NaN and Infinity, which Python's parser takes, are no JSON."""
+    raise ValueError(f"{word} is no number")
 
 
 def read_body(environ: WSGIEnvironment) -> bytes:

@@ -18,8 +18,10 @@ from email.utils import formatdate
 
 HEAD_LIMIT = 64 * 1024  # bytes, from the request line to the empty line
 LINE_LIMIT = 4096  # bytes of a chunk's first line, or of a trailer
+TRAILERS_LIMIT = 16 * 1024  # bytes of all the trailers of a body
 LENGTH_DIGITS = 18
 PIECE = 64 * 1024  # bytes asked of a socket at once
+SLOWEST = 1024  # bytes a second: a client that is slower uses up the time for which it is waited
 
 # RFC 9110 §5.6.2: a method or a field's name is a token. §5.5: a value has no control characters but tab,
 # and RFC 9112 §5.1: the white space around it is not part of it.
@@ -145,6 +147,8 @@ def _check_host(head: Head, hosts: list[str]) -> None:
         raise Refused("400 Bad Request", "a Host that is no host")
     absolute = ABSOLUTE.match(head.target)
     if absolute:
+        if not AUTHORITY.fullmatch(absolute[1]):
+            raise Refused("400 Bad Request", "a target with a host that is no host")
         rest = head.target[absolute.end() :]
         head.target = rest if rest.startswith("/") else f"/{rest}"
         head.fields = [field for field in head.fields if field[0].lower() != "host"]
@@ -212,11 +216,15 @@ def date_line() -> bytes:
 class Connection:
     """A client's socket, and the bytes from it that nobody has used yet.
 
-    The socket never blocks; where a thread has to wait it does so for at most `time_out` seconds.
+    The socket never blocks; where a thread has to wait it does so for at most `time_out` seconds, in
+    however many pieces a client sends: only SLOWEST bytes earn another second.
     `client` and `server` are (address, port) of the two ends.
     """
 
-    __slots__ = ("buffer", "client", "continue_due", "deadline", "lingering", "server", "socket", "time_out")
+    __slots__ = (
+        *("buffer", "client", "continue_due", "deadline", "lingering", "patience", "server", "socket"),
+        "time_out",
+    )
 
     def __init__(self, accepted: socket.socket, time_out: float) -> None:
         accepted.setblocking(False)
@@ -228,6 +236,7 @@ class Connection:
         self.buffer = bytearray()
         self.continue_due = False  # the client waits for 100 before it sends the body
         self.deadline = time.monotonic() + time_out  # for whoever watches over idle connections
+        self.patience = time_out  # seconds that a thread still waits for bytes before it answers
         self.lingering = False
 
     def hear(self) -> bool:
@@ -259,36 +268,58 @@ class Connection:
         del self.buffer[: end + 2]
         return line
 
+    def take_trailers(self) -> None:
+        """Read away the field lines after the last chunk, and the empty line (RFC 9112 §7.1.2).
+
+        Raises ClientGone, or Refused for a line that is no field line: it may be another request's first.
+        """
+        budget = TRAILERS_LIMIT
+        while line := self.take_line():
+            budget -= len(line)
+            if not FIELD_LINE.fullmatch(line.decode("latin-1") + "\r\n"):
+                raise Refused("400 Bad Request", f"a trailer is no NAME: VALUE: {line[:40]!r}")
+            if budget < 0:
+                why = f"trailers of more than {TRAILERS_LIMIT} bytes"
+                raise Refused("431 Request Header Fields Too Large", why)
+
     def receive(self) -> None:
         """Wait for more bytes, and take them in. Raises ClientGone at the end of the stream."""
         if self.continue_due:
             # RFC 9110 §10.1.1: the client waits for this before it sends the body.
             self.continue_due = False
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._wait(select.POLLIN)
+        left = self._wait(select.POLLIN, self.patience)
+        had = len(self.buffer)
         if not self.hear():
             raise ClientGone("the client left in the middle of its request")
+        self.patience = left + (len(self.buffer) - had) / SLOWEST
 
     def send(self, data: bytes) -> None:
         """Send all of it, as fast as the client takes it. Raises ClientGone."""
         rest = memoryview(data)
+        patience = self.patience = self.time_out
         while True:
             try:
                 sent = self.socket.send(rest)
             except BlockingIOError:
-                self._wait(select.POLLOUT)
+                patience = self._wait(select.POLLOUT, patience)
                 continue
             except OSError as error:
                 raise ClientGone("the client left before its answer was sent") from error
             if sent == len(rest):
                 return
             rest = rest[sent:]
+            patience += sent / SLOWEST
 
-    def _wait(self, event: int) -> None:
+    def _wait(self, event: int, patience: float) -> float:
+        """Wait for the client, for `patience` and at most `time_out` seconds; what is left of `patience`."""
+        began = time.monotonic()
         poller = select.poll()
         poller.register(self.socket, event)
-        if not poller.poll(self.time_out * 1000):
-            raise ClientGone(f"the client was silent for {self.time_out:g} s")
+        patience = max(0.0, min(patience, self.time_out))
+        if not poller.poll(patience * 1000):
+            raise ClientGone(f"the client was silent, or too slow, for {self.time_out:g} s")
+        return patience - (time.monotonic() - began)
 
     def refuse(self, status: str, why: str) -> None:
         """Answer in the server's own name; nothing may follow. A client that is gone is not told."""

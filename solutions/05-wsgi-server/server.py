@@ -79,6 +79,7 @@ class Body(io.RawIOBase):
     def __init__(self, connection: Connection, length: int | None) -> None:
         self._connection = connection
         self._chunked = length is None
+        self._refused: Refused | None = None
         self.left = 0 if length is None else length  # of the body, or of the current chunk
         self.ended = length == 0
 
@@ -87,6 +88,16 @@ class Body(io.RawIOBase):
 
     def readinto(self, into: Any) -> int:
         """The one method that io.BufferedReader needs for read, readline, readlines and iteration."""
+        if self._refused:
+            # Where a chunk was no chunk, nobody knows what the next bytes are: they are never looked at.
+            raise self._refused
+        try:
+            return self._read(into)
+        except Refused as refused:
+            self._refused = refused
+            raise
+
+    def _read(self, into: Any) -> int:
         if self._chunked and self.left == 0 and not self.ended:
             self._next_chunk()
         if self.ended:
@@ -108,8 +119,7 @@ class Body(io.RawIOBase):
         self.left = chunk_size(self._connection.take_line())
         if self.left == 0:
             # Trailer fields are read and left out: WSGI has no place for them.
-            while self._connection.take_line():
-                pass
+            self._connection.take_trailers()
             self.ended = True
 
     def drain(self) -> bool:
@@ -225,7 +235,8 @@ class Response:
         """Status line and header lines as bytes, or an exception."""
         if not STATUS.fullmatch(status):
             raise ValueError(f"a status is '200 OK', not {status!r}")
-        lines = [f"HTTP/1.1 {status}"]
+        # RFC 9112 §4: the space is there even when no reason follows it.
+        lines = [f"HTTP/1.1 {status}" if " " in status else f"HTTP/1.1 {status} "]
         self._left, self._dated = None, False
         for name, value in headers:
             # RFC 9110 §5.5: a line break in a value would begin a header, or a response, of its own.

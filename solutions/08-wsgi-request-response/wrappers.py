@@ -17,6 +17,7 @@ a line gets as far as the server. `HTTPError` is what a client gets for being wr
 from __future__ import annotations
 
 import json
+import math
 import mimetypes
 import os
 import re
@@ -46,6 +47,7 @@ PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
 # §8.8.3: an entity tag, with or without the mark of weakness.
 ENTITY_TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 # §14.1.2: one range of bytes.
+CODINGS = ("gzip", "compress", "br")  # RFC 9110 §8.4.1, RFC 7932: of what Python's mimetypes knows
 BYTES = re.compile(r"bytes=\s*([0-9]*)-([0-9]*)\s*", re.IGNORECASE)
 # RFC 6265 §4.1.1: what a cookie's value may hold as it is.
 COOKIE_OCTETS = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
@@ -174,6 +176,23 @@ def unquoted(value: str) -> str:
     return value[1:-1].replace("\\\\", "\\").replace('\\"', '"').replace("%22", '"')
 
 
+def parsed_json(body: bytes) -> Any:
+    """The value of a JSON text. Raises ValueError for what is none, or could not be sent back."""
+    # RFC 8259 §8.1: UTF-8. Python's parser would guess UTF-16, and let half a surrogate pair through.
+    value = json.loads(body.decode("utf-8-sig"), parse_constant=finite, parse_float=finite)
+    if b"\\ud" in body.lower():
+        # §8.2: such an escape may be half a pair. UnicodeEncodeError is a ValueError.
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def finite(number: str) -> float:
+    """RFC 8259 §6: there is no NaN and no Infinity, and 1e999 would become one. Raises ValueError."""
+    if not math.isfinite(value := float(number)):
+        raise ValueError(f"{number} is no number")
+    return value
+
+
 class Request:
     """What an environ says. Limits in bytes: of a body, and of what a form may keep in memory.
 
@@ -269,7 +288,7 @@ class Request:
         if self.mimetype != "application/json" and not self.mimetype.endswith("+json"):
             raise HTTPError(415, "send application/json")
         try:
-            return json.loads(self.body)
+            return parsed_json(self.body)
         except (ValueError, RecursionError):
             raise HTTPError(400, "the body is no JSON") from None
 
@@ -700,18 +719,25 @@ def range_of(field: str, size: int) -> tuple[int, int] | None:
     if found is None or found[0].strip().endswith("=-"):
         return None
     first, last = found[1], found[2]
-    if first and last and int(first) > int(last):
+    if first and last and position(first) > position(last):
         return None
-    start = int(first) if first else max(0, size - int(last))
-    stop = min(size, int(last) + 1) if first and last else size
+    start = position(first) if first else max(0, size - position(last))
+    stop = min(size, position(last) + 1) if first and last else size
     if start >= stop:
         raise HTTPError(416, "no byte of that range is there", [("Content-Range", f"bytes */{size}")])
     return start, stop
 
 
+def position(digits: str) -> int:
+    """A position in bytes. int() refuses thousands of digits: those are past every end."""
+    digits = digits.lstrip("0") or "0"
+    return int(digits) if len(digits) <= 18 else 10**18
+
+
 def json_response(value: Any, status: int = 200, headers: Pairs = ()) -> Response:
-    """RFC 8259 §8.1: UTF-8, and no charset parameter."""
-    body = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    """RFC 8259 §8.1: UTF-8, no charset parameter. Raises ValueError for NaN, which no JSON can say (§6)."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    body = text.encode("utf-8", "backslashreplace") + b"\n"
     return Response(body, status, headers, "application/json")
 
 
@@ -732,10 +758,22 @@ def file(path: str | os.PathLike[str], content_type: str | None = None) -> Respo
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
         raise HTTPError(404, "there is no such file") from None
     stat = os.fstat(opened.fileno())
-    kind = content_type or mimetypes.guess_type(os.fspath(path))[0] or "application/octet-stream"
+    kind, coding = (content_type, None) if content_type else kind_of(os.fspath(path))
     # RFC 9110 §8.8.1: the tag changes with the bytes: time in nanoseconds, and size.
     tag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
-    return Response(FileBody(opened, 0, stat.st_size), content_type=kind, etag=tag, modified=stat.st_mtime)
+    headers = [("Content-Encoding", coding)] if coding else []
+    return Response(FileBody(opened, 0, stat.st_size), 200, headers, kind, etag=tag, modified=stat.st_mtime)
+
+
+def kind_of(name: str) -> tuple[str, str | None]:
+    """Content-Type and Content-Encoding: "export.csv.gz" -> ("text/csv", "gzip").
+
+    RFC 9110 §8.4: the type is of what is inside. Where HTTP has no such coding, the type is the packing's.
+    """
+    kind, packed = mimetypes.guess_type(name)
+    if packed and packed not in CODINGS:
+        return f"application/x-{packed}", None
+    return kind or "application/octet-stream", packed
 
 
 # --- task 5: handlers, and the tasks API --------------------------------------------------------------

@@ -50,7 +50,7 @@ class HTTPError(Exception):
 
 
 class ClientLeft(Exception):
-    """http.disconnect came before the request was whole."""
+    """http.disconnect came before the request was whole, or `send` found nobody to send to."""
 
 
 # --- task 1: scope, receive, send -------------------------------------------------------------------
@@ -140,10 +140,15 @@ async def read_task(scope: Scope, receive: Receive, new: bool = False) -> Task:
         raise HTTPError(415, "send application/json")
     body = await read_body(receive)
     try:
-        return checked(json.loads(body), new)
+        return checked(json.loads(body, parse_constant=no_number), new)
     except (ValueError, RecursionError) as error:
         # Both JSONDecodeError and UnicodeDecodeError are ValueErrors; "[[[[…" goes deeper than Python.
         raise HTTPError(400, str(error)) from None
+
+
+def no_number(word: str) -> Any:
+    """RFC 8259 §6: NaN and Infinity, which Python's parser takes, are no JSON."""
+    raise ValueError(f"{word} is no number")
 
 
 def existing(number: int) -> Task:
@@ -260,8 +265,16 @@ async def stream(
             async with aclosing(chunks):
                 async for chunk in chunks:
                     # `send` waits while the client reads slowly: that is all the back-pressure there is.
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+                    await deliver({"type": "http.response.body", "body": chunk, "more_body": True})
+        await deliver({"type": "http.response.body", "body": b""})
+
+    async def deliver(event: Event) -> None:
+        # ASGI www, "Disconnected Client": from spec_version 2.4 on, `send` raises an OSError after it.
+        # Only here: an OSError of the chunks themselves, a disk's, is no word of the client's.
+        try:
+            await send(event)
+        except OSError as error:
+            raise ClientLeft from error
 
     await until_gone(receive, work())
 
@@ -302,8 +315,7 @@ async def until_gone(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
             watching = group.create_task(disconnect(receive))
             working.add_done_callback(lambda _: watching.cancel())
             watching.add_done_callback(lambda _: working.cancel())
-    # ASGI www, "Disconnected Client": from spec_version 2.4 on, `send` raises an OSError after it.
-    except* OSError:
+    except* ClientLeft:
         pass
 
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json as json_
+import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
@@ -182,7 +183,10 @@ class Client:
     def remember(self, headers: Pairs) -> None:
         """Set and forget cookies as a response says (RFC 6265 §5.2, §5.3)."""
         for pair, *attributes in [v.split(";") for n, v in headers if n.lower() == "set-cookie"]:
-            name, _, value = pair.strip().partition("=")
+            name, equals, value = (part.strip(" \t") for part in pair.partition("="))
+            # §5.2: what has no name, or no "=", is ignored as a whole.
+            if not name or not equals:
+                continue
             self.cookies[name] = value
             if over(attributes):
                 del self.cookies[name]
@@ -190,15 +194,25 @@ class Client:
 
 def over(attributes: list[str]) -> bool:
     """Whether a cookie's attributes say that it is over. Max-Age counts before Expires (RFC 6265 §5.3)."""
-    said = {}
+    age: bool | None = None
+    date: bool | None = None
     for attribute in attributes:
-        name, _, value = attribute.strip().partition("=")
-        said[name.lower()] = value
-    if "max-age" in said:
-        return int(said["max-age"]) <= 0
-    if "expires" in said:
-        return parsedate_to_datetime(said["expires"]).astimezone(UTC) <= datetime.now(UTC)
-    return False
+        name, _, value = (part.strip(" \t") for part in attribute.partition("="))
+        # §5.2.1, §5.2.2: an attribute that can't be read is ignored; of several the last one counts.
+        if name.lower() == "max-age" and re.fullmatch("-?[0-9]+", value):
+            age = value.startswith("-") or not value.strip("0")
+        elif name.lower() == "expires" and (moment := date_of(value)) is not None:
+            date = moment <= datetime.now(UTC)
+    return bool(date if age is None else age)
+
+
+def date_of(text: str) -> datetime | None:
+    """A cookie's date; None for what is none. Without a zone it is UTC (RFC 6265 §5.1.1)."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class WSGIClient(Client):

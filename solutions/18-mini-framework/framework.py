@@ -61,6 +61,7 @@ Handler = Callable[..., Any]
 Lifespan = Callable[["App"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
 BODY_LIMIT = 1024 * 1024  # bytes of a body that is kept in memory; more are 413
+NO_CONTENT = (204, 205, 304)  # RFC 9110 §15.3.5, §15.3.6, §15.4.5: whatever the handler returned
 
 
 # --- task 1: what comes in, and what goes out -------------------------------------------------------
@@ -102,10 +103,33 @@ class Request(Connection):
 
     async def json(self) -> Any:
         """Raises ValueError for what is no JSON."""
-        try:
-            return json.loads(await self.body())
-        except RecursionError:  # "[" a hundred thousand times
-            raise ValueError("nested too deeply") from None
+        return parsed(await self.body())
+
+
+def parsed(body: bytes) -> Any:
+    """The value of a JSON text. Raises ValueError for what is none, and for what could not be sent back."""
+    # RFC 8259 §8.1: UTF-8, without exception; what Python guesses of a text's bytes may be UTF-16.
+    text = body.decode("utf-8-sig")
+    try:
+        value = json.loads(text, parse_constant=not_a_number, parse_float=read_float)
+    except RecursionError:  # "[" a hundred thousand times
+        raise ValueError("nested too deeply") from None
+    if "\\ud" in text.lower():
+        # §8.2: half a surrogate pair. UnicodeEncodeError is a ValueError.
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def not_a_number(word: str) -> float:
+    """RFC 8259 §6: NaN and Infinity, which Python's parser takes, are not permitted."""
+    raise ValueError(f"{word} is no number")
+
+
+def read_float(text: str) -> float:
+    """Raises ValueError for a number that no float can hold: 1e999."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:40]} is no number")
+    return number
 
 
 class Response:
@@ -124,14 +148,16 @@ class Response:
         self.status_code = status_code
         self.body = self.rendered(content)
         self.headers = [encoded_header(name, value) for name, value in (headers or {}).items()]
-        kind = media_type or self.media_type
+        if status_code in NO_CONTENT:
+            # A 304 could name the length of what it stands for; that is left to those who know it.
+            self.body = b""
+            self.headers = [one for one in self.headers if one[0] != b"content-length"]
+            return
         named = {name for name, _ in self.headers}
-        # RFC 9110 §8.6, §15.3.5, §15.4.5: neither field belongs to an answer that has no content.
-        if status_code not in (204, 304):
-            if b"content-type" not in named:
-                self.headers.append((b"content-type", kind.encode("latin-1")))
-            if self.body is not None and b"content-length" not in named:
-                self.headers.append((b"content-length", b"%d" % len(self.body)))
+        if b"content-type" not in named:
+            self.headers.append((b"content-type", (media_type or self.media_type).encode("latin-1")))
+        if self.body is not None and b"content-length" not in named:
+            self.headers.append((b"content-length", b"%d" % len(self.body)))
 
     def rendered(self, content: Any) -> bytes | None:
         """The content as bytes; None when they are not known yet."""
@@ -170,12 +196,20 @@ class StreamingResponse(Response):
         return None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def deliver(body: bytes, more_body: bool) -> None:
+            try:
+                await send({"type": "http.response.body", "body": body, "more_body": more_body})
+            except OSError as error:
+                # ASGI www, "Disconnected Client": since spec_version 2.4 `send` may be the first to know.
+                # Only here: an OSError of the pieces themselves, a disk's, is the application's.
+                raise ClientDisconnect from error
+
         async def work() -> None:
             await self.begin(send)
-            async for piece in self.pieces:
-                data = piece.encode() if isinstance(piece, str) else piece
-                await send({"type": "http.response.body", "body": data, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+            if self.status_code not in NO_CONTENT:
+                async for piece in self.pieces:
+                    await deliver(piece.encode() if isinstance(piece, str) else piece, True)
+            await deliver(b"", False)
 
         async def gone() -> None:
             while (await receive())["type"] != "http.disconnect":
@@ -191,9 +225,8 @@ class StreamingResponse(Response):
             await asyncio.gather(working, leaving, return_exceptions=True)
             if isinstance(self.pieces, AsyncGenerator):
                 await self.pieces.aclose()
-        # ASGI www, "Disconnected Client": since spec_version 2.4 `send` may be the first to know, by OSError.
         error = None if working.cancelled() else working.exception()
-        if error is not None and not isinstance(error, OSError):
+        if error is not None and not isinstance(error, ClientDisconnect):
             raise error
 
 
@@ -251,12 +284,6 @@ def read_bool(text: str) -> bool:
     raise ValueError
 
 
-def read_float(text: str) -> float:
-    if not math.isfinite(number := float(text)):
-        raise ValueError
-    return number
-
-
 READERS: dict[Any, Callable[[str], Any]] = {str: str, int: int, float: read_float, bool: read_bool}
 NOUNS = {
     str: "text",
@@ -298,18 +325,37 @@ def checked(value: Any, kind: Any, loc: Loc, problems: Problems) -> Any:
         problems.add(loc, f"should be {NOUNS.get(outer, repr(outer))}, not {json.dumps(value)[:40]}")
     elif outer is list and (inner := typing.get_args(kind)):
         return [checked(one, inner[0], [*loc, at], problems) for at, one in enumerate(value)]
+    elif outer is float:
+        return as_float(value, loc, problems)
     return value
+
+
+def as_float(value: float, loc: Loc, problems: Problems) -> float | None:
+    """An integer as the number that was asked for; JSON's may be larger than any float."""
+    try:
+        return float(value)
+    except OverflowError:
+        problems.add(loc, "should be a number that is not that large")
+        return None
 
 
 def built(value: dict[str, Any], kind: type, loc: Loc, problems: Problems) -> Any:
     """A dataclass from an object. None when a field is wrong or missing: then the problems say which."""
     before, hints, found = len(problems), typing.get_type_hints(kind), {}
     for field in dataclasses.fields(kind):
-        if field.name in value:
+        if not field.init:
+            if field.name in value:
+                problems.add([*loc, field.name], "is not for the client to say")
+        elif field.name in value:
             found[field.name] = checked(value[field.name], hints[field.name], [*loc, field.name], problems)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             problems.add([*loc, field.name], "is required")
-    return kind(**found) if len(problems) == before else None
+    if len(problems) > before:
+        return None
+    try:
+        return kind(**found)
+    except ValueError as error:  # __post_init__ may check what no annotation can say
+        return problems.add(loc, str(error) or "can't be used")
 
 
 async def values_for(plan: list[Parameter], connection: Connection) -> dict[str, Any]:
@@ -346,7 +392,10 @@ async def body_of(request: Request, one: Parameter, problems: Problems) -> Any:
         value = await request.json()
     except ValueError as error:
         return problems.add(["body"], f"is no JSON: {error}" if body else "is required")
-    return checked(value, one.kind, ["body"], problems)
+    try:
+        return checked(value, one.kind, ["body"], problems)
+    except RecursionError:  # a tree of dataclasses, deeper than Python goes
+        return problems.add(["body"], "is nested too deeply")
 
 
 async def call(handler: Handler, *args: Any, **values: Any) -> Any:
@@ -583,7 +632,7 @@ class App:
         try:
             if mounted is not None:
                 # ASGI www: `path` stays whole, `root_path` says how much of it is where we are mounted.
-                inner = {**scope, "root_path": scope.get("root_path", "") + mounted[0]}
+                inner = {**scope, "root_path": scope.get("root_path", "").rstrip("/") + mounted[0]}
                 await mounted[1](inner, receive, watched)
                 return
             response = await self._respond(scope, receive, path)
@@ -602,8 +651,6 @@ class App:
         result = await call(route.handler, **await values_for(route.plan, request))
         if isinstance(result, Response):
             return result
-        if route.status_code == 204:
-            return Response(status_code=204)
         return JSONResponse(result, route.status_code)
 
     def _match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
@@ -641,9 +688,9 @@ class App:
 
 def local_path(scope: Scope) -> str:
     """The path below the place where this application is mounted."""
-    path, root = str(scope["path"]), str(scope.get("root_path", ""))
-    below = path.removeprefix(root)
-    return below if path.startswith(root) and below[:1] in ("", "/") else path
+    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    # Where a segment ends: "/apiary/1" is not below "/api", though it begins with it.
+    return path[len(root) :] if path == root or path.startswith(f"{root}/") else path
 
 
 def http_exception(request: Request, error: HTTPException) -> Response:

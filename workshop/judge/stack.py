@@ -81,9 +81,10 @@ class Stack:
         return reply
 
     def _ask(self, do: str, fields: dict[str, Any]) -> dict[str, Any]:
-        if self.mode == SANDBOX:
-            with self._one_at_a_time:  # checks may ask from several threads
-                return self._ask_stranger(do, fields)
+        with self._one_at_a_time:  # checks may ask from several threads
+            return self._ask_stranger(do, fields) if self.mode == SANDBOX else self._ask_agent(do, fields)
+
+    def _ask_agent(self, do: str, fields: dict[str, Any]) -> dict[str, Any]:
         try:
             if self._connection is None:
                 self._connection = self._connect()

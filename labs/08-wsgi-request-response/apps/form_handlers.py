@@ -120,9 +120,9 @@ def ignoring(*_: Any) -> Any:
     return lambda status, headers, exc_info=None: lambda data: None
 
 
-def sent_file(data: bytes, modified: int) -> Any:
+def sent_file(data: bytes, modified: int, suffix: str = ".png") -> Any:
     """A response with a new file of these bytes. The file is deleted at once; who has it open can read it."""
-    with tempfile.NamedTemporaryFile(suffix=".png") as made:
+    with tempfile.NamedTemporaryFile(suffix=suffix) as made:
         made.write(data)
         made.flush()
         os.utime(made.name, (modified, modified))

@@ -98,6 +98,8 @@ class Store:
         said = {key: said[key] for key in ("title", "done") if key in said}
         if not isinstance(said.get("title", ""), str) or not isinstance(said.get("done", False), bool):
             raise Refused(400, "a title is text; done is true or false")
+        if re.search("[\ud800-\udfff]", said.get("title", "")):
+            raise Refused(400, "a title is text, and half a surrogate pair is none")
         if self.fault == "spoils text" and "title" in said:
             said["title"] = said["title"].encode("utf-8", "replace").decode("latin-1")
         if not said.get("title", "-").strip() and self.fault != "takes a title that says nothing":

@@ -25,8 +25,9 @@ def environ_of(scope: MutableMapping[str, Any], body: Any) -> dict[str, Any]:
     A field line whose name has an underscore is left out: it would pass for one with a hyphen.
     """
     # ASGI, "HTTP Connection Scope": path includes root_path; PEP 3333 splits the two.
-    root, path = scope.get("root_path", ""), scope["path"]
-    path = path[len(root) :] if path.startswith(root) else path
+    root, path = scope.get("root_path", "").rstrip("/"), scope["path"]
+    # RFC 3875 §4.1.5: where a segment ends. "/apiary/1" is not below "/api", though it begins with it.
+    path = path[len(root) :] if path == root or path.startswith(f"{root}/") else path
     host, port = scope.get("server") or ("localhost", None)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],

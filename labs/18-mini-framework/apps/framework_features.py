@@ -33,6 +33,19 @@ class Errand:
     owner: Owner | None = None
 
 
+@dataclass
+class Parcel:
+    """What no annotation says: it weighs something, and its label is not the client's to write."""
+
+    weight: float
+    label: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        if self.weight <= 0:
+            raise ValueError("a parcel weighs something")
+        self.label = f"{self.weight:g} kg"
+
+
 class Trouble(Exception):
     pass
 
@@ -105,6 +118,11 @@ async def delete_line() -> None:
     return None
 
 
+@app.get("/unchanged", status_code=304)
+async def unchanged() -> None:
+    return None
+
+
 @app.post("/seen")
 async def seen(request: Request) -> Any:
     body = await request.body()
@@ -161,6 +179,11 @@ async def typed(number: int, ratio: float, word: str, loud: bool = False, maybe:
 async def errand(errand: Errand, number: int, request: Request, dry: bool = False) -> Any:
     same = isinstance(errand, Errand) and (errand.owner is None or isinstance(errand.owner, Owner))
     return {"number": number, "dry": dry, "errand": errand, "dataclasses": same, "method": request.method}
+
+
+@app.post("/parcels")
+async def parcel(parcel: Parcel) -> Any:
+    return parcel
 
 
 @app.get("/blocking")
@@ -243,6 +266,15 @@ async def half() -> Any:
     async def pieces() -> AsyncIterator[bytes]:
         yield b"half"
         raise DeepTrouble("in the middle")
+
+    return StreamingResponse(pieces())
+
+
+@app.get("/torn")
+async def torn() -> Any:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise OSError("the disk of the application")
 
     return StreamingResponse(pieces())
 

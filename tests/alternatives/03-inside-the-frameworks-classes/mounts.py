@@ -42,8 +42,8 @@ class asgi_mounts:
                 raise NotImplementedError(f"no {other} here")
 
     async def mounted(self, scope: Any, receive: Any, send: Any) -> None:
-        root = scope.get("root_path", "")
-        prefix = split(self.apps, scope["path"][len(root) :])
+        root, path = scope.get("root_path", "").rstrip("/"), scope["path"]
+        prefix = split(self.apps, path[len(root) :] if f"{path}/".startswith(f"{root}/") else path)
         if prefix is not None:
             await self.apps[prefix](dict(scope, root_path=root + prefix), receive, send)
         elif scope["type"] == "websocket":

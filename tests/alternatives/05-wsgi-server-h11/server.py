@@ -16,6 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -174,6 +175,8 @@ class Answer:
         hop_by_hop = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
         if hop_by_hop & {name.lower() for name, _ in headers}:
             raise ValueError("a hop-by-hop header")
+        if "date" not in {name.lower() for name, _ in headers}:
+            headers = [*headers, ("Date", formatdate(usegmt=True))]
         event = h11.Response(
             status_code=int(code), reason=reason.encode("latin-1"), headers=self.encoded(headers)
         )
@@ -184,9 +187,11 @@ class Answer:
         return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
     def write(self, data: bytes) -> None:
+        if not data:
+            return
         if not self.sent:
             self.send_head()
-        if data and self.has_body:
+        if self.has_body:
             self.handler.send(h11.Data(data=data))
 
     @property

@@ -102,7 +102,7 @@ class Request:
             raise HTTPError(415, "send JSON")
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise HTTPError(400, "no JSON") from None
 
     form = property(lambda self: self.parsed()[0])
@@ -242,7 +242,7 @@ class Response:
             no := precondition(request, self.etag, self.modified)
         ):
             return no, [], 0, 0
-        found = re.fullmatch("bytes=([0-9]*)-([0-9]*)", request.headers.get("Range", ""))
+        found = re.fullmatch("bytes=(?!-$)([0-9]{0,18})-([0-9]{0,18})", request.headers.get("Range", ""))
         condition = request.headers.get("If-Range")
         dates = [value for name, value in self.headers if name == "Last-Modified"]
         if not (sized and found and request.method == "GET" and (condition in (None, self.etag, *dates))):

@@ -94,7 +94,8 @@ class Client:
             if name.lower() == "set-cookie":
                 for key, morsel in http.cookies.SimpleCookie(value).items():
                     self.jar[key] = morsel.coded_value
-                    if morsel["max-age"] and int(morsel["max-age"]) < 1:
+                    age = morsel["max-age"]
+                    if age.removeprefix("-").isdecimal() and (age[0] == "-" or not age.strip("0")):
                         self.jar.pop(key)
 
     def get(self, target="/", **more):

@@ -32,6 +32,13 @@ class JSONResponse(Plain):
         return pydantic.TypeAdapter(typing.Any).dump_json(content)
 
 
+def content(value, status_code, headers=None):
+    """As JSON, where there may be content at all (RFC 9110 §15.3.5, §15.4.5)."""
+    if status_code in (204, 304):
+        return Response(status_code=status_code, headers=headers)
+    return JSONResponse(value, status_code, headers)
+
+
 class App(Starlette):
     def __init__(self, *, lifespan=None, middleware=()):
         super().__init__(lifespan=lifespan, middleware=[Middleware(layer) for layer in middleware])
@@ -46,7 +53,7 @@ class App(Starlette):
         if error.status_code == 405:
             routes = [one for one in self.routes if one.matches(request.scope)[0] is not Match.NONE]
             headers["Allow"] = ", ".join({name for one in routes for name in one.methods})
-        return JSONResponse({"detail": error.detail}, error.status_code, headers)
+        return content({"detail": error.detail}, error.status_code, headers)
 
     def route(self, path, methods, status_code=200):
         def register(handler):
@@ -54,7 +61,7 @@ class App(Starlette):
                 result = await called(handler, request)
                 if isinstance(result, Response):
                     return result
-                return Response(status_code=204) if status_code == 204 else JSONResponse(result, status_code)
+                return content(result, status_code)
 
             self.router.routes.append(Route(path, endpoint, methods=list(methods)))
             return handler

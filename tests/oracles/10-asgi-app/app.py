@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -53,7 +55,7 @@ async def fields_of(request: Request, new: bool = False) -> dict[str, Any]:
         raise HTTPException(415, "send application/json")
     try:
         return task_store.checked(json.loads(await body_of(request)), new)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HTTPException(400, str(error)) from error
 
 
@@ -78,7 +80,12 @@ async def all_tasks(request: Request) -> Response:
 
 
 async def one_task(request: Request) -> Response:
-    number = request.path_params["number"]
+    digits = request.path_params["number"]
+    if not re.fullmatch(
+        "[0-9]{1,18}", digits
+    ):  # Starlette's own converter raises ValueError for 4,400 digits
+        raise HTTPException(404, f"there is no task {digits[:20]}")
+    number = int(digits)
     fields = await fields_of(request) if request.method in ("PUT", "PATCH") else {}
     try:
         if request.method == "DELETE":
@@ -121,13 +128,19 @@ async def follow(seen: int) -> AsyncIterator[bytes]:
 
 
 async def follow_tasks(request: Request) -> Response:
-    seen = int(request.headers.get("last-event-id", len(events)))
+    last = request.headers.get("last-event-id", "")
+    seen = int(last) if re.fullmatch("[0-9]{1,18}", last) else len(events)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(follow(seen), media_type="text/event-stream", headers=headers)
 
 
 async def report(request: Request) -> Response:
-    seconds = float(request.query_params.get("seconds", "0.2"))
+    try:
+        seconds = float(request.query_params.get("seconds", "0.2"))
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise HTTPException(400, "seconds is a number")
     work = asyncio.ensure_future(run_in_threadpool(slow_reports.render, tasks.all(), seconds))
     # anyio shields who waits for a thread from cancellation: so this waits for a task, and lets it be.
     done, _ = await asyncio.wait({work}, timeout=1.0)
@@ -158,7 +171,7 @@ starlette = Starlette(
         Route("/echo", echo, methods=["GET", "POST", "PUT"]),
         # One route, not one for each method: Starlette's 405 names the methods of the first route that fits.
         Route("/tasks", all_tasks, methods=["GET", "POST"]),
-        Route("/tasks/{number:int}", one_task, methods=["GET", "PUT", "PATCH", "DELETE"]),
+        Route("/tasks/{number}", one_task, methods=["GET", "PUT", "PATCH", "DELETE"]),
         Route("/tasks.csv", export_tasks),
         Route("/events", follow_tasks),
         Route("/report", report),

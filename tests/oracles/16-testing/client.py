@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import io
 import json as json_
+import re
 import warnings
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -93,9 +94,47 @@ class Client:
         return self.request("DELETE", target, **more)
 
 
+def readable(cookie):
+    """A Set-Cookie without the attributes that can't be read: RFC 6265 §5.2 ignores those.
+
+    Werkzeug's client raises for Max-Age=soon; http.cookiejar, under Starlette's, ignores the whole cookie.
+    """
+    first, *attributes = cookie.split(";")
+    return ";".join(
+        [first, *(one for one in attributes if not re.match(" *(max-age=[^-0-9]|expires=never)", one, re.I))]
+    )
+
+
+def with_readable_cookies(app):
+    def wrapped(environ, start_response):
+        def start(status, headers, exc_info=None):
+            pairs = [(k, readable(v) if k.lower() == "set-cookie" else v) for k, v in headers]
+            return start_response(status, pairs, exc_info)
+
+        return app(environ, start)
+
+    return wrapped
+
+
+def with_readable_cookies_asgi(app):
+    async def wrapped(scope, receive, send):
+        async def sending(message):
+            if message["type"] == "http.response.start":
+                pairs = [
+                    (k, readable(v.decode("latin-1")).encode("latin-1") if k == b"set-cookie" else v)
+                    for k, v in message.get("headers", [])
+                ]
+                message = {**message, "headers": pairs}
+            await send(message)
+
+        await app(scope, receive, sending if scope["type"] == "http" else send)
+
+    return wrapped
+
+
 class WSGIClient(Client):
     def __init__(self, app):
-        self.client = WerkzeugClient(app)
+        self.client = WerkzeugClient(with_readable_cookies(app))
 
     def call(self, method, target, headers, body):
         answer = self.client.open(builder(method, target, headers, body))
@@ -105,7 +144,7 @@ class WSGIClient(Client):
 
 class ASGIClient(Client):
     def __init__(self, app):
-        self.app = app
+        self.app = with_readable_cookies_asgi(app)
 
     def __enter__(self):
         self.client = TestClient(self.app)

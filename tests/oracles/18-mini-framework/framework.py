@@ -1,7 +1,11 @@
 """The lab's framework as FastAPI has it: a thin layer for what is spelled differently."""
 
+import json
+
 from fastapi import FastAPI, HTTPException, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.routing import Match
 
@@ -17,18 +21,42 @@ __all__ = [
 ]
 
 
+class Strict(APIRoute):
+    """Half a surrogate pair in a body is 422: FastAPI lets it in, and can not send it back."""
+
+    def get_route_handler(self):
+        handler = super().get_route_handler()
+
+        async def strict(request):
+            try:
+                json.dumps(json.loads(await request.body() or "0"), ensure_ascii=False).encode()
+            except UnicodeEncodeError as error:
+                raise RequestValidationError([{"loc": ("body",), "msg": str(error)}]) from None
+            except (ValueError, RecursionError):
+                pass  # FastAPI knows what to say
+            return await handler(request)
+
+        return strict
+
+
 class App(FastAPI):
     """Layers are functions; GET has HEAD (FastAPI leaves that to you); 405 names every route's methods."""
 
     def __init__(self, *, lifespan=None, middleware=()):
         super().__init__(lifespan=lifespan, middleware=[Middleware(layer) for layer in middleware])
+        self.router.route_class = Strict
         self.add_exception_handler(405, self.not_allowed)
+        self.add_exception_handler(RequestValidationError, self.not_valid)
 
     def get(self, path, status_code=200):
         return self.api_route(path, methods=["GET", "HEAD"], status_code=status_code)
 
     def route(self, path, methods, status_code=200):
         return self.api_route(path, methods=list(methods), status_code=status_code)
+
+    async def not_valid(self, request, error):
+        """FastAPI shows the input, too: of -Infinity it makes a 500, for no JSON can say it."""
+        return JSONResponse({"detail": [{k: one[k] for k in ("loc", "msg")} for one in error.errors()]}, 422)
 
     async def not_allowed(self, request, error):
         """Starlette names the methods of the first route only; RFC 9110 §15.5.6 means the resource's."""
