@@ -70,7 +70,8 @@ def access_log(app, log=None):
     127.0.0.1 - "GET /tasks.csv" 200 14 RuntimeError            `app` raised it after 14 bytes
     127.0.0.1 - "GET /tasks" - 0 RuntimeError                   `app` raised it before start_response
 
-    The path: SCRIPT_NAME + PATH_INFO, with everything but printable ASCII percent-encoded, and " and \\, too.
+    The path: SCRIPT_NAME + PATH_INFO. Spaces, ", \\ and whatever is not printable ASCII are percent-encoded,
+    in the path, in the query, and in X-Request-ID.
     Without `log`, the line goes to wsgi.errors.
     """
     # TODO task 4

@@ -2,7 +2,8 @@
 
 What takes how long can't be told on a busy machine. Whether the function that is made for secrets was asked
 can: it is replaced, wherever a module has it by name, by one that counts. The answer has the count in the
-field X-Compared, and in X-Equal whether any two were equal.
+field X-Compared, and in X-Equal whether any two were equal. With `says=False`, it says False of every two:
+who asks and does not listen lets somebody in all the same.
 """
 
 import hmac
@@ -13,11 +14,12 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 real = hmac.compare_digest
 answers: list[bool] = []
+lie: bool | None = None
 
 
 def counting(a: Any, b: Any) -> bool:
     answers.append(real(a, b))
-    return answers[-1]
+    return answers[-1] if lie is None else lie
 
 
 def replace_everywhere() -> None:
@@ -29,7 +31,9 @@ def replace_everywhere() -> None:
                 setattr(module, name, counting)
 
 
-def witness(application: WSGIApplication) -> WSGIApplication:
+def witness(application: WSGIApplication, says: bool | None = None) -> WSGIApplication:
+    global lie
+    lie = says
     replace_everywhere()
 
     def watched(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -134,23 +134,23 @@ def test_a_bridge_keeps_a_half_close(service: Any) -> None:
     with Wire(host, port, 5) as wire:
         inside, _ = listener.accept()
         with inside:
-            http_connection.send(b"asked")
-            http_connection.half_close()
+            wire.send(b"asked")
+            wire.half_close()
             assert inside.recv(100) == b"asked" and inside.recv(100) == b""
             inside.sendall(b"answered")
-        assert http_connection.read_all() == b"answered"
+        assert wire.read_all() == b"answered"
 
 
 def test_a_bridge_keeps_a_reset_and_a_close_apart(service: Any) -> None:
     listener, port, host = service
     wire = Wire(host, port, 5)
     inside, _ = listener.accept()
-    http_connection.reset()
+    wire.reset()
     with inside, pytest.raises(ConnectionResetError):
         inside.recv(100)
     wire = Wire(host, port, 5)
     inside, _ = listener.accept()
-    http_connection.close()
+    wire.close()
     with inside:
         assert inside.recv(100) == b""
 
@@ -177,11 +177,11 @@ def test_a_bridge_carries_many_bytes_both_ways(service: Any) -> None:
         echoing.start()
 
         def send() -> None:
-            http_connection.send(data)
-            http_connection.half_close()
+            wire.send(data)
+            wire.half_close()
 
         sending = threading.Thread(target=send)
         sending.start()
-        assert http_connection.read_all() == data
+        assert wire.read_all() == data
         sending.join()
         echoing.join()

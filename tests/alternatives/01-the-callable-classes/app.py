@@ -51,7 +51,8 @@ class application:
         if allow:
             headers["Allow"] = allow
         write = self.start(status, headers.items())
-        write(b"no\n")
+        if self.environ["REQUEST_METHOD"] != "HEAD":
+            write(b"no\n")
         yield b""
 
 

@@ -1,7 +1,8 @@
 """Another legal shape: a machine with named states that eats lines, an asyncio server, a client over files.
 
 It is as lenient as RFC 9112 lets it be: takes a bare LF, unfolds obs-fold, puts a space for NUL and CR, lets
-Transfer-Encoding beat Content-Length (and closes), and ends every HTTP/1.0 connection.
+Transfer-Encoding beat Content-Length (and closes). It makes origin-form of an absolute target (§3.2.2).
+An HTTP/1.0 connection that asks to be kept is kept, and the HTTP/1.1 answer need not say so (§9.3).
 """
 
 import argparse
@@ -115,7 +116,7 @@ class Reader:
         waits = self.state is State.REQUEST_LINE and not self.data.strip()
         if self.ended and not waits:
             raise Refused(400, f"ended in {self.state.name}")
-        if self.head_size + len(self.data) > MAX_HEAD and self.state in (State.REQUEST_LINE, State.FIELDS):
+        if self.head_size + len(self.data) > MAX_HEAD and self.state not in (State.LENGTH, State.CHUNK):
             raise TooLong(431)
 
     def _line(self) -> str:
@@ -161,6 +162,9 @@ class Reader:
             raise Refused(400, "no version")
         if version[0] != "1":
             raise Refused(505, "no such version")
+        parts = urlsplit(words[1])
+        if parts.scheme == "http":
+            words[1] = (parts.path or "/") + ("?" + parts.query if parts.query else "")
         self.words, self.state = words, State.FIELDS
 
     def _field(self, line: str) -> Request | None:
@@ -227,7 +231,7 @@ def parse_request(data: bytes) -> Request:
 def build_response(status: int, fields: Fields, body: bytes = b"", method: str = "GET") -> bytes:
     out = bytearray(b"HTTP/1.1 %d %b\r\n" % (status, responses.get(status, "").encode()))
     own = [("Date", formatdate(usegmt=True))] if not values(fields, "date") else []
-    if status != 204:
+    if status >= 200 and status != 204:
         own.append(("content-length", str(len(body))))
     for name, value in fields:
         forbidden = name.lower() in ("content-length", "transfer-encoding")
@@ -236,7 +240,7 @@ def build_response(status: int, fields: Fields, body: bytes = b"", method: str =
     for name, value in [*own, *fields]:
         out += f"{name}: {value}\r\n".encode("latin-1")
     out += b"\r\n"
-    return bytes(out if method == "HEAD" or status in (204, 304) else out + body)
+    return bytes(out if method == "HEAD" or status in (103, 204, 304) else out + body)
 
 
 class Connection(asyncio.Protocol):
@@ -279,7 +283,8 @@ class Connection(asyncio.Protocol):
         options = ",".join(values(request.fields, "Connection") + values(fields, "Connection")).lower()
         smuggled = values(request.fields, "Transfer-Encoding") and values(request.fields, "Content-Length")
         self.transport.write(build_response(status, fields, body, request.method))
-        if "close" in options or request.version == "HTTP/1.0" or smuggled:
+        old = request.version == "HTTP/1.0" and "keep-alive" not in options
+        if "close" in options or old or smuggled:
             self._end()
 
     def _end(self) -> None:
@@ -298,8 +303,8 @@ def serve(host: str, port: int, handler: Handler) -> None:
 
 
 def fetch(url: str, method: str = "GET") -> Response:
-    parts = urlsplit(url.replace("\r", "%0D").replace("\n", "%0A"))
-    if parts.scheme != "http" or not parts.hostname or " " in url:
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname or set(url) & set(" \r\n"):
         raise ValueError("an http:// URL, please")
     target = (parts.path or "/") + ("?" + parts.query if parts.query else "")
     with socket.create_connection((parts.hostname, parts.port or 80), timeout=10) as link:
@@ -342,7 +347,7 @@ def read_fields(file) -> Fields:  # type: ignore[no-untyped-def]
     fields = []
     while line := read_line(file):
         name, _, value = line.partition(":")
-        fields.append((name, value.strip()))
+        fields.append((name, value.strip(" \t")))
     return fields
 
 

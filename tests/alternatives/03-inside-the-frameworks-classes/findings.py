@@ -42,7 +42,7 @@ class Reader:
         side.starts += 1
         if side.starts > 1 and kind is None:
             self.fault(side.layer, "exc_info", line)
-        lengths = [int(value) for name, value in headers if name == "Content-Length"]
+        lengths = [int(value) for name, value in headers if name.lower() == "content-length"]
         side.promised = lengths[0] if lengths else None
 
     def on_returned(self, side: Boundary, line: int, body_type: str = "") -> None:

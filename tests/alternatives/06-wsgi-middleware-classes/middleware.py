@@ -12,6 +12,7 @@ import tasks_wsgi
 tasks = tasks_wsgi.application
 USERS = {"Ada": "lovelace"}
 ORIGINS = ["https://tasks.example"]
+SAFE = "/:@!$&'()*+,;=~?%"
 ALPHABET = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
@@ -189,12 +190,12 @@ class access_log(Layer):
     def over(self, exchange):
         environ = exchange.environ
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        target = urllib.parse.quote(path, safe="/:@!$&'()*+,;=~", encoding="latin-1")
+        target = urllib.parse.quote(path, safe=SAFE, encoding="latin-1")
         if environ.get("QUERY_STRING"):
-            target += "?" + environ["QUERY_STRING"].replace('"', "%22")
+            target += "?" + urllib.parse.quote(environ["QUERY_STRING"], safe=SAFE, encoding="latin-1")
         parts = [
             environ.get("REMOTE_ADDR", "-"),
-            environ.get("HTTP_X_REQUEST_ID", "-"),
+            urllib.parse.quote(environ.get("HTTP_X_REQUEST_ID", "-"), encoding="latin-1"),
             f'"{environ["REQUEST_METHOD"]} {target}"',
             (exchange.status or "-")[:3],
             str(exchange.size),

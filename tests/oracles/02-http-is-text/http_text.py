@@ -152,17 +152,18 @@ def build_response(status: int, fields: Fields, body: bytes = b"", method: str =
     writer = h11.Connection(h11.SERVER)
     writer.receive_data(f"{method} / HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     writer.next_event()
-    empty = method == "HEAD" or status in (204, 304)
+    empty = method == "HEAD" or status < 200 or status in (204, 304)
     if values(fields, "Content-Length") or values(fields, "Transfer-Encoding"):
         raise ValueError("framing is not given")
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
     if not values(fields, "Date"):
         headers.append((b"Date", formatdate(usegmt=True).encode()))
-    if status not in (204, 304):
+    if status >= 200 and status not in (204, 304):
         headers.append((b"Content-Length", b"%d" % len(body)))
-    reason = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
+    reason = (HTTPStatus(status).phrase if status in set(HTTPStatus) else "").encode()
+    kind = h11.InformationalResponse if status < 200 else h11.Response
     try:
-        head = writer.send(h11.Response(status_code=status, headers=headers, reason=reason.encode()))
+        head = writer.send(kind(status_code=status, headers=headers, reason=reason))
     except h11.LocalProtocolError as error:
         raise ValueError(str(error)) from error
     return (head or b"") + (b"" if empty else writer.send(h11.Data(data=body)) or b"")

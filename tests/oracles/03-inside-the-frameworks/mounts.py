@@ -22,6 +22,7 @@ def asgi_mounts(apps: dict[str, Any], lifespan: Any = None) -> Any:
             if lifespan is None:
                 raise ValueError("nobody here speaks lifespan")
             return await lifespan(scope, receive, send)
-        await router(scope, receive, send)
+        # Starlette writes into the scope that it is given: here it is given a copy.
+        await router(dict(scope), receive, send)
 
     return application

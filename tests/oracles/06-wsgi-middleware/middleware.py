@@ -4,6 +4,7 @@ standard library's Headers, and wsgiref.validate on both sides of every layer.
 
 from __future__ import annotations
 
+import base64
 import re
 import time
 import uuid
@@ -79,6 +80,8 @@ def basic_auth(app: Any, users: dict[str, str], realm: str = "tasks") -> Any:
     def application(environ: dict[str, Any], start_response: Any) -> Any:
         try:
             given = Request(environ, shallow=True).authorization
+            # werkzeug skips what is outside of base64's alphabet; RFC 4648 §3.3 has it refused
+            base64.b64decode(environ.get("HTTP_AUTHORIZATION", "").partition(" ")[2], validate=True)
         except ValueError:  # characters that are not ASCII, where base64 belongs
             given = None
         if given is not None and given.type == "basic":
@@ -127,6 +130,10 @@ def cors(
     return application
 
 
+def safe(text: str) -> str:
+    return re.sub(r'[^!-~]|["\\]', lambda bad: f"%{ord(bad[0]):02X}", text)
+
+
 @checked
 def access_log(app: Any, log: Callable[[str], object] | None = None) -> Any:
     def application(environ: dict[str, Any], start_response: Any) -> Any:
@@ -135,10 +142,8 @@ def access_log(app: Any, log: Callable[[str], object] | None = None) -> Any:
 
         def write_line() -> None:
             path = (environ.get("SCRIPT_NAME", "") + get_path_info(environ)).encode().decode("latin-1")
-            target = re.sub(r'[^!-~]|["\\]', lambda bad: f"%{ord(bad[0]):02X}", path)
-            if environ.get("QUERY_STRING"):
-                target += "?" + environ["QUERY_STRING"]
-            own = request.headers.get("X-Request-ID", "-")
+            target = safe(path + (f"?{environ['QUERY_STRING']}" if environ.get("QUERY_STRING") else ""))
+            own = safe(request.headers.get("X-Request-ID", "-"))
             line = (
                 f'{request.remote_addr} {own} "{request.method} {target}" {facts["status"]} {facts["bytes"]}'
             )

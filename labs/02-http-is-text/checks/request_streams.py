@@ -1,0 +1,65 @@
+"""Lab 2's checks feed a Reader: a stream in pieces, and which requests came out after each of them."""
+
+import itertools
+
+from parsed_requests import CRLF, refusal_of, request_of
+
+from workshop.judge.checks import expect, fail, made, method, named, show_bytes
+
+
+def stream(probe, pieces, more=0, end=False):
+    """Feed a Reader these pieces; what next_request gave after each, and what it raised at last."""
+    steps = [("r", made("http_text:Reader"))]
+    next_one = ("next", method(named("r"), "next_request"))
+    for piece in [*pieces, b""] if end else pieces:
+        steps += [("fed", method(named("r"), "feed", piece)), next_one]
+    seen = probe.steps(*steps, *[next_one] * more, sent=shown_pieces([*pieces, b""] if end else pieces))
+    after_each = seen.values[2::2][: len(pieces) + end]
+    return after_each + seen.values[1 + 2 * (len(pieces) + end) :], seen.raised
+
+
+def shown_pieces(pieces):
+    return (
+        "feed "
+        + " ‖ ".join(show_bytes(piece, 120) for piece in pieces[:12])
+        + (" ‖ …" if pieces[12:] else "")
+    )
+
+
+def cut(data, places):
+    """The data in pieces, cut at these places."""
+    edges = [0, *sorted({place for place in places if 0 < place < len(data)}), len(data)]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
+
+
+def chunk(data, size=b"%x", extension=b""):
+    """A chunk; `size` says how its size is written, in hexadecimal digits."""
+    return size % len(data) + extension + CRLF + data + CRLF
+
+
+def expect_requests(probe, pieces, wanted):
+    """The stream in these pieces has these requests (target, body), in order."""
+    sent = shown_pieces(pieces)
+    found, raised = stream(probe, pieces, more=len(wanted) + 1)
+    got = [(one.target, one.body) for one in found if one is not None and request_of(one)]
+    if raised:
+        said = f"after {len(got)} of {len(wanted)} requests it raised {raised['type']}: {raised['message']}"
+        fail(said[:400], f"{len(wanted)} requests", sent=sent)
+    expect("the requests", got, wanted, "(target, body) in order", sent=sent)
+    return found
+
+
+def refuse_stream(probe, what, pieces, statuses, rule, end=False):
+    """Reading this stream must end in Refused."""
+    sent = shown_pieces([*pieces, b""] if end else pieces)
+    found, raised = stream(probe, pieces, more=1, end=end)
+    wanted = f"Refused with status {' or '.join(map(str, statuses))}"
+    requests = [one for one in found if one is not None]
+    if raised is None or requests:
+        got = (
+            f"{what}: the request {requests[-1]!r}"[:400]
+            if requests
+            else f"{what}: None, as if more could come"
+        )
+        fail(got, wanted, rule=rule, sent=sent)
+    refusal_of(raised, what, statuses, rule, sent)

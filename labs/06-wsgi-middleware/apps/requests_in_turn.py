@@ -1,0 +1,45 @@
+"""Requests that overlap, to one WSGI application: `served(app, "/ok", "/broken")`, as threads serve them.
+
+All are called first. Then each body gives a chunk in turn, until all have ended; then all are closed. What a
+body raises ends that request, as in a server.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.util import setup_testing_defaults
+
+
+def by_path(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
+    """/ok is 200 with 3 bytes, /lost 404 with 8; /broken raises RuntimeError after 1 byte of its 200."""
+    lost = environ["PATH_INFO"] == "/lost"
+    start_response("404 Not Found" if lost else "200 OK", [("Content-Type", "text/plain")])
+    yield b"nothing " if lost else b"a"
+    if environ["PATH_INFO"] == "/broken":
+        raise RuntimeError("a page that is broken")
+    if environ["PATH_INFO"] == "/ok":
+        yield b"bc"
+
+
+def served(app: WSGIApplication, *paths: str) -> None:
+    bodies = [called(app, path) for path in paths]
+    waiting = [iter(body) for body in bodies]
+    while waiting:
+        waiting = [chunks for chunks in waiting if gives_one(chunks)]
+    for body in bodies:
+        if hasattr(body, "close"):
+            body.close()
+
+
+def called(app: WSGIApplication, path: str) -> Iterable[bytes]:
+    environ: dict[str, Any] = {"SCRIPT_NAME": "", "PATH_INFO": path, "REMOTE_ADDR": "127.0.0.1"}
+    setup_testing_defaults(environ)
+    return app(environ, lambda *start: lambda data: None)
+
+
+def gives_one(chunks: Iterator[bytes]) -> bool:
+    with contextlib.suppress(StopIteration, RuntimeError):
+        next(chunks)
+        return True
+    return False

@@ -1,0 +1,134 @@
+"""Lab 6's checks read the lines of the log, from `log`, from wsgi.errors and from a service's output."""
+
+import re
+import time
+from typing import Any
+
+from layer_answers import ended_well
+
+from workshop.judge.checks import (
+    Probe,
+    Response,
+    Transcript,
+    expect,
+    fail,
+    made,
+    method,
+    named,
+    note,
+    ref,
+    that,
+    wsgi_app,
+)
+
+LINE = re.compile(r'(\S+) (\S+) "(\S+) (\S+)" (\d{3}|-) (\d+)(?: (\w+))?')
+
+
+def logging(**script: Any) -> Any:
+    return made("middleware:access_log", wsgi_app(**script), note("log"))
+
+
+def lines(seen: Transcript) -> list[str]:
+    """What `log` was called with, in order."""
+    said = [event["args"][0] for event in seen.all("noted") if event["args"]]
+    return [line if isinstance(line, str) else repr(line) for line in said]
+
+
+def the_line(seen: Transcript, when: str) -> tuple[str, ...]:
+    """The parts of the one line: client, id, method, target, status, bytes, exception."""
+    found = lines(seen)
+    expect(f"lines of the log, {when}", len(found), 1, f"it was {found!r}")
+    match = LINE.fullmatch(found[0].rstrip("\n"))
+    if match is None:
+        fail(f"the line {found[0]!r}", "'127.0.0.1 7f3a-1 \"GET /tasks?done=1\" 200 51'")
+    return tuple(part or "" for part in match.groups())
+
+
+def default_log(probe: Probe) -> None:
+    """Without `log`, the line goes to wsgi.errors."""
+    seen = probe.steps(
+        ("errors", made("io:StringIO")),
+        (
+            "environ",
+            {
+                "SCRIPT_NAME": "",
+                "PATH_INFO": "/tasks",
+                "REMOTE_ADDR": "127.0.0.1",
+                "wsgi.errors": named("errors"),
+            },
+        ),
+        made("wsgiref.util:setup_testing_defaults", named("environ")),
+        ("app", made("middleware:access_log", wsgi_app(chunks=[b"abc"]))),
+        ("body", made(named("app"), named("environ"), note("start_response"))),
+        made("builtins:list", named("body")),
+        method(named("body"), "close"),
+        method(named("errors"), "getvalue"),
+        sent="access_log(inner), without `log`; GET /tasks, to the end of its body",
+    )
+    ended_well(seen, "a line on wsgi.errors when there is no `log`")
+    that(
+        '"GET /tasks" 200 3\n' in str(seen.values[-1]),
+        got=f"{seen.values[-1]!r} on wsgi.errors",
+        expected="'127.0.0.1 - \"GET /tasks\" 200 3\\n' on wsgi.errors, when no `log` is given",
+        rule='PEP 3333, "Input and Error Streams"',
+    )
+
+
+def logged(stack: Any, mark: int, own: str) -> list[tuple[str, ...]]:
+    """The lines of the service's output that carry this request's id; waits for the first of them."""
+    deadline = time.monotonic() + 2
+    while True:
+        output = stack.ask("status", service="tasks", since=mark)["output"]
+        found = [match for match in map(LINE.fullmatch, output.splitlines()) if match and match[2] == own]
+        if found or time.monotonic() > deadline:
+            return [match.groups() for match in found]
+        time.sleep(0.02)
+
+
+def logged_as_answered(stack: Any, mark: int, own: str, answer: Response, what: str) -> None:
+    """The answer to a request is in the log: one line, with the answer's id, status and bytes."""
+    where = "the order of your layers: which of them saw this answer, and which saw its id?"
+    found = logged(stack, mark, own)
+    why = "every answer is logged, with its id, whichever layer gave it"
+    what = f"lines of the log for {what}, with the id of its answer"
+    expect(what, len(found), 1, why, rule="the lesson, task 5", where=where)
+    wanted = (str(answer.status), str(len(answer.body)))
+    expect("status and bytes in the line", found[0][4:6], wanted, "what the client got", where=where)
+
+
+def cannot_be_forged(probe: Probe) -> None:
+    """What a client sends can't end the line, nor the quotation in it: path, query, and its own id."""
+    bad = '1 - "GET /admin" 200 1\x1b[2J\xe9'
+    for what, asked in (
+        ("path", {"path": f"/a\r\n{bad}"}),
+        ("query", {"query": f"a={bad}"}),
+        ("X-Request-ID", {"headers": [("X-Request-ID", bad)]}),
+    ):
+        seen = probe.wsgi(logging(), **asked)
+        ended_well(seen)
+        found = "".join(lines(seen)).rstrip("\n")
+        that(
+            LINE.fullmatch(found) and found.isascii() and found.isprintable() and found.count('"') == 2,
+            got=f"the line {found!r} for the {what} {bad!r}",
+            expected="one line, six words of printable ASCII, two quotation marks: spaces, quotation marks "
+            "and control characters are percent-encoded. A client must not write your log",
+            rule="CWE-117",
+        )
+
+
+def each_has_its_line(probe: Probe) -> None:
+    """Requests that overlap, and one after another: status, bytes and exception are each one's own."""
+    facts = {"/ok": ("200", "3", ""), "/lost": ("404", "8", ""), "/broken": ("200", "1", "RuntimeError")}
+    app = made("middleware:access_log", ref("requests_in_turn:by_path"), note("log"))
+    for turns in ([["/broken", "/ok", "/lost"]], [["/broken"], ["/lost"], ["/ok"]]):
+        how = "at the same time" if len(turns) == 1 else "one after another"
+        asked = [made("requests_in_turn:served", named("app"), *paths) for paths in turns]
+        sent = f"to one access_log, {how}: {', '.join(path for paths in turns for path in paths)}"
+        seen = probe.steps(("app", app), *asked, sent=sent)
+        ended_well(seen)
+        found = [match.groups("") for match in map(LINE.fullmatch, lines(seen)) if match]
+        got = sorted((line[3], *line[4:]) for line in found)
+        wanted = sorted((path, *fact) for path, fact in facts.items())
+        what = f"path, status, bytes and exception of the lines, {how}"
+        why = "what belongs to one of them lives in its own call"
+        expect(what, got, wanted, why, rule='PEP 3333, "Thread Support"')

@@ -1,0 +1,38 @@
+"""Lab 6's checks ask `cors` as a browser does: with an Origin, and before that with a preflight."""
+
+from typing import Any
+
+from layer_answers import code, ended_well, is_called, listed, values
+from layer_contract import VALIDATOR
+
+from workshop.judge.checks import Probe, Transcript, expect, made, that, wsgi_app
+
+
+def sharing(*origins: str, **script: Any) -> Any:
+    keys = ["REQUEST_METHOD", "HTTP_ORIGIN"]
+    return made("middleware:cors", wsgi_app(environ=keys, **script), origins=list(origins))
+
+
+def varies(seen: Transcript, said: str) -> None:
+    that(
+        listed(seen, "Vary") & {"origin", "*"},
+        got=f"values of Vary = {values(seen, 'Vary')!r}, {said}",
+        expected="Vary: Origin     else a cache gives one origin's answer to another",
+        rule='RFC 9110 §12.5.5; Fetch, "CORS protocol and HTTP caches"',
+    )
+
+
+def preflight(probe: Probe, app: Any, origin: str, method: str) -> Transcript:
+    """Fail unless a preflight gets a 204 of the layer's own, which wsgiref.validate takes, too."""
+    sent = [("Origin", origin), ("Access-Control-Request-Method", method)]
+    seen = probe.wsgi(app, "OPTIONS", "/tasks/1", headers=sent)
+    ended_well(seen)
+    got = f"the application was called for a preflight, and answered {seen.status}"
+    that(not is_called(seen), got, "an answer of the layer's own: the application does not know of origins")
+    expect("status", code(seen), "204", "a success without content; browsers look at the header alone")
+    expect("body", seen.body, b"", "a 204 has none (RFC 9110 §15.3.5)")
+    length = values(seen, "Content-Length")
+    expect("values of Content-Length", length, [], "a 204 has no such field", rule="RFC 9110 §8.6")
+    validated = probe.wsgi(made(VALIDATOR, app), "OPTIONS", "/tasks/1", headers=sent)
+    ended_well(validated, "a preflight that wsgiref.validate takes: a 204 has no content, so no Content-Type")
+    return seen
