@@ -26,7 +26,7 @@ class Upload:
 
 
 class Request:
-    r"""What an environ says. Limits: bytes of a body, bytes of a form's fields together, number of parts.
+    r"""What an environ says. Limits: bytes of a body, bytes of a form's fields together, number of its parts.
 
     GET /tasks?tag=a&tag=b with Cookie: sid=42; theme="dark \"one\""
     headers.get("x-id")  None, or text in any case of the name; also `in`, and headers.getlist(name)
@@ -50,7 +50,10 @@ class Request:
 
     @property
     def form(self):
-        """Fields, {"title": ["Call Ada"]}, urlencoded or multipart. HTTPError 400, or 413 over a limit."""
+        """Fields, {"title": ["Call Ada"]}, urlencoded or multipart, with their spaces and line breaks.
+
+        HTTPError 400, or 413 over a limit. Of a body that is no form: {}, or HTTPError 415.
+        """
         raise NotImplementedError("lab 8 task 2: parse a form")
 
     @property
@@ -67,7 +70,8 @@ class Response:
     """A WSGI application with one answer. body: text, bytes, or an iterable of bytes, sent as it comes.
 
     Response("Hello", 200, [("X-Id", "1")], etag='"v1"', modified=784111777)  modified: seconds since 1970
-    Raises ValueError for what can't stand in a header. Not to be called twice when it streams.
+    Raises ValueError for what can't stand in a header. A Content-Type in headers stands for content_type.
+    Not to be called twice when it streams; what is streamed is closed, whatever the answer is.
     """
 
     def __init__(
@@ -112,12 +116,15 @@ def redirect(location, status=303):
 
 
 def file(path, content_type=None):
-    """A file's bytes, read in pieces; ETag, Last-Modified, ranges. HTTPError 404 when it isn't there."""
+    """A file's bytes, read in pieces; ETag, Last-Modified, ranges. HTTPError 404 when it is no file."""
     raise NotImplementedError("lab 8 task 4: send a file")
 
 
 def wsgi(handler):
-    """A WSGI application from handler(request) -> Response. HTTPError(status, why) -> {"error": why}."""
+    """A WSGI application from handler(request) -> Response. HTTPError(status, why) -> {"error": why}.
+
+    It closes the request when the response is closed: a handler may stream an upload.
+    """
 
     def application(environ, start_response):
         raise NotImplementedError("lab 8 task 5: call the handler")

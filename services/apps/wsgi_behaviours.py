@@ -3,9 +3,10 @@
     GET  /anything                     the environ as JSON, and what wsgiref.validate has to say about it
     POST /do/read?how=lines            reads wsgi.input in one way, then once more; both as JSON
     GET  /do/answer?chunk=a&chunk=b    a body of these chunks; also status=, header=Name:value, raise_at=1,
-                                       kind=list|iterator|text, say=NOTEBOOK
-    GET  /do/write?text=a&rest=b       write(a), then [b]
-    GET  /do/start?how=replace         start_response in odd ways: replace, empty, late, too_late …
+                                       kind=list|iterator|text (str in place of bytes), say=NOTEBOOK
+    GET  /do/write?text=a&rest=b       write(a), then [b]; kind=text writes str
+    GET  /do/start?how=replace         start_response in unusual ways: replace, too_late, twice, late, never,
+                                       empty (never, and no body)
     GET  /do/gate?how=iterator         chunks, each made only after a signal came: see `gate`
     GET  /do/endless?say=NOTEBOOK      chunks until the client is gone; of 64 KiB, chunks=1024 of them
     GET  /do/nap?name=x&seconds=0.01   sleeps (a second at most), and tells how many slept at the same time
@@ -85,8 +86,9 @@ def show_environ(environ: WSGIEnvironment, start_response: StartResponse) -> lis
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # PEP 3333: SCRIPT_NAME may be left out when it is empty; the validator insists on it.
-            check_environ({"SCRIPT_NAME": "", **environ} if type(environ) is dict else environ)
+            # PEP 3333, "environ Variables": these two may be left out where they would be empty.
+            defaults = {"SCRIPT_NAME": "", "PATH_INFO": ""}
+            check_environ({**defaults, **environ} if type(environ) is dict else environ)
     except Exception as error:
         complaint = f"{type(error).__name__}: {error}"
     shown = {
@@ -161,13 +163,13 @@ def answer(environ: WSGIEnvironment, start_response: StartResponse, query: Query
     chunks = [chunk.encode("latin-1") for chunk in query.all("chunk")]
     raise_at = int(query.get("raise_at")) if query.get("raise_at") else None
     if raise_at == -1:
-        raise RuntimeError("this application raises at once: that is on purpose")
+        raise RuntimeError(f"this application raises at once, for {query.get('name')}: that is on purpose")
     start_response(query.get("status", "200 OK"), headers)
-    if query.get("kind") == "list":
-        return chunks
-    if query.get("kind") == "text":
-        texts: Any = query.all("chunk")  # a mistake, and on purpose: a body is made of bytes
-        return texts
+    match query.get("kind"):
+        case "list":
+            return chunks
+        case "text":
+            return query.all("chunk")  # type: ignore[return-value]  # what no server may send: str
     return Noted(chunks, raise_at, notebooks[query.get("say")])
 
 
@@ -176,8 +178,8 @@ def write(environ: WSGIEnvironment, start_response: StartResponse, query: Query)
     rest = query.get("rest").encode("latin-1")
     length = sum(map(len, texts)) + len(rest)
     send = start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(length))])
-    for text in texts:
-        send(text)
+    for text in query.all("text") if query.get("kind") == "text" else texts:
+        send(text)  # type: ignore[arg-type]
     return [rest]
 
 
@@ -186,14 +188,14 @@ def start(environ: WSGIEnvironment, start_response: StartResponse, query: Query)
     match query.get("how"):
         case "replace":
             return _replace(start_response, name)
-        case "empty":
-            return _empty(start_response, name)
         case "too_late":
             return _too_late(start_response, name, notebook)
         case "twice":
             return _twice(start_response, name, notebook)
         case "never":
             return [b"a body without a head"]
+        case "empty":
+            return []
         case "late":
             return _late(start_response, name)
     return answer_json(start_response, {"error": "no such way to start"}, "404 Not Found")
@@ -210,25 +212,10 @@ def _replace(start_response: StartResponse, name: str) -> Iterable[bytes]:
     try:
         raise LookupError(name)
     except LookupError:
-        return _sorry(start_response, name)
-
-
-def _sorry(start_response: StartResponse, name: str) -> list[bytes]:
-    """The page for the error that is being handled."""
-    body = f"sorry, {name}\n".encode()
-    headers = [("X-Second", name), ("Content-Length", str(len(body)))]
-    start_response("503 Try Later", headers, exc_info())
-    return [body]
-
-
-def _empty(start_response: StartResponse, name: str) -> Iterator[bytes]:
-    """An error after an empty chunk: the head must not have left with that one."""
-    start_response("200 OK", [("X-First", name)])
-    yield b""
-    try:
-        raise LookupError(name)
-    except LookupError:
-        yield from _sorry(start_response, name)
+        body = f"sorry, {name}\n".encode()
+        headers = [("X-Second", name), ("Content-Length", str(len(body)))]
+        start_response("503 Try Later", headers, exc_info())
+        return [body]
 
 
 def _too_late(start_response: StartResponse, name: str, notebook: list[str]) -> Iterable[bytes]:

@@ -1,11 +1,12 @@
-"""A desk that takes forms and hands out one long page: handlers over `wrappers`, which is the learner's.
+"""Handlers that take forms and give out one long page, over `wrappers`, which is the learner's.
 
 POST /forms     what arrived, as JSON: fields as they are, files as name, type, size and SHA-256
 GET  /page      200,000 bytes with an ETag: conditional requests and ranges work on it
 
-`uploads`, `parsed` and `peak` are for checks that call from inside.
+Everything below `application` is for checks that call from inside.
 """
 
+import contextlib
 import hashlib
 import importlib
 import io
@@ -13,6 +14,8 @@ import json
 import os
 import tempfile
 import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 wrappers: Any = importlib.import_module("wrappers")
@@ -26,19 +29,15 @@ def forms(request: Any) -> Any:
     return wrappers.Response(json.dumps(seen).encode(), content_type="application/json")
 
 
-def page(request: Any) -> Any:
-    return wrappers.Response(PAGE, etag=TAG)
-
-
 def desk(request: Any) -> Any:
     if request.path == "/forms":
         return forms(request)
-    if request.path == "/page":
-        return page(request)
     raise wrappers.HTTPError(404, "there is nothing here")
 
 
 def application(environ: Any, start_response: Any) -> Any:
+    if environ["PATH_INFO"] == "/page":  # a response is an application by itself: task 4 needs no handlers
+        return wrappers.Response(PAGE, etag=TAG)(environ, start_response)
     return wrappers.wsgi(desk)(environ, start_response)
 
 
@@ -59,7 +58,16 @@ def parsed(environ: dict[str, Any], body: bytes, piece: int = 1 << 20, **limits:
     """A form as plain data; wsgi.input gives at most `piece` bytes at a time, as a socket may."""
     environ |= {"wsgi.input": Trickle(body, piece), "CONTENT_LENGTH": str(len(body))}
     request = wrappers.Request(environ, **limits)
-    return {"form": request.form, "files": uploads(request)}
+    with closed(request):
+        return {"form": request.form, "files": uploads(request)}
+
+
+@contextlib.contextmanager
+def closed(request: Any) -> Iterator[None]:
+    """Close the request at the end; whether it knows how is not this call's question."""
+    yield
+    with contextlib.suppress(Exception):
+        request.close()
 
 
 class Trickle(io.BytesIO):
@@ -108,10 +116,12 @@ def peak(environ: dict[str, Any], head: bytes, filler: bytes, count: int, tail: 
     flood = Flood(head, filler, count, tail)
     environ |= {"wsgi.input": io.BufferedReader(flood), "CONTENT_LENGTH": str(flood.total)}
     tracemalloc.start()
-    files = wrappers.Request(environ).files
+    request = wrappers.Request(environ)
+    files = request.files
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    size = sum(one.file.seek(0, 2) for many in files.values() for one in many)
+    with closed(request):
+        size = sum(one.file.seek(0, 2) for many in files.values() for one in many)
     return {"peak": most, "size": size, "sent": len(filler) * count}
 
 
@@ -127,3 +137,117 @@ def sent_file(data: bytes, modified: int, suffix: str = ".png") -> Any:
         made.flush()
         os.utime(made.name, (modified, modified))
         return wrappers.file(made.name)
+
+
+def answer(app: Any, environ: dict[str, Any]) -> dict[str, Any]:
+    """A whole answer of a WSGI application, read to its end and closed, as plain data."""
+    started: dict[str, Any] = {"status": None, "headers": []}
+
+    def start_response(status: str, headers: list[Any], exc_info: Any = None) -> Any:
+        started.update(status=status, headers=[tuple(pair) for pair in headers])
+        return lambda data: None
+
+    result = app(environ, start_response)
+    try:
+        body = b"".join(result)
+    finally:
+        if hasattr(result, "close"):
+            result.close()
+    return {**started, "body": body}
+
+
+def open_files() -> int:
+    """How many files this process has open."""
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+def file_answer(data: bytes, modified: int, environ: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a response from `file`; `left_open` is how many files it keeps after its close."""
+    before = open_files()
+    response = sent_file(data, modified)
+    said = answer(response, environ)
+    said["left_open"] = open_files() - before
+    return said
+
+
+def file_peak(size: int, environ: dict[str, Any]) -> dict[str, int]:
+    """Send a long file: the most memory that it took at once, and how many bytes came."""
+    with tempfile.NamedTemporaryFile() as made:
+        made.truncate(size)
+        tracemalloc.start()
+        result = wrappers.file(made.name)(environ, ignoring())
+        sent = sum(len(chunk) for chunk in result)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        if hasattr(result, "close"):
+            result.close()
+    return {"peak": most, "size": sent}
+
+
+def left_open(environ: dict[str, Any], body: bytes, **limits: int) -> dict[str, Any]:
+    """Files that are still open after a form was refused, and the status that it was refused with."""
+    environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    request, before, status = wrappers.Request(environ, **limits), open_files(), 0
+    try:
+        _ = request.form
+    except wrappers.HTTPError as error:
+        status = error.status
+    request.close()
+    return {"status": status, "left_open": open_files() - before}
+
+
+def upload_kept(how: str, environ: dict[str, Any], body: bytes) -> dict[str, Any]:
+    """What becomes of an upload whose handler streams it, ignores it, or raises an HTTPError after it."""
+    environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    seen: list[Any] = []
+
+    def handler(request: Any) -> Any:
+        seen.extend(one for many in request.files.values() for one in many)
+        if how == "raised":
+            raise wrappers.HTTPError(409, "not now")
+        return wrappers.Response(iter(seen[0].file) if how == "streamed" else b"taken")
+
+    said = answer(wrappers.wsgi(handler), environ)
+    return {**said, "closed": [bool(one.file.closed) for one in seen]}
+
+
+def closed_uploads(environ: dict[str, Any], body: bytes) -> list[bool]:
+    """Whether each upload is closed after the request's close()."""
+    environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    request = wrappers.Request(environ)
+    files = [one.file for many in request.files.values() for one in many]
+    request.close()
+    return [bool(file.closed) for file in files]
+
+
+class Watched:
+    """The store of tasks, and the names of its methods that were called without the lock."""
+
+    def __init__(self, inner: Any, lock: Any) -> None:
+        self.inner, self.lock, self.bare = inner, lock, list[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.inner, name)
+        if not callable(method):
+            return method
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            held = self.lock.locked() if hasattr(self.lock, "locked") else self.lock._is_owned()
+            self.bare += [] if held else [name]
+            return method(*args, **kwargs)
+
+        return watched
+
+
+def calls_without_lock(environs: list[dict[str, Any]]) -> list[str]:
+    """Methods of `wrappers.tasks` that these requests call while nobody holds `wrappers.lock`.
+
+    Who has neither has a store and a lock of another name: nothing can be said of those.
+    """
+    store, lock = getattr(wrappers, "tasks", None), getattr(wrappers, "lock", None)
+    if store is None or lock is None:
+        return []
+    wrappers.tasks = watched = Watched(store, lock)
+    for environ in environs:
+        answer(wrappers.application, environ)
+    return watched.bare

@@ -1,6 +1,6 @@
 """The tasks API of lab 8 (`wrappers`) inside lab 6's layers, to be served by lab 5's server.
 
-The layers are the references', beside the server that runs this: request id and timing.
+The layers are the reference's: request id and timing.
 """
 
 import importlib
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(sys.argv[0]).resolve().parents[1] / "06-wsgi-middleware"))
+sys.path.append(str(Path(__file__).resolve().parents[3] / "solutions" / "06-wsgi-middleware"))
 middleware: Any = importlib.import_module("middleware")
 wrappers: Any = importlib.import_module("wrappers")
 

@@ -1,6 +1,7 @@
 """Another shape of lab 5: h11 knows HTTP, and every connection has a thread of its own while it lasts.
 
-Memory pays for what the porter of the solution saves: an idle connection costs a thread, but blocks nobody.
+A semaphore lets --threads requests into the application at a time. Memory pays for what the porter of the
+solution saves: an idle connection costs a thread, but blocks nobody.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from urllib.parse import unquote
 import h11
 
 Headers = list[tuple[str, str]]
+HOP_BY_HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"} | {
+    "proxy-authenticate",
+    "proxy-authorization",
+}
 
 
 class Gone(ConnectionError):
@@ -105,7 +110,8 @@ class Handler(socketserver.BaseRequestHandler):
         body = Input(self)
         answer = Answer(self)
         try:
-            answer.run(self.server.application, self.environ_of(request, body))
+            with self.server.places:
+                answer.run(self.server.application, self.environ_of(request, body))
         except (Gone, h11.RemoteProtocolError):
             raise
         except Exception:
@@ -125,7 +131,7 @@ class Handler(socketserver.BaseRequestHandler):
         path, _, query = request.target.decode("latin-1").partition("?")
         environ = {
             "REQUEST_METHOD": request.method.decode("ascii"),
-            "SCRIPT_NAME": "",
+            # No SCRIPT_NAME: what would be empty may be left out (PEP 3333, "environ Variables").
             "PATH_INFO": unquote(path, "latin-1"),
             "QUERY_STRING": query,
             "SERVER_NAME": self.request.getsockname()[0],
@@ -172,8 +178,7 @@ class Answer:
             raise AssertionError("start_response was not called")
         status, headers = self.started
         code, _, reason = status.partition(" ")
-        hop_by_hop = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
-        if hop_by_hop & {name.lower() for name, _ in headers}:
+        if HOP_BY_HOP & {name.lower() for name, _ in headers}:
             raise ValueError("a hop-by-hop header")
         if "date" not in {name.lower() for name, _ in headers}:
             headers = [*headers, ("Date", formatdate(usegmt=True))]
@@ -184,7 +189,8 @@ class Answer:
         self.sent = True
 
     def encoded(self, headers: Headers) -> list[tuple[bytes, bytes]]:
-        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        own = [] if "date" in {name.lower() for name, _ in headers} else [("Date", formatdate(usegmt=True))]
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in [*headers, *own]]
 
     def write(self, data: bytes) -> None:
         if not data:
@@ -219,6 +225,7 @@ class Server(socketserver.ThreadingTCPServer):
     request_queue_size = 128
     application: Any
     options: argparse.Namespace
+    places: threading.Semaphore  # connections may be many, requests in the application --threads
 
 
 def main() -> None:
@@ -226,7 +233,7 @@ def main() -> None:
     parser.add_argument("application")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--threads", type=int, default=8, help="not used: there is one for each connection")
+    parser.add_argument("--threads", type=int, default=8, help="requests in the application at once")
     parser.add_argument("--keep-alive", type=float, default=5.0)
     parser.add_argument("--time-out", type=float, default=10.0)
     options = parser.parse_args()
@@ -235,6 +242,7 @@ def main() -> None:
     with Server((options.host, options.port), Handler) as server:
         server.application = getattr(importlib.import_module(module), attribute)
         server.options = options
+        server.places = threading.Semaphore(options.threads)
         signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
         server.serve_forever(0.1)
 

@@ -5,6 +5,7 @@ A form is read line by line; a Response decides everything in one function and s
 
 import io
 import json
+import mimetypes
 import re
 import tempfile
 import threading
@@ -115,9 +116,15 @@ class Request:
             if kind == "application/x-www-form-urlencoded":
                 if self.length() > self.limits[1]:
                     raise HTTPError(413, "the form is too long")
-                self._parsed = parse_qs(self.body.decode(), keep_blank_values=True), {}
+                try:
+                    parsed = parse_qs(self.body.decode(), True, max_num_fields=self.limits[2])
+                except ValueError:
+                    raise HTTPError(413, "too many fields") from None
+                self._parsed = parsed, {}
             elif kind == "multipart/form-data":
                 self._parsed = self.multipart()
+            elif kind:
+                raise HTTPError(415, "send a form")
         return self._parsed
 
     def multipart(self):
@@ -131,8 +138,11 @@ class Request:
             count += 1
             if count > self.limits[2]:
                 raise HTTPError(413, "too many parts")
-            head = {}
+            head, size = {}, 0
             for line in lines:
+                size += len(line)
+                if size >= 1 << 16:
+                    raise HTTPError(413, "a long header of a part")
                 name, _, value = line.decode().partition(":")
                 if line == b"\r\n":
                     break
@@ -203,8 +213,10 @@ class Response:
         self.body = body.encode(charset) if isinstance(body, str) else body
         kind = content_type + (f"; charset={charset}" if content_type.startswith("text/") else "")
         self.status, self.etag, self.modified, self.then = status, etag, modified, None
-        self.headers = [("Content-Type", fine(kind)), *((fine(name), fine(value)) for name, value in headers)]
-        self.headers += [("ETag", etag)] if etag else []
+        self.headers = [(fine(name), fine(value)) for name, value in headers]
+        if "content-type" not in [name.lower() for name, _ in self.headers]:
+            self.headers.insert(0, ("Content-Type", fine(kind)))
+        self.headers += [("ETag", fine(etag))] if etag else []
         self.headers += (
             [("Last-Modified", formatdate(int(modified), usegmt=True))] if modified is not None else []
         )
@@ -246,6 +258,8 @@ class Response:
         condition = request.headers.get("If-Range")
         dates = [value for name, value in self.headers if name == "Last-Modified"]
         if not (sized and found and request.method == "GET" and (condition in (None, self.etag, *dates))):
+            return whole
+        if found[0] == "bytes=-" or (found[1] and found[2] and int(found[1]) > int(found[2])):
             return whole
         start, stop = (
             (int(found[1]), int(found[2] or size) + 1) if found[1] else (max(0, size - int(found[2])), size)
@@ -337,7 +351,8 @@ def redirect(location, status=303):
     return Response(status=status, headers=[("Location", quote(fine(location), safe=":/?#[]@!$&'()*+,;=~%"))])
 
 
-def file(path, content_type="application/octet-stream"):
+def file(path, content_type=None):
+    content_type = content_type or mimetypes.guess_type(path)[0] or "application/octet-stream"
     try:
         body = Opened(path)
     except OSError:

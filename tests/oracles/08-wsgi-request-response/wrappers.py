@@ -91,7 +91,17 @@ class Request:
         parser = self._request.make_form_data_parser()
         parser.silent = False
         self._request.make_form_data_parser = lambda: parser  # type: ignore[method-assign]
-        return translated(lambda: getattr(self._request, name))
+        found = translated(lambda: getattr(self._request, name))
+        self._counted(self._request.form)
+        return found
+
+    def _counted(self, form: Any) -> None:
+        """werkzeug counts each field alone, and no urlencoded ones; the lab's limits are for all together."""
+        values = [value for _, value in form.items(multi=True)]
+        if len(values) > (self._request.max_form_parts or 0):
+            raise HTTPError(413, "too many fields")
+        if sum(len(value.encode()) for value in values) > (self._request.max_form_memory_size or 0):
+            raise HTTPError(413, "too much for memory")
 
     @property
     def form(self) -> Any:
@@ -148,6 +158,7 @@ class Response:
         if self.response.status_code == 200 and request.method in ("GET", "HEAD"):
             instead = precondition(request, self.etag, self.modified)
             if instead:
+                self.response.close()
                 self.response.set_data(b"")
                 self.response.status_code = instead
                 return self.response(environ, start_response)
@@ -155,6 +166,7 @@ class Response:
                 try:
                     self.response.make_conditional(without(environ, self.size), True, self.size)
                 except HTTPException as error:
+                    self.response.close()
                     return error.get_response(environ)(environ, start_response)
         return self.response(environ, start_response)
 
@@ -176,10 +188,16 @@ def without(environ: Any, size: int) -> Any:
     return {key: value for key, value in environ.items() if key not in asked}
 
 
+def without_commas(field: Any) -> Any:
+    """Django splits a list of tags at every comma; RFC 9110 §8.8.3 lets one stand in a tag."""
+    return re.sub('"[^"]*"', lambda tag: tag[0].replace(",", "!"), field) if isinstance(field, str) else field
+
+
 def precondition(request: Request, etag: str | None, modified: float | None) -> int:
     asked = HttpRequest()
     asked.method = request.method
-    asked.META = dict(request.environ)
+    asked.META = {key: without_commas(value) for key, value in request.environ.items()}
+    etag = etag and without_commas(etag)
     at = None if modified is None else int(modified)
     answer = get_conditional_response(asked, etag, at, HttpResponse())
     return answer.status_code if answer is not None and answer.status_code != 200 else 0

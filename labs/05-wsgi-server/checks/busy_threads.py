@@ -1,0 +1,53 @@
+"""How many requests are in an application at the same time, and who waits for whom."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from behaviours_client import behave, gate_line
+from raw_connections import next_is, something_came
+
+from workshop.judge.checks import Client, Deadline, expect, fail, request_bytes, that
+
+
+def answered_beside_idle_ones(connection: Any, index: int, threads: int) -> None:
+    """A request on a new connection, while `index` others are open and idle."""
+    connection.send(request_bytes("GET", behave("ignore", name=index)))
+    try:
+        response = connection.response()
+    except Deadline:
+        fail(
+            f"no answer to client {index + 1}: {index} others hold an idle connection each",
+            f"an answer: {threads} threads are enough for any number of idle connections",
+        )
+    expect("the answer", response.json(), {"ignored": str(index)})
+
+
+def meet(client: Client, threads: int, place: str) -> None:
+    """As many requests as there are threads wait for each other inside the application."""
+    with contextlib.ExitStack() as open_ones:
+        busy = [open_ones.enter_context(client.connect(seconds=6)) for _ in range(threads)]
+        target = behave("meet", of=threads, place=place)
+        for connection in busy:
+            connection.send(request_bytes("GET", target, [("Connection", "close")]))
+        for connection in busy:
+            response = connection.response()
+            got = f"{response.line}: a request waited in the application for {threads - 1} others, in vain"
+            that(response.status == 200, got, f"{threads} requests in the application at the same time")
+            expect("the answer", response.json(), {"met": True, "place": place})
+
+
+def one_at_a_time(client: Client, stack: Any, who: str) -> None:
+    """With --threads 1, a request waits until the application is through with the one before."""
+    with client.connect(seconds=6) as first, client.connect(seconds=6) as second:
+        first.send(request_bytes("GET", behave("gate", how="iterator", lines=2), [("Connection", "close")]))
+        pid, number = gate_line(first, 0, "iterator")
+        second.send(request_bytes("GET", behave("ignore", name=who), [("Connection", "close")]))
+        client.rests()
+        got = "with --threads 1, the answer to a second request while the first was in the application"
+        early = something_came(second)
+        stack.ask("signal", service="single", number=number, pid=pid)
+        that(not early, got, "--threads requests in the application at once, no more")
+        expect("the first request's lines", len(first.response().text.splitlines()), 2)
+        next_is(second, who, "the one thread is free again")

@@ -1,0 +1,220 @@
+"""What is read from one connection: the next response, the end, a refusal."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+from collections.abc import Iterable
+from typing import Any
+
+from behaviours_client import answered, behave
+
+from workshop.judge.checks import (
+    Client,
+    Deadline,
+    NoAnswer,
+    NotHTTP,
+    WireCase,
+    WireError,
+    expect,
+    fail,
+    request_bytes,
+    that,
+)
+
+
+def next_is(connection: Any, who: str, why: str, **more: str) -> None:
+    """The next response on the connection must be the one to /do/ignore?name=WHO."""
+    try:
+        response = connection.response()
+    except (NoAnswer, Deadline) as error:
+        fail(f"{error.got}, where a response was due", f"a response: {why}", **more)
+    expect("status", response.status, 200, why, **more)
+    expect("the body", response.json(), {"ignored": who}, why, **more)
+
+
+def something_came(connection: Any) -> bool:
+    """Whether bytes, or the end, are there to be read now."""
+    readable, _, _ = select.select([connection.socket], [], [], 0)
+    return bool(readable)
+
+
+def rest_of(connection: Any) -> bytes:
+    """What comes on a connection until it ends; a reset is an end."""
+    with contextlib.suppress(NoAnswer):
+        while connection.read():
+            pass
+    rest: bytes = connection.unread()
+    return rest
+
+
+def is_refused(client: Client, data: bytes, why: str, must_answer: bool = False) -> None:
+    """400 or its like, or (unless RFC 9112 says MUST) the end of the connection: no application's answer."""
+    sent, refusal = shown(data), "400 Bad Request or its like"
+    with client.connect(seconds=3) as connection:
+        with contextlib.suppress(NoAnswer):
+            connection.send(data)
+        try:
+            response = connection.response()
+        except Deadline:
+            fail(f"neither a response nor an end ({why})", refusal, sent=sent)
+        except NoAnswer as error:
+            that(not must_answer, f"{error.got} ({why})", "400 Bad Request, and then the end", sent=sent)
+            return
+        except WireError as error:
+            fail(f"{error.got} ({why})", refusal, sent=sent)
+    refused = 400 <= response.status < 600 and response.status != 500
+    that(refused, f"{response.line} ({why})", refusal, sent=sent)
+
+
+def shown(data: bytes) -> str:
+    text = data.decode("latin-1").encode("unicode_escape").decode()
+    return text if len(text) < 300 else f"{text[:150]} … and {len(data)} bytes in all"
+
+
+def body_left_unread(client: Client, names: Iterable[str]) -> None:
+    """A body that the application does not read is never taken for the next request."""
+    first, second = names
+    smuggled = request_bytes("GET", behave("ignore", name="smuggled"))
+    data = request_bytes("POST", behave("ignore", name=first), body=smuggled)
+    with client.connect(seconds=3) as connection:
+        connection.send(data + request_bytes("GET", behave("ignore", name=second)))
+        next_is(connection, first, "a POST whose body the application leaves unread")
+        try:
+            response = connection.response()
+        except NoAnswer:
+            return
+    why = "the unread body is skipped, or the connection ends: it is not the next request"
+    expect("the next response", response.text, f'{{"ignored": "{second}"}}', why)
+
+
+def end_in_stages(client: Client, who: str) -> None:
+    """The last response is followed by a half-close: what the client still sends does not reset it away."""
+    fields = [("Connection", "close"), ("Content-Length", "2000")]
+    rule = "RFC 9112 §9.6; rule 9 of the lesson"
+    expected = (
+        "the end after a half-close, and reading on until the client ends: a reset can destroy a response"
+    )
+    with client.connect(seconds=4) as connection:
+        connection.send(request_bytes("POST", behave("ignore", name=who), fields))
+        next_is(connection, who, "the application never looks at the body")
+        try:
+            # Whenever the server closes both directions, one of these three meets its reset.
+            for _ in range(2):
+                connection.send(b"x" * 1000)
+            that(not connection.read(), "bytes after the last response", "its end", rule=rule)
+        except NoAnswer:
+            fail("a reset, while the client was still sending its body", expected, rule=rule)
+        except Deadline:
+            fail("no end after the response to Connection: close", expected, rule=rule)
+
+
+def continue_comes_late(client: Client, target: str, fields: list[tuple[str, str]], body: bytes) -> bytes:
+    """What comes after the final response, when the client sends its body in spite of it."""
+    with client.connect(seconds=4) as connection:
+        connection.send(request_bytes("POST", target, fields))
+        connection.read()
+        if connection.received.startswith(b"HTTP/1.1 100"):
+            connection.send(body)
+        response = connection.response("POST")
+        expect("status", response.status, 200, "the application never looks at the body: it answers anyway")
+        if not response.interim:
+            with contextlib.suppress(NoAnswer):
+                connection.send(body)
+        connection.half_close()
+        return rest_of(connection)
+
+
+def chunked_body_is_decoded(client: Client, body: str) -> None:
+    """A body in chunks is decoded; refusing it with 411 is allowed (RFC 9112 §6.3)."""
+    longer = f"5\r\n{body[:5]}XX0\r\n\r\n".encode()  # no CRLF after the five bytes
+    chunks = "".join(f"{len(part):X};x=y\r\n{part}\r\n" for part in (body[:5], body[5:]))
+    fields = [("Transfer-Encoding", "chunked")]
+    data = request_bytes("POST", behave("read", how="all"), fields)
+    with client.connect(seconds=3) as connection:
+        connection.send(data + f"{chunks}0\r\n\r\n".encode())
+        response = connection.response("POST")
+    if response.status != 411:
+        why = "chunks are the connection's affair: the application reads what is in them"
+        expect("read() of a chunked body", answered(response).get("pieces"), [body], why)
+    with client.connect(seconds=3) as connection:
+        connection.send(data + longer)
+        with contextlib.suppress(NoAnswer):
+            got = connection.response("POST")
+            right = "no 200: a chunk ends with CRLF, and this one goes on after its five bytes"
+            that(got.status >= 400, f"{got.line} with {got.text[:100]!r}", right, rule="RFC 9112 §7.1")
+
+
+def content_length_is_a_promise(client: Client, chunks: list[str], body: str) -> None:
+    """A body of 5 bytes more, or 5 less, than its Content-Length: the client must be able to tell."""
+    with client.connect(seconds=3) as connection:
+        target = behave("answer", chunk=chunks, header=f"Content-Length:{len(body) - 5}")
+        connection.send(request_bytes("GET", target, [("Connection", "close")]))
+        status, text = 0, ""
+        with contextlib.suppress(NoAnswer):
+            response = connection.response()
+            status, text = response.status, response.text
+        rest = rest_of(connection)
+    if status == 200:
+        expect("a body that is 5 bytes too long", text, body[:-5], "Content-Length is a promise")
+        expect("what follows it", rest, b"", "bytes past Content-Length would be read as the next response")
+    right = "the end of the connection, 5 bytes before Content-Length is reached"
+    rule = 'PEP 3333, "Handling the Content-Length Header"; RFC 9110 §8.6: MUST NOT, known to be incorrect'
+    with client.connect(seconds=3) as connection:
+        target = behave("answer", chunk=chunks, header=f"Content-Length:{len(body) + 5}")
+        connection.send(request_bytes("GET", target) + request_bytes("GET", behave("ignore", name="next")))
+        try:
+            response = connection.response()
+        except NoAnswer:
+            return
+        except Deadline as error:
+            fail(f"{error.got}: the client waits for 5 bytes that never come", right, rule=rule)
+    got = f"{response.line} and a body that ends with {response.body[-5:]!r}, for the client to believe"
+    that(response.status == 500, got, right, rule=rule)
+
+
+def malformed_is_refused(client: Client, cases: list[WireCase], who: str) -> None:
+    """In whatever pieces it comes, a request is answered; what is malformed or endless is not passed on."""
+    good = request_bytes("GET", behave("ignore", name=who), [("X-Long", "x" * 4000)])
+    with client.connect(seconds=4) as connection:
+        connection.send_pieces([*(good[i : i + 1] for i in range(60)), good[60:3000], good[3000:]])
+        next_is(connection, who, "a request is a request in whatever pieces it comes")
+    for case in cases:
+        is_refused(client, case.data, case.notes.get("why", case.name), must_answer="status" in case.notes)
+    is_refused(
+        client, b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: y\r\n" * 200_000, "a head without end"
+    )
+
+    # A client that leaves in the middle of its body takes nobody with it.
+    with client.connect(seconds=3) as connection:
+        data = request_bytes("POST", behave("read", how="all"), [("Content-Length", "100")])
+        connection.send(data + b"half")
+        connection.reset()
+
+
+def ends_when_nobody_asks_for_more(client: Client, who: str) -> None:
+    """After Connection: close, in any case, and after a request of HTTP/1.0."""
+    target = behave("ignore", name=who)
+    asked = {
+        "close": request_bytes("GET", target, [("Connection", "Close")]),
+        "an HTTP/1.0 request": f"GET {target} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode(),
+    }
+    for what, data in asked.items():
+        with client.connect(seconds=4) as connection:
+            connection.send(data)
+            next_is(connection, who, "the last request")
+            still = f"a connection that stayed open after {what}"
+            that(connection.closed_within(2), still, "its end: nobody asked for more", rule="RFC 9112 §9.6")
+
+
+def hop_by_hop_is_the_servers(client: Client, value: str) -> None:
+    """RFC 9110 §7.6.1: these speak of one connection, and the connection is the server's."""
+    right, rule = "500, or the header left out: it is the server's", 'PEP 3333, "Other HTTP Features"'
+    for field in ("Keep-Alive", "Connection", "Transfer-Encoding", "Upgrade", "TE", "Proxy-Authenticate"):
+        try:
+            hop = client.get(behave("answer", header=f"{field}:{value}", chunk="Ada"))
+        except NoAnswer:
+            continue
+        except NotHTTP as error:
+            fail(f"{field}: {value} sent on ({error.got})", right, rule=rule)
+        that(value not in (hop.get(field) or ""), f"{field}: {value} sent on", right, rule=rule)

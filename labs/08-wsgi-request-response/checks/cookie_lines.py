@@ -1,0 +1,84 @@
+"""Set-Cookie lines that a response sends, and what a client sends back."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from wrapper_calls import environ, part, request, response, values
+
+from workshop.judge.checks import fail, made, method, named, note, that
+
+
+def split_cookie(line: str) -> tuple[str, dict[str, str]]:
+    """The pair of a Set-Cookie, and its attributes by name in lower case."""
+    pair, *rest = line.split(";")
+    parts = [item.strip().partition("=") for item in rest]
+    return pair.strip(), {key.lower(): value for key, _, value in parts}
+
+
+def set_cookies(probe: Any, calls: list[Any]) -> list[str]:
+    """The Set-Cookie fields after these calls on a new response."""
+    seen = probe.steps(*cookie_steps(calls))
+    error = seen.raised
+    if error is not None:
+        fail(f"{error['type']}: {error['message']}", "cookies, and no exception")
+    pairs = [one for event in seen.all("noted") for one in event["args"][1]]
+    return [str(one[1]) for one in map(tuple, pairs) if str(one[0]).lower() == "set-cookie"]
+
+
+def cookie_steps(calls: list[Any]) -> list[Any]:
+    steps: list[Any] = [("made", response(b""))]
+    steps += [method(named("made"), call, *args, **more) for call, args, more in calls]
+    return [*steps, made(named("made"), environ(), note("start_response"))]
+
+
+def comes_back(probe: Any, value: str) -> None:
+    """A value is refused with ValueError, or a client that sends it back as it got it brings the same."""
+    seen = probe.steps(*cookie_steps([("set_cookie", ("sid", value), {})]))
+    error = seen.raised
+    if error is not None:
+        got = f"{error['type']}: {error['message']}"
+        that(
+            "ValueError" in error["bases"],
+            got,
+            f"ValueError, or a cookie that is {value!r} when it comes back",
+        )
+        return
+    (line,) = set_cookies(probe, [("set_cookie", ("sid", value), {})]) or [""]
+    pair, _ = split_cookie(line)
+    (got,) = values(probe.steps(request(environ(HTTP_COOKIE=pair)), part("cookies")), 1)
+    that(
+        got == {"sid": value},
+        f"Set-Cookie: {line}; when it came back: {got!r}",
+        f"{{'sid': {value!r}}}, or ValueError",
+    )
+
+
+def nothing_gets_into_cookies(probe: Any, evil: str, some: str) -> None:
+    """Fail when a name, a value or an attribute makes a new line, a new attribute, or has NUL in it."""
+    calls = [
+        ("set_cookie", ("sid", f"a\r\n{evil}"), {}),
+        ("set_cookie", (f"sid\r\n{evil}", "a"), {}),
+        ("set_cookie", ("sid", "a"), {"path": f"/\r\n{evil}"}),
+        ("set_cookie", ("sid", "a"), {"path": "/; Domain=evil.example"}),
+        ("set_cookie", ("sid", "a; Domain=evil.example"), {}),
+        ("set_cookie", ("sid", f"a\0{some}"), {}),
+        ("set_cookie", ("sid", "a"), {"path": f"/{some}\0"}),
+        ("set_cookie", (f"sid\0{some}", "a"), {}),
+    ]
+    for one in calls:
+        seen = probe.steps(*cookie_steps([one]))
+        error = seen.raised
+        if error is not None:
+            got = f"{error['type']}: {error['message']}"
+            that("ValueError" in error["bases"], got, "ValueError for what can't stand in a cookie")
+            continue
+        pairs = [tuple(pair) for event in seen.all("noted") for pair in event["args"][1]]
+        for line in (str(pair[1]) for pair in pairs if str(pair[0]).lower() == "set-cookie"):
+            smuggled = re.search("[\r\n\0]", line) or "domain" in split_cookie(line)[1]
+            that(
+                not smuggled,
+                f"Set-Cookie: {line!r}",
+                "ValueError, or an encoded value: no new line, no new attribute, no NUL",
+            )

@@ -1,0 +1,63 @@
+"""Multipart bodies (RFC 7578), whole and broken."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from wrapper_calls import word
+
+
+def boundary(rng: random.Random) -> str:
+    return "-" * rng.randrange(2, 8) + word(rng)
+
+
+def multipart(mark: str, *parts: tuple[str, bytes]) -> bytes:
+    """A multipart body; each part is its header, without the last line break, and its bytes."""
+    lines = [f"--{mark}\r\n{head}\r\n\r\n".encode() + data + b"\r\n" for head, data in parts]
+    return b"".join(lines) + f"--{mark}--\r\n".encode()
+
+
+def disposition(field_name: str, filename: str | None = None) -> str:
+    named_file = "" if filename is None else f'; filename="{filename}"'
+    return f'Content-Disposition: form-data; name="{field_name}"{named_file}'
+
+
+def kind_of(upload: list[Any]) -> str:
+    """The type of an upload; RFC 7578 §4.4: none said is text/plain, and None or "" say the same."""
+    return str(upload[2] or "text/plain")
+
+
+def large_forms(mark: str) -> list[tuple[bytes, str, dict[str, int], str]]:
+    """Forms that are over one of the limits: body, Content-Type, the limit, why."""
+    kind, urlencoded = f"multipart/form-data; boundary={mark}", "application/x-www-form-urlencoded"
+    good = multipart(mark, (disposition("a"), b"1"), (disposition("b", "x"), b"2"))
+    many = multipart(mark, *((disposition(f"a{n}"), b"1") for n in range(9)))
+    big, third = b"x" * 300_000, b"x" * 100_000
+    field = multipart(mark, (disposition("a"), big))
+    fields = multipart(mark, *((disposition(f"a{n}"), third) for n in range(3)))
+    little = {"max_memory": 200_000}
+    return [
+        (good, kind, {"max_body": len(good) - 1}, "the body is one byte longer than max_body"),
+        (many, kind, {"max_parts": 8}, "nine parts, max_parts=8"),
+        (b"&".join([b"a=1"] * 9), urlencoded, {"max_parts": 8}, "nine urlencoded fields, max_parts=8"),
+        (
+            field,
+            kind,
+            little,
+            "a field of 300000 bytes, max_memory=200000",
+        ),
+        (fields, kind, little, "three fields of 100000 bytes together, max_memory=200000"),
+        (b"a=" + big, urlencoded, little, "300002 bytes urlencoded, max_memory=200000"),
+    ]
+
+
+def broken_forms(mark: str, good: bytes) -> list[tuple[bytes, str, str]]:
+    """Forms that are none, made of one that is: body, Content-Type, why."""
+    kind = f"multipart/form-data; boundary={mark}"
+    return [
+        (good[: len(good) - 8], kind, "the last boundary is missing"),
+        (good[: len(mark) + 20], kind, "it ends within a part's header"),
+        (good.replace(b"Content-Disposition", b"Content-Position"), kind, "a part without a name"),
+        (good, "multipart/form-data", "no boundary"),
+    ]

@@ -1,0 +1,63 @@
+"""What `file` sends of a file, and what it keeps of one when the response is closed: nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wrapper_calls import answered, dated, each, environ, refused, values
+
+from workshop.judge.checks import expect, made, that
+
+LITTLE = 4 * 1024 * 1024  # bytes: many pieces of 64 KiB, and a third of the file
+
+
+def files_are_sent(probe: Any, data: bytes, at: int) -> None:
+    """What `file` says of a file, and what it keeps of one: nothing, when the answer is closed."""
+    cases = [
+        ("GET", {}, "200"),
+        ("GET", {"HTTP_RANGE": "bytes=0-1"}, "206"),
+        ("GET", {"HTTP_RANGE": "bytes=999-"}, "416"),
+        ("GET", {"HTTP_IF_MATCH": '"older"'}, "412"),
+        ("GET", {"HTTP_IF_MODIFIED_SINCE": dated(at)}, "304"),
+        ("HEAD", {}, "200"),
+    ]
+    calls = [
+        (
+            f"{verb} of a file with {more!r}",
+            made("form_handlers:file_answer", data, at, environ(verb, **more)),
+        )
+        for verb, more, _ in cases
+    ]
+    for (_, _, right), (got, sent) in zip(cases, each(probe, calls), strict=True):
+        expect("status", str(got["status"])[:3], right, sent=sent)
+        closed = "the file is closed, whatever was answered"
+        expect("files left open", max(0, got["left_open"]), 0, closed, rule="lesson, rule 10", sent=sent)
+        said = {key.lower(): value for key, value in got["headers"]}
+        if right == "200":
+            expect("Last-Modified", said.get("last-modified"), dated(at), sent=sent)
+            tag = said.get("etag")
+            that(tag, f"ETag = {tag!r}", "a tag that changes with the file", sent=sent)
+            expect("Content-Type", said.get("content-type"), "image/png", "its name ends in .png", sent=sent)
+    for path, what in ((f"/nowhere/{at}", "there is no such file"), ("/", "a directory is no file")):
+        refused(probe.steps(made("wrappers:file", path)), (404,), what)
+    is_packed(probe, data, at)
+    long = 3 * LITTLE
+    sent = f"GET of a file of {long} bytes"
+    (got,) = values(probe.steps(made("form_handlers:file_peak", long, environ()), seconds=8.0, sent=sent), 1)
+    expect("bytes that came", got["size"], long)
+    much = f"{got['peak'] >> 10} KiB of memory at once"
+    that(got["peak"] < LITTLE, much, f"under {LITTLE >> 10} KiB: the file is read in pieces")
+
+
+def is_packed(probe: Any, data: bytes, at: int) -> None:
+    """A file with two suffixes says its type and its coding, or the type of the packing."""
+    seen = probe.wsgi(made("form_handlers:sent_file", data, at, ".csv.gz"))
+    answered(seen)
+    said = {key.lower(): value for key, value in seen.headers}
+    kind, coding = said.get("content-type", "").partition(";")[0], said.get("content-encoding")
+    that(
+        kind != "text/csv" or coding == "gzip",
+        f"Content-Type = {kind!r}, Content-Encoding = {coding!r} for export.csv.gz",
+        "text/csv with Content-Encoding: gzip, or the type of the packing: these bytes are no CSV",
+        rule="RFC 9110 §8.4",
+    )
