@@ -1,8 +1,10 @@
-"""Lab 9: a pre-fork server. Start it as: python arbiter.py module:attribute --host 127.0.0.1 --port 8000
+"""Lab 9: a pre-fork server. `make serve-9` starts it; by hand, from this folder:
 
-Given, in services/apps: `serve_connection(client, address, application)` answers the one request of a
-connection and closes it; `SignalPipe(numbers).wait(seconds, *sockets)` gives the signals that came, as bytes:
-b"\\x0f" is SIGTERM. What is below is yours: change whatever you like.
+PYTHONPATH=apps:../../services/apps ../../.venv/bin/python arbiter.py which_process_wsgi:application
+
+Given, in apps and services/apps: `serve_connection(client, address, application)` answers the one request of
+a connection and closes it; `SignalPipe(numbers).wait(seconds, *sockets)` gives the signals that came, as
+bytes: b"\\x0f" is SIGTERM. What is below is yours: change whatever you like.
 """
 
 import argparse
@@ -148,7 +150,7 @@ class Arbiter:
             raise NotImplementedError("lab 9 task 3: obey a signal")
 
     def end_hung(self):
-        """Kill the workers that were silent for more than self.timeout seconds."""
+        """Kill the workers that were silent for more than self.timeout seconds, or since they were forked."""
         raise NotImplementedError("lab 9 task 4: end workers that hang")
 
     def stop(self, patience):

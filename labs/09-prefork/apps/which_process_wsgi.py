@@ -3,12 +3,13 @@
     GET /                      {"pid": 42, "parent": 41, "edition": "first"}
     GET /slow?seconds=0.5      the same, half a second later
     GET /hang                  never answers, and holds off every signal that can be held off
+    POST /wait                 the same as /, as soon as the whole body has come: the client decides when
     GET /once?mark=Ada         the first one kills the process that serves it, the next one is answered;
                                /once?forget=1&mark=Ada is answered, and the next one is the first again
     POST /edition?text=Ada     what the next import of this module calls itself; an empty text: "first"
 
 `edition` stands for new code. It is read when this module is imported, as code is, from a file that belongs
-to the session that the server was started in.
+to the session that the server was started in. An edition that begins with "broken" can't be imported.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ def _tidy_up() -> None:
 
 _tidy_up()
 EDITION = _read_edition()
+if EDITION.startswith("broken"):
+    raise ImportError(f"this code does not import: its edition is {EDITION!r}")
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -56,6 +59,8 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     match environ["PATH_INFO"]:
         case "/slow":
             time.sleep(float(query.get("seconds", "0.1")))
+        case "/wait":
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         case "/hang":
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             time.sleep(3600)

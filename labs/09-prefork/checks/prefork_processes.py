@@ -1,0 +1,281 @@
+"""A server with several processes, seen from outside: who answers, which processes there are, who is gone."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+import pytest
+from side_by_side import Means
+
+from workshop.judge.ask import Client, Clock, StartTrouble
+from workshop.judge.checks import (
+    Deadline,
+    NoAnswer,
+    Wire,
+    WireError,
+    expect,
+    fail,
+    request_bytes,
+    that,
+)
+from workshop.judge.idle_service import Rest
+from workshop.judge.stack import Address
+
+SETTLE = 5.0
+PAUSE = 0.1  # at most, between two looks
+STEPS = 6
+SHOWN = "requests/{}.http"
+
+# Two services start at a time: on a busy machine a worker must come up within its --timeout.
+_starts = threading.Semaphore(2)
+
+
+@contextmanager
+def no_start_meanwhile() -> Iterator[None]:
+    """Before a service starts, the agent ends every process that has lost its parent, whoever's it was."""
+    with _starts, _starts:
+        yield
+
+
+class Preforks:
+    """prefork("three", 3): that service with so many workers, whatever an earlier check did to it."""
+
+    def __init__(self, means: Means) -> None:
+        self.means = means
+
+    def __call__(self, name: str, workers: int) -> Prefork:
+        self.means.used.add(name)
+        found = Prefork(self.means, name, workers)
+        is_good = name not in self.means.dirty and self._is_full(found)
+        if not is_good:  # a check failed half way, or the number is wrong from the start: begin anew
+            self.means.dirty.discard(name)
+            found.signal(signal.SIGKILL)
+            settle(found.exit_code, lambda code: code is not None)
+            found = Prefork(self.means, name, workers)
+            self._is_full(found)
+        found.story.clear()
+        return found
+
+    @staticmethod
+    def _is_full(found: Prefork) -> bool:
+        return len(settle(found.living, lambda pids: len(pids) == found.workers, 1.0)) == found.workers
+
+
+class Prefork:
+    """One service: its arbiter, and what can be seen of its workers. What has ended is not started again."""
+
+    def __init__(self, means: Means, name: str, workers: int) -> None:
+        self.stack, self.trail, self.name, self.workers = means.stack, means.trail, name, workers
+        self.story: list[list] = []
+        reply = start(means, name)
+        self.address = Address(self.stack.service_host, reply["port"])
+        self.arbiter = reply["pid"]
+
+    # what can be seen
+
+    def children(self):
+        """Every process but the arbiter, those that ended and were not waited for among them."""
+        return self.stack.ask("pids", service=self.name)["pids"][1:]
+
+    def zombies(self):
+        return self.stack.ask("pids", service=self.name)["zombies"]
+
+    def living(self):
+        """Every process but the arbiter that has not ended."""
+        reply = self.stack.ask("pids", service=self.name)
+        return [pid for pid in reply["pids"][1:] if pid not in reply["zombies"]]
+
+    def exit_code(self):
+        return self.stack.ask("status", service=self.name)["code"]
+
+    def rests(self):
+        """Wait until all of its processes wait for something: what has not happened by then will not."""
+        Rest(self.stack, self.name).comes(2.0)
+
+    def is_there(self, why):
+        """Fail unless the arbiter is the process that it was."""
+        expected = f"an arbiter that stays: {why}"
+        that(self.exit_code() is None, "the arbiter is gone", expected, where="your arbiter: its loop")
+
+    # what can be done
+
+    def signal(self, number, pid=None):
+        self.note(f"{number.name} to {f'worker {pid}' if pid else 'the arbiter'}")
+        self.stack.ask("signal", service=self.name, number=int(number), pid=pid)
+
+    def note(self, what):
+        """Keep for the report what was sent: the last steps, equal ones counted."""
+        if self.story and self.story[-1][0] == what:
+            self.story[-1][1] += 1
+        else:
+            self.story.append([what, 1])
+        steps = [one if times == 1 else f"{one} × {times}" for one, times in self.story[-STEPS:]]
+        trail = self.trail
+        trail.via, trail.service, trail.connection, trail.response = "direct", self.name, None, None
+        trail.sent = "\n".join(steps)
+
+    def open(self, target="/", seconds=6.0, method="GET", fields=(), body=b""):
+        """A connection with a request on its way; `.response()` waits for the answer."""
+        self.note(f"{method} {target}")
+        wire = Wire(self.address.host, self.address.port, seconds)
+        wire.send(request_bytes(method, target, [*fields, ("Connection", "close")]) + body)
+        return wire
+
+    def hold(self, seconds=10.0):
+        """A request that a worker has, and that is not over before `release` sends the rest of its body."""
+        wire = self.open("/wait", seconds, "POST", [("Content-Length", "1")])
+        self.ask()  # connections are accepted in turn: when this one is answered, the other is with a worker
+        return wire
+
+    def send(self, case):
+        """The answer to a request from a file."""
+        self.note(SHOWN.format(case.name))
+        with Wire(self.address.host, self.address.port, 6.0) as wire:
+            wire.send(case.data)
+            return wire.response()
+
+    def ask(self, target="/", seconds=6.0, method="GET"):
+        """Who answered, as {"pid", "parent", "edition"}."""
+        return self.at_once(1, target, seconds, method)[0]
+
+    def take_back(self, target, method="GET"):
+        """Undo what a check did. It is no part of the report, and may fail where the check has failed."""
+        with suppress(WireError), Wire(self.address.host, self.address.port, 2.0) as wire:
+            wire.send(request_bytes(method, target, [("Connection", "close")]))
+            wire.response()
+
+    def at_once(self, count, target="/slow?seconds=0.02", seconds=6.0, method="GET"):
+        """So many requests at the same time; what was said to each."""
+        try:
+            with ExitStack() as links:
+                wires = [links.enter_context(self.open(target, seconds, method)) for _ in range(count)]
+                return [said(wire) for wire in wires]
+        except WireError as error:
+            if settle(self.exit_code, lambda code: code is not None, 0.5) is None:
+                raise
+            fail(f"{error.got}: the arbiter is gone", "an arbiter that stays, and workers that answer")
+
+    def who_answers(self, wanted=None):
+        """The pids that answer, when many ask at the same time; asked until `wanted` holds for them."""
+        return settle(lambda: {one["pid"] for one in self.at_once(3 * self.workers)}, wanted)
+
+    def after_hup(self, before, seconds=6.0):
+        """What many say at the same time, as soon as none of the workers from `before` is among them."""
+        return settle(
+            lambda: self.at_once(3 * self.workers, seconds=seconds),
+            lambda all: not before & {one["pid"] for one in all},
+        )
+
+    def have_answered(self, known=()):
+        """The pids that answer, once there are as many as workers and none of them is `known`."""
+        return self.who_answers(lambda pids: len(pids) == self.workers and not pids & set(known))
+
+    def has_ended(self, number, seconds=SETTLE):
+        """The arbiter has ended, as it was told to, and nobody is left."""
+        where = f"your arbiter, after {number.name}"
+        code = settle(self.exit_code, lambda code: code is not None, seconds)
+        got = f"{seconds:g} s after {number.name} the arbiter is still there"
+        that(code is not None, got, "an arbiter that ends", where=where)
+        left = settle(self.living, lambda pids: not pids, 1.0)
+        that(
+            not left,
+            f"it ended, and left worker(s) running: {count(left)}",
+            "nobody left behind",
+            where=where,
+        )
+        legal = (0, -number, 128 + number)
+        that(code in legal, f"exit code {code}", f"0: to end at {number.name} is no failure", where=where)
+
+
+def start(means: Means, name: str):
+    """The agent's reply, once the service listens. Raises StartTrouble."""
+    with _starts:
+        reply = means.stack.ask("start", service=name)
+    means.trail.service = name
+    if reply["state"] != "ready":
+        raise StartTrouble(reply)
+    means.trail.marks.setdefault(name, reply["mark"])
+    return reply
+
+
+def front(means: Means) -> Client:
+    """HTTP through nginx."""
+    stack = means.stack
+    if stack.front is None:
+        pytest.skip("there is no nginx on this machine")
+    starts = lambda name: start(means, name)  # noqa: E731
+    return Client(stack, means.trail, Clock(means.seconds), stack.front, "", starts)
+
+
+def outcome_of_broken(means: Means):
+    """What became of an arbiter whose workers cannot boot: state, code, output and processes left."""
+
+    def outcome():
+        stack, trail = means.stack, means.trail
+        try:
+            start(means, "broken")
+        except StartTrouble as trouble:  # it ended before anybody saw it listen: that will do
+            if trouble.reply["state"] != "exited" or "NotImplementedError" in trouble.reply["output"]:
+                raise
+            return {**trouble.reply, "left": trouble.reply["left_behind"]}
+        look = lambda: stack.ask("status", service="broken")  # noqa: E731
+        settle(look, lambda reply: reply["state"] == "exited")
+        reply = settle(look, lambda reply: "nobody" in reply["output"], 0.5)
+        pids = stack.ask("pids", service="broken")
+        trail.via = "direct"
+        return {**reply, "left": len(set(pids["pids"][1:]) - set(pids["zombies"]))}
+
+    return outcome
+
+
+def was_to_end(trail):
+    """That the service has ended is what was asked of it: the report need not say so."""
+    trail.marks.clear()
+    trail.service = ""
+
+
+def said(wire):
+    """What the application says: who it is. Then the client leaves: a worker may wait for that."""
+    with wire:
+        response = wire.response()
+    expect("status", response.status, 200, f"the body was {response.text[:200]!r}")
+    answer = response.json()
+    if not isinstance(answer, dict) or not {"pid", "parent", "edition"} <= answer.keys():
+        fail(f"the body {response.text[:200]!r}", "the application's own answer")
+    return answer
+
+
+def released(wire):
+    """What the application says to a request that was held."""
+    wire.send(b"A")
+    return said(wire)
+
+
+def ended(wire, seconds):
+    """Whether the other end of a connection is gone within that time, with a last word or without."""
+    wire.deadline = time.monotonic() + seconds
+    try:
+        wire.read_all()
+    except Deadline:
+        return False
+    except NoAnswer:  # a reset
+        pass
+    return True
+
+
+def settle(look, holds=None, seconds=SETTLE):
+    """What `look` sees, as soon as `holds` is true of it, or the time is over."""
+    began = time.monotonic()
+    while True:
+        seen, waited = look(), time.monotonic() - began
+        if holds is None or holds(seen) or waited > seconds:
+            return seen
+        time.sleep(min(PAUSE, 0.01 + waited / 8))  # each look goes through the process table
+
+
+def count(pids):
+    return f"{len(pids)} ({', '.join(str(pid) for pid in sorted(pids)) or 'none'})"
