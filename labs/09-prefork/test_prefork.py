@@ -35,7 +35,6 @@ from workshop.judge.checks import (
     that,
     wire_cases,
 )
-from workshop.judge.start_failure import StartTrouble
 
 FORK = "accept(2) and fork(2): a child has its parent's listening socket"
 NON_BLOCKING = "accept(2): on a non-blocking socket that nobody waits at, it fails with EAGAIN"

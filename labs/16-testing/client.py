@@ -101,13 +101,16 @@ class WSGIClient(Client):
     """Calls a WSGI application."""
 
     def call(self, method, target, headers, body):
-        """One call, as a server makes it: a Response. `close` is called in every ending."""
+        """One call, as a server makes it: a Response. `close` is called however the call ends."""
         # TODO task 2: `write`, a start_response that comes late, an application that raises.
         raise NotImplementedError("lab 16 task 2: call a WSGI application")
 
 
 class ASGIClient(Client):
-    """Calls an ASGI application. `with ASGIClient(app) as client` is its lifespan, on one event loop."""
+    """Calls an ASGI application. `with ASGIClient(app) as client` is its lifespan, on one event loop.
+
+    Streams and WebSockets send the cookies, too.
+    """
 
     def __enter__(self):
         """Startup; returns the client. Raises RuntimeError for lifespan.startup.failed."""
@@ -129,7 +132,7 @@ class ASGIClient(Client):
     def websocket(self, target, subprotocols=(), headers=()):
         """A session, for `with`: send(str or bytes), receive(), close(code, reason), subprotocol.
 
-        Raises Closed when the application refuses; so does receive() when it closes.
+        Raises Closed when the application refuses; so does receive() when it closes, and ever after.
         """
         raise NotImplementedError("lab 16 task 4: open a WebSocket session")
 

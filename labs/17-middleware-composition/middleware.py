@@ -9,7 +9,7 @@ tasks = tasks_wsgi.application  # WSGI: any other one would do
 TOKENS = {"lovelace-1843": "Ada"}
 
 # Every layer: what it is not about passes as it came: lifespan, WebSockets, messages it does not know. Each
-# message goes on before `send` returns. A scope that is changed is a new one.
+# body message goes on before `send` returns. A scope or a message that is changed is a new one.
 
 
 def timing(app, clock=time.perf_counter):
@@ -49,7 +49,8 @@ def gzip(app, minimum=500, level=6):
 
     A body message that comes in goes out complete before `send` returns: zlib.Z_SYNC_FLUSH after each.
     As they were: a whole body under `minimum` bytes, one that has a Content-Encoding or is packed by nature
-    (image/png, video/…), 204, 206, 304, and what answers HEAD. zlib.compressobj(level, zlib.DEFLATED, 31).
+    (image/png, video/…), 204, 206 and 304. An answer to HEAD has no body to pack; its
+    Content-Length may go, for it is the length of other bytes. zlib.compressobj(level, zlib.DEFLATED, 31).
     """
     # TODO task 3
     raise NotImplementedError("lab 17 task 3: gzip")

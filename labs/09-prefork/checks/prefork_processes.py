@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 from side_by_side import Means
-
 from workshop.judge.ask import Client, Clock, StartTrouble
+
 from workshop.judge.checks import (
     Deadline,
     NoAnswer,

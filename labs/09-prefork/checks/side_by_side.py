@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workshop.judge.ask import Trail
+
 from workshop.judge.checks import Deadline
 from workshop.judge.stack import SANDBOX, Stack
 

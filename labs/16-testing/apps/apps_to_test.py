@@ -5,6 +5,11 @@ GET  /cookies?a=1&b=2   a Set-Cookie for each (percent-encoded) pair of the quer
 GET  /mail?to=Ada       ASGI: answered by a task that startup began, so by one event loop for all
 GET  /ticks             ASGI: a chunk and another, without end; it never looks whether anybody is there
 GET  /news              ASGI: one chunk, then silence until the client has left
+GET  /flood             ASGI: FLOOD chunks, as fast as `send` takes them; SENT has one number for each
+GET  /cut               ASGI: one chunk of an unfinished response, and it returns
+GET  /leaves-badly      ASGI: as /news, and raises when it hears that the client has left
+GET  /ends-badly        ASGI: a whole response, and then it raises
+GET  /background        ASGI: starts a task that goes on for ever, and answers
 ws   /echo              says back what it hears; "close 4001" closes with that code, "raise" raises
 ws   /closed            refused with 4403
 """
@@ -14,10 +19,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 LOG: list[str] = []
+SENT: list[int] = []
+FLOOD = 5000
+FILES = Path("/proc/self/fd") if Path("/proc/self/fd").exists() else Path("/dev/fd")
+tasks: set[asyncio.Task[None]] = set()
 Scope = dict[str, Any]
 
 
@@ -38,6 +48,10 @@ def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
 def echoed(method: str, path: str, query: str, fields: list[tuple[str, str]], body: bytes) -> dict[str, Any]:
     text = body.decode("latin-1")
     return {"method": method, "path": path, "query": query, "headers": fields, "body": text}
+
+
+def never_starts(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    return [b"a body, and no status"]
 
 
 def cookies(query: str) -> list[tuple[str, str]]:
@@ -87,6 +101,7 @@ async def echo(scope: Scope, receive: Any, send: Any) -> None:
     fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
     value = echoed(scope["method"], scope["path"], scope["query_string"].decode(), fields, body)
     value["state"] = sorted(scope.get("state", {}))
+    scope.get("state", {})["left by a request"] = True
     await respond(send, json.dumps(value).encode(), [("Content-Type", "application/json")])
 
 
@@ -125,6 +140,42 @@ async def news(scope: Scope, receive: Any, send: Any) -> None:
     LOG.append(event["type"])
 
 
+async def flood(scope: Scope, receive: Any, send: Any) -> None:
+    await start_stream(send)
+    for number in range(FLOOD):
+        await send({"type": "http.response.body", "body": b"%d " % number, "more_body": True})
+        SENT.append(number)
+    await send({"type": "http.response.body"})
+
+
+async def cut(scope: Scope, receive: Any, send: Any) -> None:
+    await start_stream(send)
+    await send({"type": "http.response.body", "body": b"one chunk", "more_body": True})
+
+
+async def leave_badly(scope: Scope, receive: Any, send: Any) -> None:
+    await news(scope, receive, send)
+    raise LookupError(f"raised after the client had left: {scope['query_string'].decode()}")
+
+
+async def end_badly(scope: Scope, receive: Any, send: Any) -> None:
+    await respond(send, b"a whole response")
+    raise LookupError(f"raised after the response: {scope['query_string'].decode()}")
+
+
+async def work_for_ever() -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        LOG.append("background task ended")
+
+
+async def background(scope: Scope, receive: Any, send: Any) -> None:
+    tasks.add(asyncio.create_task(work_for_ever()))
+    await asyncio.sleep(0)
+    await respond(send, b"it works in the background")
+
+
 async def letters(scope: Scope, receive: Any, send: Any) -> None:
     await start_stream(send)
     for letter in scope["query_string"]:
@@ -160,18 +211,33 @@ async def no_disk(scope: Scope, receive: Any, send: Any) -> None:
     await send({"type": "lifespan.startup.failed", "message": "no disk"})
 
 
+async def stop_badly(scope: Scope, receive: Any, send: Any) -> None:
+    if scope["type"] != "lifespan":
+        await echo(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    raise LookupError("raised at shutdown")
+
+
 PATHS = {"/cookies": set_cookies, "/mail": mail, "/ticks": ticks, "/news": news, "/letters": letters}
+PATHS |= {"/flood": flood, "/cut": cut, "/leaves-badly": leave_badly, "/ends-badly": end_badly}
+PATHS |= {"/background": background}
 PATHS |= {"/raise": fail_at_once, "/raise-late": fail_late, "/silent": be_silent}
 
 
 async def converse(scope: Scope, receive: Any, send: Any) -> None:
-    await receive()
+    first = await receive()
+    if first["type"] != "websocket.connect":
+        raise TypeError(f"a WebSocket begins with websocket.connect, not {first['type']!r}")
     if scope["path"] == "/closed":
         await send({"type": "websocket.close", "code": 4403, "reason": "members only"})
         return
     if scope["path"] == "/scope":
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.send", "text": json.dumps(plain(scope))})
+        scope.get("state", {})["left by a session"] = True
         await receive()
         return
     chosen = next(iter(reversed(scope["subprotocols"])), None)
@@ -201,6 +267,11 @@ def plain(scope: Scope) -> dict[str, Any]:
     shown["headers"] = [[name.decode(), value.decode()] for name, value in scope["headers"]]
     shown["state"] = sorted(scope.get("state", {}))
     return shown
+
+
+def descriptors() -> int:
+    """How many files, sockets and pipes this process has open."""
+    return len(list(FILES.iterdir()))
 
 
 def caught(function: Callable[..., Any], *args: Any) -> dict[str, Any]:

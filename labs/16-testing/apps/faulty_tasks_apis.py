@@ -114,7 +114,11 @@ class Store:
 
 
 def plain(fault: str) -> Asgi:
-    """By hand: ids 1, 2, 3; in the order of creation."""
+    return over_asgi(by_hand(fault))
+
+
+def by_hand(fault: str) -> Any:
+    """WSGI, by hand: ids 1, 2, 3; in the order of creation."""
     store = Store(iter(range(1, 10**9)), fault)
 
     def respond(start_response: Any, status: int, value: Any, *headers: tuple[str, str]) -> list[bytes]:
@@ -148,7 +152,7 @@ def plain(fault: str) -> Asgi:
         except Refused as refused:
             return respond(start_response, refused.status, {"error": refused.why})
 
-    return over_asgi(application)
+    return application
 
 
 def in_flask(fault: str) -> Asgi:

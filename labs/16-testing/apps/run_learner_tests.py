@@ -6,13 +6,14 @@ to the line-up (faulty_tasks_apis.py), another process. So there is nothing to l
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import importlib
 import inspect
-import io
+import linecache
+import re
 import traceback
 from collections.abc import Callable, Iterable
+from types import FrameType
 from typing import Any
 from urllib.parse import quote
 
@@ -38,11 +39,12 @@ class Relay:
         self.link.request(method, target, sent, self.fields(environ))
         answer = self.link.getresponse()
         body = answer.read()
+        kept = [(name, value) for name, value in answer.getheaders() if name.lower() not in HOP_BY_HOP]
+        told = [f"({name}: {value})" for name, value in kept if name.lower() in ("allow", "location")]
         said = (f"{method} {target}", (sent or b"").decode("utf-8", "replace"), "was answered with")
         self.last = " ".join(
-            [*filter(None, said), str(answer.status), body.decode("utf-8", "replace").strip()]
+            [*filter(None, said), str(answer.status), *told, body.decode("utf-8", "replace").strip()]
         )
-        kept = [(name, value) for name, value in answer.getheaders() if name.lower() not in HOP_BY_HOP]
         start_response(f"{answer.status} {answer.reason}", kept)
         return [body]
 
@@ -64,19 +66,18 @@ def body_of(environ: dict[str, Any]) -> bytes | None:
 
 
 def run(module: Any, port: int, name: str, client: str = "") -> list[dict[str, Any]]:
-    """Every test of a module, on that API: name, outcome, message, line, code, and what it heard last.
+    """Every test of a module, on that API: name, outcome, message, line, code, values, what it heard last.
 
     Each test has a copy of its own, which is empty. `client` is the class that calls the API, as
     "module:class"; "" is the given one. Outcomes: passed, failed (an assertion), error, skipped.
     """
     kind = attribute(client) if client else GivenClient
     found = []
-    with contextlib.redirect_stdout(io.StringIO()):  # what a test prints is nobody's business here
-        for number, test in enumerate(tests(module)):
-            relay = Relay(port, f"{name}/{number}")
-            said = outcome(test, kind(relay))
-            found.append({**said, "last": " ".join(relay.last.split())[:200]})
-            relay.link.close()
+    for number, test in enumerate(tests(module)):
+        relay = Relay(port, f"{name}/{number}")
+        said = outcome(test, kind(relay))
+        found.append({**said, "last": " ".join(relay.last.split())[:240]})
+        relay.link.close()
     return found
 
 
@@ -92,11 +93,20 @@ def tests(module: Any) -> list[Callable[..., None]]:
 
 
 def outcome(test: Callable[..., None], client: Any) -> dict[str, Any]:
-    said: dict[str, Any] = {"name": test.__name__, "outcome": "passed", "message": "", "line": 0, "code": ""}
+    said: dict[str, Any] = {
+        "name": test.__name__,
+        "outcome": "passed",
+        "message": "",
+        "code": "",
+        "values": "",
+    }
+    said["line"] = test.__code__.co_firstlineno
     try:
         if inspect.iscoroutinefunction(test) or list(inspect.signature(test).parameters) != ["client"]:
             # A coroutine that nobody awaits would pass everywhere.
-            raise TypeError(f"a test here is `def {test.__name__}(client)`: not async, no other arguments")
+            raise TypeError(
+                f"a test here is `def {test.__name__}(client)`: not async, no other arguments, no parametrize"
+            )
         test(client)
     except BaseException as error:  # what pytest.fail and pytest.skip raise is no Exception
         kind = type(error).__name__
@@ -104,8 +114,27 @@ def outcome(test: Callable[..., None], client: Any) -> dict[str, Any]:
         if not isinstance(error, AssertionError) and kind not in ("Failed", "Skipped"):
             said["outcome"] = "error"
         said["message"] = f"{kind}: {error}".rstrip(": ")[:300]
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if frame.filename == test.__code__.co_filename]
+        frames = list(traceback.walk_tb(error.__traceback__))
+        own = [pair for pair in frames if pair[0].f_code.co_filename == test.__code__.co_filename]
         if own:
-            said["line"], said["code"] = own[-1].lineno, own[-1].line
+            frame, line = own[-1]
+            said["line"], said["code"] = line, linecache.getline(frame.f_code.co_filename, line).strip()
+            said["values"] = values_in(said["code"], frame)
     return said
+
+
+def values_in(code: str, frame: FrameType) -> str:
+    """The values of the names in a line that failed: pytest shows them, a bare assertion does not."""
+    names = [name for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", code)) if name in frame.f_locals]
+    values = [f"{name} = {shown(frame.f_locals[name])}" for name in names if name != "client"]
+    return ", ".join(values)[:300]
+
+
+def shown(value: Any) -> str:
+    """A value for the report; of a response what tests ask it for."""
+    if hasattr(value, "status") and hasattr(value, "headers"):
+        return f"({value.status}, {dict(value.headers)!r})"
+    try:
+        return repr(value)
+    except Exception as error:  # somebody's own __repr__
+        return f"a {type(value).__name__} whose repr raises {type(error).__name__}"

@@ -14,6 +14,7 @@ servers of a few lines that do to an adapter what a real one does now and then.
 """
 
 import asyncio
+import contextlib
 import importlib
 import io
 import json
@@ -104,7 +105,10 @@ def layers() -> list[Any]:
 @cache
 def build(name: str) -> Any:
     if name == "layered":
-        return lab().stack(every_kind, layers())
+        app = every_kind
+        for layer in reversed(layers()):  # by hand: `stack` comes a task later
+            app = layer(app)
+        return app
     if name == "over_asgi":
         return lab().asgi_from_wsgi(site, threads=3)
     tasks: Any = importlib.import_module("app")
@@ -214,6 +218,30 @@ def keeps_scope(layer: Callable[[Application], Application], scope: Message) -> 
     return asyncio.run(run())
 
 
+def headers_kept(layer: Callable[[Application], Application], scope: Message) -> list[tuple[bytes, bytes]]:
+    """The header list of an application that has one for all its answers, after two of them."""
+    kept = [(b"content-type", b"text/plain"), (b"content-length", b"900"), (b"etag", b'"1"')]
+
+    async def inner(scope: Message, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": kept})
+        await send({"type": "http.response.body", "body": b"." * 900})
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        pass
+
+    async def run() -> None:
+        app = layer(inner)
+        for _ in range(2):
+            asked = [*map(tuple, scope["headers"]), (b"accept-encoding", b"gzip")]
+            await app({**scope, "headers": asked}, receive, send)
+
+    asyncio.run(run())
+    return kept
+
+
 def overlapping(layer: Callable[[Application], Application], scopes: list[Message]) -> list[Any]:
     """Two requests at once, each answered when both are inside: the headers that each got."""
 
@@ -247,6 +275,20 @@ def overlapping(layer: Callable[[Application], Application], scopes: list[Messag
         return list(await asyncio.wait_for(asyncio.gather(*map(one, scopes)), PATIENCE))
 
     return asyncio.run(run())
+
+
+# --- WSGI applications that are right, and hard to serve ----------------------------------------------
+
+
+def second_thoughts(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """It starts with 200, sends an empty chunk, and thinks better of it: nothing has been sent yet."""
+    start_response("200 OK", [("Content-Type", "text/plain"), ("X-First", "yes")])
+    yield b""
+    try:
+        raise LookupError("on second thoughts")
+    except LookupError:
+        start_response("503 Later", [("Content-Type", "text/plain")], sys.exc_info())
+    yield b"later, please"
 
 
 # --- harnesses for wsgi_from_asgi ---------------------------------------------------------------------
@@ -297,7 +339,7 @@ def left_half_way(adapter: Callable[[Application], WSGIApplication], taken: int)
                 await asyncio.sleep(0)
             told.append("nothing")
         except BaseException as error:
-            told.append(type(error).__name__)
+            told.append("OSError" if isinstance(error, OSError) else type(error).__name__)
             if not isinstance(error, OSError):
                 raise
         finally:
@@ -310,6 +352,75 @@ def left_half_way(adapter: Callable[[Application], WSGIApplication], taken: int)
     close()
     ended.wait(PATIENCE)
     return {"got": len(got), "sent": before, "of": PIECES, "ended": ended.is_set(), "told": told}
+
+
+def left_while_receiving(adapter: Callable[[Application], WSGIApplication]) -> list[str]:
+    """What `receive` gave an application that awaited the client's leaving, when the server closed."""
+    heard: list[str] = []
+    ended = threading.Event()
+
+    async def listening(scope: Message, receive: Receive, send: Send) -> None:
+        try:
+            await receive()
+            leaving = asyncio.ensure_future(receive())
+            with contextlib.suppress(OSError):
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await send({"type": "http.response.body", "body": b"first", "more_body": True})
+            heard.append(str((await leaving)["type"]))
+        except BaseException as error:
+            heard.append("OSError" if isinstance(error, OSError) else type(error).__name__)
+            raise
+        finally:
+            ended.set()
+
+    body = iter(adapter(listening)(environ(), lambda *_: lambda data: None))
+    next(body)
+    getattr(body, "close", lambda: None)()
+    ended.wait(PATIENCE)
+    return heard or ["nothing"]
+
+
+class SlowInput(io.BytesIO):
+    """A wsgi.input whose bytes come when the gate is opened."""
+
+    def __init__(self, data: bytes, asked: threading.Event, gate: threading.Event) -> None:
+        super().__init__(data)
+        self._asked, self._gate = asked, gate
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._asked.set()
+        self._gate.wait(PATIENCE)
+        return super().read(size)
+
+
+def slow_body(adapter: Callable[[Application], WSGIApplication]) -> dict[str, bool]:
+    """One request whose body is slow, and another one meanwhile: whether it was answered before that came."""
+    asked, gate = threading.Event(), threading.Event()
+    answered: list[bytes] = []
+
+    async def reading(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["method"] == "POST":
+            await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"read"})
+
+    app = adapter(reading)
+
+    def ask(**more: Any) -> None:
+        answered.append(b"".join(app(environ(**more), lambda *_: lambda data: None)))
+
+    body = {"wsgi.input": SlowInput(b"slow", asked, gate), "CONTENT_LENGTH": "4", "REQUEST_METHOD": "POST"}
+    slow = threading.Thread(target=ask, kwargs=body, daemon=True)
+    slow.start()
+    asked.wait(PATIENCE)
+    quick = threading.Thread(target=ask, daemon=True)
+    quick.start()
+    quick.join(PATIENCE / 2)
+    meanwhile = bool(answered)
+    gate.set()
+    slow.join(PATIENCE)
+    quick.join(PATIENCE)
+    return {"meanwhile": meanwhile, "both": answered == [b"read", b"read"]}
 
 
 def crowd(adapter: Callable[[Application], WSGIApplication], count: int) -> dict[str, int]:
@@ -344,7 +455,20 @@ def crowd(adapter: Callable[[Application], WSGIApplication], count: int) -> dict
     return {"answered": answers.count(b"met"), "at_once": most}
 
 
-# --- a harness for asgi_from_wsgi ---------------------------------------------------------------------
+# --- harnesses for asgi_from_wsgi ---------------------------------------------------------------------
+
+SCOPE: dict[str, Any] = {
+    "type": "http",
+    "asgi": {"version": "3.0", "spec_version": "2.3"},
+    "http_version": "1.1",
+    "method": "GET",
+    "scheme": "http",
+    "query_string": b"",
+    "root_path": "",
+    "headers": [(b"host", b"localhost")],
+    "client": ("127.0.0.1", 50000),
+    "server": ("127.0.0.1", 80),
+}
 
 
 def stalled(adapter: Callable[[WSGIApplication], Application], taken: int) -> dict[str, Any]:
@@ -372,20 +496,7 @@ def stalled(adapter: Callable[[WSGIApplication], Application], taken: int) -> di
                 first.set()
                 await left.wait()
 
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "method": "GET",
-            "scheme": "http",
-            "path": "/flood",
-            "raw_path": b"/flood",
-            "query_string": b"say=stalled",
-            "root_path": "",
-            "headers": [(b"host", b"localhost")],
-            "client": ("127.0.0.1", 50000),
-            "server": ("127.0.0.1", 80),
-        }
+        scope = {**SCOPE, "path": "/flood", "raw_path": b"/flood", "query_string": b"say=stalled"}
         call = asyncio.ensure_future(adapter(site)(scope, receive, send))
         waiting = asyncio.ensure_future(first.wait())
         await asyncio.wait({call, waiting}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
@@ -403,3 +514,37 @@ def stalled(adapter: Callable[[WSGIApplication], Application], taken: int) -> di
         }
 
     return asyncio.run(run())
+
+
+def left_in_body(adapter: Callable[[WSGIApplication], Application]) -> dict[str, Any]:
+    """A client that leaves in the middle of its body: what wsgi.input gave, and whether the call ended."""
+    found: dict[str, Any] = {"read": "nothing: it waits for more"}
+
+    def reading(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            found["read"] = len(environ["wsgi.input"].read())
+        except BaseException as error:
+            found["read"] = type(error).__name__
+            raise
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"read"]
+
+    async def run() -> bool:
+        events = [{"type": "http.request", "body": b"half", "more_body": True}]
+
+        async def receive() -> Message:
+            return events.pop() if events else {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            pass
+
+        headers = [(b"host", b"localhost"), (b"content-length", b"8")]
+        scope = {**SCOPE, "method": "POST", "path": "/", "raw_path": b"/", "headers": headers}
+        call = asyncio.ensure_future(adapter(reading)(scope, receive, send))
+        await asyncio.wait({call}, timeout=PATIENCE)
+        over = call.done()
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        return over
+
+    return {"over": asyncio.run(run()), **found}

@@ -68,8 +68,9 @@ def make_scope(method="GET", target="/", headers=(), body=b""):
     path, _, query = target.partition("?")
     pairs = [[n.encode("latin-1"), v.encode("latin-1")] for n, v in fields_of(list(headers), body)]
     scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method}
-    scope |= {"scheme": "http", "path": urllib.parse.unquote(path), "query_string": query.encode()}
-    return {**scope, "root_path": "", "headers": pairs, "client": None, "server": None}
+    # scheme and root_path are optional, and http and "" where they are missing.
+    scope |= {"path": urllib.parse.unquote(path), "query_string": query.encode()}
+    return {**scope, "headers": pairs, "client": None, "server": None}
 
 
 class Client:
@@ -206,16 +207,26 @@ class ASGIClient(Client):
         self.stop()
 
     def stop(self):
+        asyncio.run_coroutine_threadsafe(self.cancel_the_rest(), self.loop).result()
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.loop.close()
 
+    async def cancel_the_rest(self):
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
     def call(self, method, target, headers, body):
-        with self.stream(method, target, headers, body) as stream:
+        with self.open(method, target, headers, body) as stream:
             return Response(stream.status, stream.headers, b"".join(stream))
 
-    @contextlib.contextmanager
     def stream(self, method, target, headers=(), body=b""):
+        return self.open(method, target, [*headers, *self.cookies()], body)
+
+    @contextlib.contextmanager
+    def open(self, method, target, headers, body):
         scope = {**make_scope(method, target, headers, body), "state": dict(self.state)}
         event = {"type": "http.request", "body": body}
         talk = Talk(self, scope, event)
@@ -230,7 +241,7 @@ class ASGIClient(Client):
 
     @contextlib.contextmanager
     def websocket(self, target, subprotocols=(), headers=()):
-        scope = {**make_scope("GET", target, headers), "state": dict(self.state)}
+        scope = {**make_scope("GET", target, [*headers, *self.cookies()]), "state": dict(self.state)}
         scope |= {"type": "websocket", "scheme": "ws", "subprotocols": list(subprotocols)}
         del scope["method"]
         session = Session(Talk(self, scope, {"type": "websocket.connect"}))
@@ -285,7 +296,7 @@ class Session:
 
     def send(self, data):
         if self.ended:
-            raise self.ended
+            return  # a browser, too, drops it in silence
         self.talk.tell({"type": "websocket.receive", "text" if isinstance(data, str) else "bytes": data})
 
     def close(self, code=1000, reason=""):

@@ -40,9 +40,9 @@ def test_refusals(client):
     assert client.post("/tasks", json={"title": "   "}).status == 400
     assert client.patch(where, json={"title": ""}).status == 400
     assert client.post("/tasks", body=b"title=x", headers=[("Content-Type", "text/plain")]).status == 415
-    answer = client.request("PUT", "/tasks")
+    answer = client.request("BREW", "/tasks")
     if answer.status != 405 or "POST" not in (answer.header("allow") or ""):
-        pytest.fail(f"PUT /tasks: {answer.status}, Allow: {answer.header('allow')}")
+        pytest.fail(f"BREW /tasks: {answer.status}, Allow: {answer.header('allow')}")
     assert client.get("/tasks").json() == before
 
 

@@ -2,8 +2,9 @@
 
 What they don't have in common with the lab is bridged here, and said. Starlette's client raises for an
 application that has no lifespan, goes on after lifespan.startup.failed when the application returns quietly,
-and cancels a stream that is left, where asgiref can tell it of the disconnect. Werkzeug's, when it buffers,
-loses what was given to write().
+cancels a stream that is left, where asgiref can tell it of the disconnect, and takes a response that breaks off
+for a whole one. asgiref's communicator keeps any number of messages. Werkzeug's client, when it buffers, loses
+what was given to write().
 """
 
 import asyncio
@@ -147,11 +148,11 @@ class ASGIClient(Client):
         self.app = with_readable_cookies_asgi(app)
 
     def __enter__(self):
-        self.client = TestClient(self.app)
+        self.client = TestClient(whole(self.app))
         try:
             self.client.__enter__()
         except ValueError:  # no lifespan: Starlette's client takes that for a fault
-            self.client = TestClient(with_lifespan(self.app))
+            self.client = TestClient(with_lifespan(whole(self.app)))
             self.client.__enter__()
         if self.client.task.done():
             self.client.wait_shutdown = nothing
@@ -168,6 +169,8 @@ class ASGIClient(Client):
 
     @contextlib.contextmanager
     def stream(self, method, target, headers=(), body=b""):
+        jar = "; ".join(f"{name}={value}" for name, value in self.client.cookies.items())
+        headers = [*headers, *([("Cookie", jar)] if jar else [])]
         scope = {**make_scope(method, target, headers, body), "state": self.client.app_state.copy()}
         with contextlib.closing(Stream(self, scope, body)) as stream:
             yield stream
@@ -192,6 +195,25 @@ def with_lifespan(app):
     return wrapped
 
 
+def whole(app):
+    """Says that a response broke off, where Starlette's client does not."""
+
+    async def wrapped(scope, receive, send):
+        more = False
+
+        async def noted(message):
+            nonlocal more
+            if message["type"].startswith("http.response."):
+                more = message["type"] == "http.response.start" or message.get("more_body", False)
+            await send(message)
+
+        await app(scope, receive, noted)
+        if more:
+            raise ValueError("the application returned in the middle of its response")
+
+    return wrapped
+
+
 class Stream:
     """asgiref's communicator, on the loop of Starlette's client."""
 
@@ -201,6 +223,7 @@ class Stream:
 
     async def _open(self, app, scope, body):
         self.app = ApplicationCommunicator(app, scope)
+        self.app._output_queue = asyncio.Queue(1)
         await self.app.send_input({"type": "http.request", "body": body, "more_body": False})
         start = await self.app.receive_output(5)
         self.status = start["status"]

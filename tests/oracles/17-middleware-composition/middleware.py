@@ -1,8 +1,8 @@
 """The same layers over Starlette's, and the adapters of a2wsgi, with what they leave to others.
 
 Added here: weights in Accept-Encoding (by werkzeug) and weak ETags around Starlette's GZipMiddleware, 204
-and 304 past it; a copy of the scope for AuthenticationMiddleware; for a2wsgi's adapters an end when clients
-leave.
+and 304 past it, and a list of headers that it may write into; a copy of the scope for AuthenticationMiddleware;
+for a2wsgi's adapters an end when clients leave, and a header that waits for the first byte.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def timing(app: ASGIApp, clock: Callable[[], float] = time.perf_counter) -> ASGI
 
         async def stamped(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).append(
-                    "server-timing", f"app;dur={(clock() - began) * 1000:.3f}"
-                )
+                message = {"headers": [], **message}
+                took = (clock() - began) * 1000
+                MutableHeaders(scope=message).append("server-timing", f"app;dur={took:.3f}")
             await send(message)
 
         await app(scope, receive, stamped)
@@ -107,6 +107,8 @@ def gzip(app: ASGIApp, minimum: int = 500, level: int = 6) -> ASGIApp:
             async def chosen(message: Message) -> None:
                 nonlocal past
                 past = past or message.get("status") in (204, 304)
+                if "headers" in message:  # GZipMiddleware writes into the list that it is given
+                    message = {**message, "headers": [*message["headers"]]}
                 await (send if past else pack)(dict(message))
 
             await app(mine, receive, chosen)
@@ -142,12 +144,29 @@ def stack(app: ASGIApp, layers: Iterable[Callable[[ASGIApp], ASGIApp]]) -> ASGIA
 
 def asgi_from_wsgi(app: Any, threads: int = 8) -> ASGIApp:
     def until_left(environ: Any, start_response: Any) -> Iterator[bytes]:
-        body = app(environ, start_response)
+        held: list[Any] = []
+        write: Any = None
+
+        def later(status: str, headers: Any, exc_info: Any = None) -> Any:
+            if write is not None:
+                return start_response(status, headers, exc_info)
+            held[:] = [status, headers]
+            return lambda data: begin()(data) if data else None
+
+        def begin() -> Any:
+            nonlocal write
+            write = write or start_response(*held)
+            return write
+
+        body = app(environ, later)
         try:
             for chunk in body:
-                yield chunk
+                if chunk:
+                    begin()
+                    yield chunk
                 if environ["asgi.scope"]["oracle.left"].is_set():
                     return
+            begin()
         finally:
             getattr(body, "close", lambda: None)()
 

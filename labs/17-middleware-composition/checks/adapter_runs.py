@@ -1,0 +1,310 @@
+"""How the checks run the two adapters: harnesses, crowds, clients that leave."""
+
+import json
+import random
+import threading
+import time
+from typing import Any
+
+from asgi_messages import START, Answer, ended_well, messages, scope_with, word
+from gzip_answers import unpacked
+
+from workshop.judge.checks import (
+    NOT_JSON,
+    Client,
+    Deadline,
+    NoAnswer,
+    Probe,
+    Response,
+    body_event,
+    expect,
+    fail,
+    made,
+    object_of,
+    ref,
+    that,
+    wsgi_app,
+)
+
+PIECES = 2048  # of apps/adapted_apps.py
+AHEAD = 100  # chunks: far more than any queue an adapter needs, far fewer than PIECES
+PATIENCE = 4.0  # seconds
+
+
+def adapted(inner: Any, **more: Any) -> Any:
+    return made("middleware:asgi_from_wsgi", inner, **more)
+
+
+def broken_wsgi_applications(probe: Probe, rng: random.Random) -> None:
+    """Around applications that raise: the exception reaches the server, and what they held is let go of."""
+    who = word(rng)
+    for when in ("call", "iteration"):
+        inner = wsgi_app(raises=when, name=who, chunks=[b"a", b"b"])
+        seen = probe.asgi(adapted(inner), scope_with(), receive=[body_event()])
+        error = seen.raised or {}
+        that(
+            who in error.get("message", ""),
+            got=f"{error.get('type', 'no exception')}, where the application raised in {when}",
+            expected="the application's own exception, out of the call: the server has to know",
+            rule='PEP 3333, "Error Handling"',
+        )
+        ends = [one for one in messages(seen, "http.response.body") if not one.get("more_body")]
+        expect(f"last body messages, when the application raised in {when}", ends, [], "it was not all")
+        that(
+            when == "call" or "inner closed" in seen.names(),
+            got="the iterable was not closed, when it raised",
+            expected="close(), in every ending",
+            rule='PEP 3333, "Specification Details"',
+        )
+    inner = wsgi_app(chunks=[b"a", b"b"], exc_info=True)
+    seen = probe.asgi(adapted(inner), scope_with(), receive=[body_event()])
+    that(
+        seen.raised is not None and len(messages(seen, "http.response.start")) == 1,
+        got="a second start_response with exc_info after the first chunk was taken for a new start"
+        if seen.raised is None
+        else "two http.response.start",
+        expected="the exception of exc_info: the header is on its way",
+        rule='PEP 3333, "The start_response() Callable"',
+    )
+
+
+def hard_wsgi_applications(probe: Probe) -> None:
+    """One that starts again before its first chunk, and one whose client leaves in the middle of its body."""
+    app = adapted(ref("adapted_apps:second_thoughts"))
+    seen = probe.asgi(app, scope_with(), receive=[body_event()])
+    rule = 'PEP 3333, "The start_response() Callable": it must not transmit the headers, but store them'
+    why = "the second start_response has exc_info, and no byte was sent: an empty chunk sends no header"
+    ended_well(seen, why, rule=rule)
+    got = Answer(seen)
+    expect("status", got.status, 503, why, rule=rule)
+    expect("body", got.body, b"later, please")
+    seen = harness(probe, "adapted_apps:left_in_body", ref("middleware:asgi_from_wsgi"))
+    that(
+        seen["over"],
+        got=f"the call did not end; wsgi.input.read() gave {seen['read']}",
+        expected="an end: after http.disconnect nothing more comes, and whoever reads holds a thread",
+        rule='ASGI www, "Disconnect - receive event"',
+        sent="POST / with Content-Length: 8; the client sends b'half', and leaves",
+    )
+
+
+def asgi_applications_that_wait(probe: Probe) -> None:
+    """One that awaits the client's leaving, and one that awaits a slow body, beside a quick one."""
+    seen = probe.steps(
+        made("adapted_apps:left_while_receiving", ref("middleware:wsgi_from_asgi")), seconds=7.0
+    )
+    ended_well(seen)
+    heard = seen.values[-1] if seen.values else None
+    that(
+        heard in (["http.disconnect"], ["CancelledError"], ["OSError"]),
+        got=f"what the application heard, when the server had closed: {heard!r}",
+        expected="http.disconnect from `receive`: it waits, and nothing else will come",
+        rule='ASGI www, "Disconnect - receive event"',
+        sent="an application that sends one chunk and awaits receive(); the server takes it, and calls close",
+    )
+    found = harness(probe, "adapted_apps:slow_body", ref("middleware:wsgi_from_asgi"))
+    that(
+        found.get("meanwhile"),
+        got="a second request was not answered while the first one's wsgi.input.read() waited for its client",
+        expected="read() in the server's thread: on the loop it holds up everybody",
+        rule='ASGI, "Overview": the loop must not block',
+        sent="POST / whose body is slow, and GET / at the same time",
+    )
+    expect("both answered in the end", found.get("both"), True)
+
+
+def harness(probe: Probe, function: str, *args: Any) -> dict[str, Any]:
+    """What a harness of apps/adapted_apps.py saw; it has patience of its own."""
+    seen = probe.steps(made(function, *args), seconds=7.0)
+    ended_well(seen)
+    return seen.values[-1] if seen.values and isinstance(seen.values[-1], dict) else {}
+
+
+def all_at_once(client: Client, targets: list[str]) -> list[Response | str]:
+    """The answers to as many requests on connections of their own; a word where there was none."""
+    answers: list[Response | str] = ["no answer in time"] * len(targets)
+
+    def ask(number: int) -> None:
+        try:
+            with client.connect(seconds=PATIENCE, target=targets[number]) as link:
+                link.send(f"GET {targets[number]} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                answers[number] = link.response()
+        except (NoAnswer, Deadline) as error:
+            answers[number] = str(error)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(targets))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def slow_reader_leaves(client: Client, rng: random.Random) -> None:
+    """Under a real server: three clients, as many as there are threads, begin a long answer and leave."""
+    names = [word(rng) for _ in range(3)]
+    for one in names:
+        with client.connect(receive_buffer=4096, seconds=PATIENCE, target=f"/flood?say={one}") as link:
+            link.send(f"GET /flood?say={one} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            link.read()
+    end = time.monotonic() + PATIENCE
+    for one in names:
+        state: dict[str, Any] = {}
+        while not state.get("closed") and time.monotonic() < end:
+            answer = client.get(f"/made?say={one}")
+            expect("status", answer.status, 200, "the threads of those who left are free again")
+            state = answer.json()
+            time.sleep(0.02)
+        that(
+            state.get("closed"),
+            got=f"the iterable is still open, {PATIENCE:.0f} s after its client has left",
+            expected="close() when the client is gone: its thread serves somebody else then",
+            sent="three times GET /flood, each left after its first bytes",
+        )
+
+
+# A request's environ, as far as checks ask for it.
+ENVIRON = {
+    "REQUEST_METHOD": "POST",
+    "PATH_INFO": "/caf\xc3\xa9",
+    "QUERY_STRING": "a=%20",
+    "HTTP_X_OWN": "7",
+    "CONTENT_TYPE": "text/x",
+}
+
+
+def wsgi_application_is_served(probe: Probe, inner: Any, data: list[bytes], body: bytes) -> None:
+    """Fail unless a scripted application gets this request, in pieces, and its answer comes out whole."""
+    parts = [body_event(one, more=number < 2) for number, one in enumerate(data)]
+    scope = scope_with(
+        (b"x-own", b"7"), (b"content-type", b"text/x"), method="POST", path="/caf\xe9", query=b"a=%20"
+    )
+    scope["headers"].append([b"content-length", str(sum(map(len, data))).encode()])
+    seen = probe.asgi(adapted(inner), {**scope, "raw_path": b"/caf%C3%A9"}, receive=parts)
+    got = Answer(seen)
+    expect("status", got.status, 201, "a number: the reason is for people")
+    own = [pair for pair in got.headers if pair[0] in (b"x-own", b"set-cookie")]
+    wanted = [(b"x-own", b"1"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]
+    expect("headers", own, wanted, "bytes, names in lower case, repeats kept")
+    raw = [pair[0] for pair in seen.sends[0]["headers"]]
+    expect("names in lower case", raw, [one.lower() for one in raw], rule=START)
+    expect("body", got.body, body, "what went through write comes first")
+    read = (seen.first("inner read") or {}).get("data")
+    expect("what the application read of wsgi.input", read, b"".join(data), "every piece, until the end")
+    environ = (seen.first("inner called") or {}).get("environ", {})
+    expect("the environ", environ, ENVIRON, "translations:environ_of makes it")
+    that(
+        "inner closed" in seen.names(),
+        got="the iterable was not closed after its last chunk",
+        expected="close(), in every ending",
+        rule='PEP 3333, "Specification Details"',
+    )
+
+
+def stalled_client_holds_one_chunk(probe: Probe, taken: int) -> None:
+    """A client that stops, and then leaves: in a harness, where it can be counted."""
+    seen = harness(probe, "adapted_apps:stalled", ref("middleware:asgi_from_wsgi"), taken)
+    sent = f"GET /flood; the client takes {taken} pieces, then none for a while, and leaves"
+    that(
+        taken <= seen["stalled_at"] + 1 and seen["stalled_at"] < taken + AHEAD,
+        got=f"{seen['stalled_at']} chunks of {PIECES} were made while the client took {taken}",
+        expected="a chunk is made when the one before it was taken: the thread waits for `send`",
+        rule='PEP 3333, "Buffering and Streaming"',
+        sent=sent,
+    )
+    that(
+        seen["over"] and seen["closed"],
+        got=f"the iterable was {'' if seen['closed'] else 'not '}closed, and the call "
+        + ("ended" if seen["over"] else "did not end")
+        + f" after the client had left ({seen['made']} chunks made)",
+        expected="close() on the iterable, when receive says http.disconnect: until then it holds a thread",
+        rule='PEP 3333, "Specification Details"',
+        sent=sent,
+    )
+    that(
+        seen["made"] < PIECES,
+        got=f"all {PIECES} chunks were made, for a client that left after {taken}",
+        expected="an end soon after http.disconnect: ask `receive` while the response is sent",
+        rule='ASGI www, "Disconnect - receive event"',
+        sent=sent,
+    )
+
+
+def crowd_waits_its_turn(client: Client, count: int) -> None:
+    """More requests at once than there are threads: all are answered, three at a time."""
+    naps = all_at_once(client, ["/do/nap?seconds=0.2"] * count)
+    lost = [answer for answer in naps if not isinstance(answer, Response) or answer.status != 200]
+    sent = f"{count} times GET /do/nap at once, to a pool of three threads"
+    that(
+        not lost,
+        got=f"{len(lost)} of {count} requests were not answered: {lost[0] if lost else ''}",
+        expected="all of them: those for whom there is no thread wait their turn",
+        sent=sent,
+    )
+    inside = [object_of(answer).get("at_once") for answer in naps if isinstance(answer, Response)]
+    that(
+        all(type(one) is int for one in inside),
+        f"at_once = {inside!r}",
+        "numbers, as the application sent them",
+    )
+    most = max(inside)
+    that(
+        most <= 3,
+        got=f"{most} requests were inside at once",
+        expected="at most three: a pool has a bound, or a crowd becomes a crowd of threads",
+        sent=sent,
+    )
+
+
+def threads_are_answered(probe: Probe, count: int) -> None:
+    """Several of the server's threads ask at the same time."""
+    crowd = harness(probe, "adapted_apps:crowd", ref("middleware:wsgi_from_asgi"), count)
+    expect(
+        "answered, and inside at once",
+        crowd,
+        {"answered": count, "at_once": count},
+        f"{count} threads ask at once",
+    )
+
+
+def server_leaves_half_way(probe: Probe, taken: int) -> None:
+    """The server takes some chunks of many, and calls close."""
+    left = harness(probe, "adapted_apps:left_half_way", ref("middleware:wsgi_from_asgi"), taken)
+    sent_text = f"an application of {PIECES} body messages; the server takes {taken} chunks, and calls close"
+    that(
+        left["sent"] < taken + AHEAD,
+        got=f"{left['sent']} messages were sent while the server took {taken} chunks",
+        expected="`send` returns when the server asks for the next chunk: else memory fills",
+        rule='PEP 3333, "Buffering and Streaming"',
+        sent=sent_text,
+    )
+    told = "nothing: it sent all the rest, to nobody" if left["told"] == ["nothing"] else str(left["told"])
+    that(
+        left["ended"] and left["told"] in (["OSError"], ["CancelledError"]),
+        got=f"what `send` raised, after the server's close: {told}"
+        if left["ended"]
+        else "the application waits in `send`, after the server's close",
+        expected="OSError from `send`, so that it ends",
+        rule='ASGI www, "Disconnected Client - send exception"',
+        sent=sent_text,
+    )
+
+
+ADA = [("Authorization", "Bearer lovelace-1843")]
+JSON = ("Content-Type", "application/json")
+
+
+def tasks_are_packed(front: Client, title: str) -> None:
+    """The tasks API in its stack: what is posted there comes back, packed."""
+    for _ in range(6):
+        created = front.request("POST", "/tasks", [*ADA, JSON], json.dumps({"title": title}).encode())
+        expect(
+            "status", created.status, 201, "the tasks API, which is WSGI, reads its body through your adapter"
+        )
+    answer = front.get("/tasks", [*ADA, ("Accept-Encoding", "gzip")])
+    expect("Content-Encoding", answer.get("Content-Encoding"), "gzip", "gzip in the stack, too")
+    try:
+        titles = [task["title"] for task in json.loads(unpacked(answer.body))]
+    except (*NOT_JSON, TypeError, KeyError):
+        fail(f"the body {unpacked(answer.body)[:80]!r}", "tasks as JSON")
+    that(titles[-6:] == [title] * 6, f"titles {titles[-6:]!r}", "the six that were sent")

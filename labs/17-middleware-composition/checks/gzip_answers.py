@@ -1,0 +1,94 @@
+"""Answers through the gzip layer, and what their bytes say."""
+
+import random
+import zlib
+from typing import Any
+
+from asgi_messages import Answer, piece, scope_with, start, word
+
+from workshop.judge.checks import Probe, asgi_app, expect, fail, made, that
+
+
+def text_of(rng: random.Random, size: int) -> bytes:
+    """Text of a size that is worth compressing."""
+    words = [word(rng, 6) for _ in range(40)]
+    return " ".join(rng.choice(words) for _ in range(size // 7 + 1)).encode()[:size]
+
+
+def asking(text: str | None) -> list[tuple[bytes, bytes]]:
+    return [] if text is None else [(b"accept-encoding", text.encode())]
+
+
+def packed(probe: Probe, steps: list[Any], accept: str | None = "gzip", **more: Any) -> Answer:
+    """The answer to one request through gzip, with its minimum."""
+    app = made("middleware:gzip", asgi_app(*steps), minimum=500)
+    return Answer(probe.asgi(app, scope_with(*asking(accept), **more)))
+
+
+def unpacked(data: bytes) -> bytes:
+    """What gzip's bytes say. Fails when they are none, or not all of them are there."""
+    unpacker = zlib.decompressobj(31)
+    try:
+        text = unpacker.decompress(data)
+    except zlib.error as error:
+        fail(f"a body that does not unpack ({error}): {data[:40]!r}", "gzip's bytes", rule="RFC 1952")
+    that(
+        unpacker.eof and not unpacker.unused_data,
+        got=f"gzip's bytes without their end, after {len(text)} bytes of text",
+        expected="all of it, and gzip's trailer: zlib.Z_FINISH for the last message",
+        rule="RFC 1952",
+    )
+    return text
+
+
+def says_what_it_is(got: Answer, sent: str, wanted: bool, text: bytes, etag: bytes) -> None:
+    """Fail unless an answer's fields fit its bytes, packed (`wanted`) or plain."""
+    encodings = [b"gzip"] if wanted else []
+    expect("content-encoding", got.all(b"content-encoding"), encodings, f"sent was {sent}")
+    vary = got.members(b"vary")
+    that(
+        "accept-encoding" in vary and "origin" in vary,
+        got=f"vary = {got.all(b'vary')!r}, for {sent}",
+        expected="Origin and Accept-Encoding: a cache must not give the one's bytes to the other, "
+        "so also where nothing is packed",
+        rule="RFC 9110 §12.5.5, Vary",
+    )
+    expect(f"the text, for {sent}", unpacked(got.body) if wanted else got.body, text)
+    lengths = got.all(b"content-length")
+    that(
+        lengths in ([], [str(len(got.body)).encode()]),
+        got=f"content-length = {lengths!r} for {len(got.body)} bytes",
+        expected="none (the server frames the body), or the one of these bytes",
+        rule="RFC 9110 §8.6, Content-Length",
+    )
+    tag = (b'W/"%b"' if wanted else b'"%b"') % etag
+    why = "a strong one promises the same bytes, and these are others" if wanted else "the bytes are the same"
+    expect(f"etag, for {sent}", got.all(b"etag"), [tag], why, rule="RFC 9110 §8.8.1, Weak versus Strong")
+
+
+def not_worth_it(text: bytes, small: bytes) -> list[tuple[str, list[Any]]]:
+    """What stays as it is: why, and the application's steps."""
+    return [
+        ("a whole body under the minimum", [start((b"content-length", b"%d" % len(small))), piece(small)]),
+        ("Content-Encoding: br", [start((b"content-encoding", b"br")), piece(text)]),
+        ("Content-Type: image/png", [start((b"content-type", b"image/png")), piece(text)]),
+        ("Content-Type: video/mp4", [start((b"content-type", b"Video/mp4")), piece(text, True), piece(b"")]),
+        (
+            "206 with Content-Range",
+            [start((b"content-range", b"bytes 0-%d/9999" % (len(text) - 1)), status=206), piece(text)],
+        ),
+        ("304", [start((b"etag", b'"1"'), status=304), piece(b"", True), piece(b"")]),
+        ("204", [start(status=204), piece(b"", True), piece(b"")]),
+    ]
+
+
+def head_stays_empty(probe: Probe, text: bytes) -> None:
+    """An answer to HEAD has nothing to pack."""
+    head = packed(probe, [start((b"content-length", b"%d" % len(text))), piece(b"")], method="HEAD")
+    expect("the body that answers HEAD", head.body, b"", "there is none, so there is nothing to pack")
+    that(
+        head.all(b"content-length") in ([], [b"%d" % len(text)]),
+        got=f"content-length = {head.all(b'content-length')!r}, in the answer to HEAD",
+        expected="the application's, or none: not the length of an empty body, packed",
+        rule="RFC 9110 §8.6, Content-Length",
+    )

@@ -1,0 +1,90 @@
+"""What every layer owes: what it is not about passes as it came."""
+
+import random
+from typing import Any
+
+from asgi_messages import BODY, START, Answer, ended_well, messages, piece, scope_with, start, word
+
+from workshop.judge.checks import Probe, Transcript, asgi_app, body_event, expect, that
+
+MESSAGE = "this lab, rule 1: a message that you change is a copy, its headers a new list"
+MIDDLEWARE = 'ASGI, "Middleware"'
+
+
+def played(seen: Transcript, body: list[bytes]) -> None:
+    """Fail unless the application's body came out as it was sent."""
+    got = Answer(seen)
+    expect("status", got.status, 201, "the application's own")
+    expect("body messages", got.pieces, body, "one out for each one in: a stream stays a stream", rule=BODY)
+
+
+def passes_through(probe: Probe, rng: random.Random, layer: str, app: Any) -> None:
+    """Fail unless a layer, put around an application by `app(inner)`, leaves alone what it isn't about."""
+    pieces = [word(rng).encode(), b"", word(rng).encode()]
+    data = [word(rng).encode(), word(rng).encode()]
+    request = [body_event(data[0], more=True), body_event(data[1])]
+    steps = [["receive until", "http.request"], start((b"x-own", b"1"), status=201)]
+    steps += [piece(one, more=number < 2) for number, one in enumerate(pieces)]
+    inner = asgi_app(*steps)
+    seen = probe.asgi(app(inner), scope_with(method="POST"), receive=request)
+    played(seen, pieces)
+    expect("x-own", Answer(seen).all(b"x-own"), [b"1"], "the application's own header stays")
+    got = [event["message"].get("body") for event in seen.all("inner received")]
+    expect(f"{layer}: what the application received", got, data, "the request's body is its own to read")
+    first = seen.names().index("inner called")
+    that(
+        "receive" not in seen.names()[:first],
+        got=f"{layer} called receive before the application did",
+        expected="the request's events left for the application",
+        rule='ASGI www, "Request - receive event"',
+    )
+    bare = ["send", {"type": "http.response.start", "status": 201}]
+    seen = probe.asgi(app(asgi_app(bare, piece(b"ok"))), scope_with())
+    why = f"{layer}: an answer, to a start without the key `headers`, which is optional"
+    ended_well(seen, why, rule=START)
+    expect("status", Answer(seen).status, 201, why, rule=START)
+    who = word(rng)
+    for sent in ([], [start()], [start(), piece(b"a", more=True)]):
+        seen = probe.asgi(app(asgi_app(*sent, ["raise", who])), scope_with())
+        error = seen.raised or {}
+        expect(
+            f"{layer}: the exception, when the application raised after {len(sent)} messages",
+            error.get("message"),
+            who,
+            "the application's own goes on to the server, which alone knows what was sent",
+            rule='ASGI, "Error Handling"',
+        )
+    trailers = {"type": "http.response.trailers", "headers": [[b"x-sum", b"1"]], "more_trailers": False}
+    seen = probe.asgi(
+        app(asgi_app(start(status=201), piece(b"ok"), ["send", trailers])), scope_with(), settle=0.5
+    )
+    ended_well(seen)
+    count = len(messages(seen, "http.response.trailers"))
+    expect(f"{layer}: messages http.response.trailers", count, 1, "what a layer doesn't know passes, too")
+    # The Path Send extension: a file's name in the place of a body.
+    file = {"type": "http.response.pathsend", "path": "/srv/tasks.csv"}
+    asked = scope_with((b"accept-encoding", b"gzip"))
+    seen = probe.asgi(app(asgi_app(start(status=201), ["send", file])), asked, settle=0.5)
+    ended_well(seen)
+    order = [one.get("type") for one in seen.sends if isinstance(one, dict)]
+    wanted = ["http.response.start", "http.response.pathsend"]
+    expect(f"{layer}: the messages, in order", order, wanted, "whatever comes second, the start goes first")
+
+
+def untouched_scope(probe: Probe, layer: str, made_layer: Any, scope: dict[str, Any]) -> None:
+    changed = probe.call("adapted_apps:keeps_scope", made_layer, scope)
+    expect(
+        f"{layer}: keys of the server's scope that it changed",
+        changed,
+        [],
+        "a copy for the application, {**scope, …}: else the change leaks to whoever is outside",
+        rule=MIDDLEWARE,
+    )
+    kept = probe.call("adapted_apps:headers_kept", made_layer, scope)
+    expect(
+        f"{layer}: the application's own list of headers, after two answers",
+        [tuple(pair) for pair in kept],
+        [(b"content-type", b"text/plain"), (b"content-length", b"900"), (b"etag", b'"1"')],
+        "as it was: a new message, with a new list, else each answer has a field more than the one before",
+        rule=MESSAGE,
+    )
