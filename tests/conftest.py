@@ -1,14 +1,16 @@
-"""Shared by the repository's own tests: who may run beside whom, and the kill matrix at the end."""
+"""Shared by the repository's own tests: who runs beside whom, what is left, what is said."""
 
 from __future__ import annotations
 
 import os
+import time
 from pathlib import PurePath
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped, unused-ignore]
 
+from tests import parts
 from tests.hostile import held
 from tests.kills import forget_kills, matrix
 
@@ -23,7 +25,8 @@ ONE_AT_A_TIME = {
     "test_ingest": "ingest",
     "test_events": "events",
 }
-TOLD = 3000  # characters of a failure that a second try did not have
+BEGAN = time.monotonic()
+LEFT = pytest.StashKey[dict[str, int]]()
 # What is judged is not collected: lab 16's learners write tests.
 collect_ignore_glob = ["alternatives/*", "oracles/*", "broken/*"]
 
@@ -40,22 +43,42 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        forget_kills()
-        held.forget()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    forget_kills()
+    held.forget()
+    os.environ["SEED"] = parts.seed()  # for the processes that run the tests
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    lines = matrix()
-    if lines:
-        terminalreporter.section("kill matrix (■ the named check, □ another one)")
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.stash[LEFT] = dict(parts.draw(items, parts.seed()))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that reports what is left, which it does not collect itself."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["left"] = session.config.stash.get(LEFT, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    if output := getattr(node, "workeroutput", None):
+        node.config.stash[LEFT] = output.get("left", {})
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    ran = [name for name in ("passed", "failed", "error", "skipped") if terminalreporter.stats.get(name)]
+    count = sum(len(terminalreporter.stats[name]) for name in ran)
+    drawn, markers = os.environ["SEED"], config.option.markexpr
+    said = parts.summary(count, time.monotonic() - BEGAN, config.stash.get(LEFT, {}), drawn, markers)
+    for title, lines in (
+        ("kill matrix (■ the named check, □ another one)", matrix()),
+        ("hostile submissions", held.table()),
+        ("how much was proven", said),
+    ):
+        if lines:
+            terminalreporter.section(title)
         for line in lines:
             terminalreporter.write_line(line)
-    lines = held.table()
-    if lines:
-        terminalreporter.section("hostile submissions")
-        for line in lines:
-            terminalreporter.write_line(line)
-    for report in terminalreporter.stats.get("rerun", []):  # what passes later was wrong once all the same
-        terminalreporter.section(f"tried again: {report.nodeid}")
-        terminalreporter.write_line(report.longreprtext[-TOLD:])

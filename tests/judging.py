@@ -77,8 +77,17 @@ def run(*words: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[st
 
 
 def judge(lab: Lab, target: str | Path, *words: str) -> dict[str, Any]:
-    """A target's whole result, by check name under "by_name"."""
-    return read_result(run("check", str(lab.number), "--target", str(target), "--all", "--json", *words))
+    """A target's whole result, by check name under "by_name"; from the warm process."""
+    return read_result(run_warm(*check_words(lab, target), *words))
+
+
+def judge_as_a_person_does(lab: Lab, target: str | Path, *words: str) -> dict[str, Any]:
+    """The same from the command line, with a Python of its own."""
+    return read_result(run(*check_words(lab, target), *words))
+
+
+def check_words(lab: Lab, target: str | Path) -> list[str]:
+    return ["check", str(lab.number), "--target", str(target), "--all", "--json"]
 
 
 def read_result(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -114,7 +123,7 @@ def end(server: subprocess.Popen[str]) -> None:
 
 
 def run_warm(*words: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
-    """What `run` does, without the time to import pytest: for the hundreds of mistakes."""
+    """What `run` does, without the time to import pytest: for the hundreds of verdicts."""
     server = judge_server()
     assert server.stdin is not None and server.stdout is not None
     with tempfile.NamedTemporaryFile("r", prefix="verdict-", encoding="utf-8") as out:
@@ -137,12 +146,7 @@ def judge_mistake(lab: Lab, mistake: Mistake, folder: Path) -> dict[str, Any]:
     target = with_mistake(lab, mistake, folder)
     seed = zlib.crc32(mistake.name.encode()) % 10**6
     chosen = [] if WHOLE_MATRIX else ["-k", mistake.check]
-    return read_result(
-        run_warm(
-            *("check", str(lab.number), "--target", str(target)),
-            *("--all", "--json", "--seed", str(seed), *chosen),
-        )
-    )
+    return judge(lab, target, "--seed", str(seed), *chosen)
 
 
 def failures(result: dict[str, Any]) -> str:

@@ -217,6 +217,7 @@ def tolerant(result: LoadResult) -> LoadVerdict:
     return verdict
 
 
+@pytest.mark.whole("load scripts")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_small_run_passes(tmp_path: Path, workers: int) -> None:
     result = measured(tmp_path, GREETING, workers, at_least=20)
@@ -226,6 +227,7 @@ def test_small_run_passes(tmp_path: Path, workers: int) -> None:
     assert one.requests == other.requests == sum(requests for _, requests, _ in one.blocks)
 
 
+@pytest.mark.whole("load scripts")
 def test_run_without_requests_is_no_pass(tmp_path: Path) -> None:
     """locust itself exits 0 then."""
     idle = "from fair import Visitor\nclass Idler(Visitor):\n    def visit(self, site): pass\n"
@@ -234,6 +236,7 @@ def test_run_without_requests_is_no_pass(tmp_path: Path) -> None:
     assert result.outcome.reasons == ("Not one request was completed.",)
 
 
+@pytest.mark.whole("load scripts")
 def test_broken_fact_and_broken_visit_fail(tmp_path: Path) -> None:
     text = GREETING + (
         "class Careless(Visitor):\n    def visit(self, site):\n"
@@ -247,6 +250,7 @@ def test_broken_fact_and_broken_visit_fail(tmp_path: Path) -> None:
     assert "an id was seen: none" in result.outcome.reasons
 
 
+@pytest.mark.whole("load scripts")
 def test_moment_reaches_both_sides(tmp_path: Path) -> None:
     """A worker killed in the middle is replaced; both arbiters live on, and somebody notices."""
     text = GREETING + (
@@ -264,6 +268,7 @@ def test_moment_reaches_both_sides(tmp_path: Path) -> None:
     assert [fact.instead for fact in moved] == ["", ""]
 
 
+@pytest.mark.whole("load scripts")
 def test_connections_are_counted(tmp_path: Path) -> None:
     result = measured(tmp_path, GREETING, at_least=20)
     if not Path("/proc/net/tcp").exists():
@@ -272,6 +277,7 @@ def test_connections_are_counted(tmp_path: Path) -> None:
     assert sync > result.runs[-1].find(YOURS, "").requests / 2, "a sync worker closes after each answer"
 
 
+@pytest.mark.whole("load scripts")
 def test_broken_locustfile_is_our_trouble(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="locust gave no result"):
         measured(tmp_path, "import nothing_of_that_name\n")
@@ -325,6 +331,7 @@ def drive(lab: Lab, target: str | Path) -> dict[str, Any]:
     pytest.skip("; ".join(result["reasons"]))
 
 
+@pytest.mark.whole("load scripts")
 @each_lab
 def test_solution_passes_under_load(lab: Lab) -> None:
     result = drive(lab, "solution")
@@ -332,6 +339,7 @@ def test_solution_passes_under_load(lab: Lab) -> None:
     assert (ROOT / result["report"]).read_text(encoding="utf-8").count("<polyline") >= 2
 
 
+@pytest.mark.whole("load scripts")
 @each_slow
 def test_slow_fault_fails_under_load(
     lab: Lab, slow: Slow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -359,6 +367,7 @@ def test_limits_are_within_reason(lab: Lab) -> None:
 # --- what can go wrong ---------------------------------------------------------------------------------
 
 
+@pytest.mark.whole("load scripts")
 def test_service_that_does_not_start_is_named(tmp_path: Path) -> None:
     lab = find("1")
     (tmp_path / "app.py").write_text("def application(\n", encoding="utf-8")
@@ -386,6 +395,7 @@ def test_wrong_number_of_workers_is_refused(text: str, monkeypatch: pytest.Monke
         loading._number("WORKERS", 32)
 
 
+@pytest.mark.whole("load scripts")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_interrupted_run_leaves_nothing_behind(number: int) -> None:
     words = [sys.executable, "-m", "workshop", "load", "1", "--target", "solution"]
@@ -412,6 +422,7 @@ def is_locust(pid: int) -> bool:
         return False
 
 
+@pytest.mark.whole("load scripts")
 def test_run_joins_a_stack_that_is_there() -> None:
     """As the container `load` does."""
     lab = find("1")

@@ -15,21 +15,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.middleware.gzip import GZipMiddleware
 
-from workshop.paths import ROOT, SOLUTIONS
+from workshop.paths import APPS, LABS, SOLUTIONS
+
+LAB = "17-middleware-composition"
+APPLICATIONS = [str(LABS / LAB / "apps"), str(APPS)]
 
 
 def loaded() -> ModuleType:
-    path = SOLUTIONS / "17-middleware-composition" / "middleware.py"
+    path = SOLUTIONS / LAB / "middleware.py"
     spec = importlib.util.spec_from_file_location("middleware_solution", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    sys.path.insert(0, str(ROOT / "services" / "apps"))
+    sys.path[:0] = APPLICATIONS
     try:
         spec.loader.exec_module(module)
     finally:
-        sys.path.remove(str(ROOT / "services" / "apps"))
+        del sys.path[: len(APPLICATIONS)]
     return module
 
 

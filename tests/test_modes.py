@@ -33,6 +33,7 @@ def no_engine() -> str:
 
 
 NO_ENGINE = no_engine()
+pytestmark = pytest.mark.whole("comparisons of both modes")
 needs_engine = pytest.mark.skipif(bool(NO_ENGINE), reason=f"Docker mode is not tested: {NO_ENGINE}")
 each_lab = pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
 

@@ -31,6 +31,7 @@ def busy_machine() -> Iterator[None]:
             hog.kill()
 
 
+@pytest.mark.whole("repeats")
 @pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
 def test_repeated_runs_agree(lab: Lab) -> None:
     with busy_machine():

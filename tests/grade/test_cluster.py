@@ -44,7 +44,10 @@ for place in PLACES:
     os._exit(3)
 """
 
-pytestmark = pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
+pytestmark = [
+    pytest.mark.whole("classes in sandboxes"),
+    pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble()),
+]
 
 
 def commands() -> list[str]:

@@ -206,6 +206,7 @@ def test_without_a_score_no_test_has_one_either() -> None:
     assert_documented(document(Result({**data, "score": 0.0, "checks": [check]}, {})))
 
 
+@pytest.mark.whole("classes in sandboxes")
 @BUBBLEWRAP
 def test_scores_are_those_of_the_work(autograder: Autograder) -> None:
     found = autograder.score({FILE: solution()})
@@ -223,6 +224,7 @@ def test_scores_are_those_of_the_work(autograder: Autograder) -> None:
     assert found["score"] == 0 and {one["status"] for one in found["tests"]} == {"failed"}
 
 
+@pytest.mark.whole("classes in sandboxes")
 @ROOT_ONLY
 def test_where_no_namespace_can_be_made_it_is_the_weak_sandbox(autograder: Autograder) -> None:
     programs = autograder.home / "programs"
@@ -245,6 +247,7 @@ for place in ("hidden", "workshop/solutions", "workshop/labs", "seed.json"):
     assert json.loads(path.read_text())["score"] == LAB.points + 2
 
 
+@pytest.mark.whole("classes in sandboxes")
 @BUBBLEWRAP
 def test_a_failure_of_our_own_is_no_score(autograder: Autograder, home: Path) -> None:
     broken = Autograder(home / "broken")

@@ -23,7 +23,10 @@ from workshop.paths import ROOT, SOLUTIONS
 SECONDS = 180.0
 STUDENTS = 5
 
-pytestmark = pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
+pytestmark = [
+    pytest.mark.whole("classes in sandboxes"),
+    pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble()),
+]
 
 
 def words(folder: Path, out: str) -> list[str]:

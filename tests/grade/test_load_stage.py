@@ -399,6 +399,7 @@ def fetched(side):
 """
 
 
+@pytest.mark.whole("load scripts")
 def test_no_answer_harms_the_load_generator(tmp_path: Path) -> None:
     names = list(ATTACKS)
     (tmp_path / "locustfile.py").write_text(ATTACKED.format(names=names), encoding="utf-8")
@@ -483,6 +484,7 @@ SLOWER = changed(
 )
 
 
+@pytest.mark.whole("classes in sandboxes")
 @sandboxed
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize(
@@ -520,6 +522,7 @@ def tasks_only(tmp_path: Path) -> Lab:
     )
 
 
+@pytest.mark.whole("classes in sandboxes")
 @sandboxed
 @pytest.mark.usefixtures("quiet")
 def test_right_but_slow_fails_by_ratio(engine: Engine, tmp_path: Path, tasks_only: Lab) -> None:
@@ -529,6 +532,7 @@ def test_right_but_slow_fails_by_ratio(engine: Engine, tmp_path: Path, tasks_onl
     assert len(outcome.run["runs"]) == 2, "a ratio is measured twice"
 
 
+@pytest.mark.whole("classes in sandboxes")
 @sandboxed
 @pytest.mark.usefixtures("quiet")
 def test_a_class_is_driven_once_and_goes_on_where_it_ended(
@@ -572,6 +576,7 @@ def keep_then_end(keep: Callable[..., None]) -> Callable[..., None]:
     return end
 
 
+@pytest.mark.whole("classes in sandboxes")
 @sandboxed
 @pytest.mark.usefixtures("quiet")
 def test_nobody_is_driven_when_the_solution_fails(
@@ -602,6 +607,7 @@ def test_options_that_say_nothing_are_refused(tmp_path: Path) -> None:
         assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.whole("classes in sandboxes")
 @sandboxed
 def test_the_command_says_what_load_came_to(tmp_path: Path) -> None:
     """Where nothing started, nothing is driven: that needs no load generator."""

@@ -25,6 +25,7 @@ FILE = LAB.edit[0]
 USER = 57344 + 1234  # of the weak sandbox's range: what is left of it can be cleared
 
 pytestmark = [
+    pytest.mark.whole("classes in sandboxes"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user (and others are one)"),
     pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble()),
 ]

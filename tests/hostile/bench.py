@@ -66,7 +66,8 @@ def manifest(lab: Lab, check: str, folder: Path) -> Manifest:
     chosen = f'[[tasks]]\ntitle = "One"\n[tasks.checks]\n{check} = 1\n\n'
     toml.write_text(head + chosen + tasks[-1])
     (of_lab,) = (path for path in made.folder.glob("test_*.py") if path.name != "test_extra.py")
-    of_lab.rename(of_lab.with_name("of_the_lab.py"))
+    (made.folder / "checks").mkdir(exist_ok=True)  # what a check file may import
+    of_lab.rename(made.folder / "checks" / "of_the_lab.py")
     (made.folder / "test_one.py").write_text(f"from of_the_lab import {check}  # noqa: F401\n")
     judged = load(made.folder)
     return Manifest(judged, made.folder, 7, digest_of(made.folder), made.grader, made.hidden)
@@ -146,14 +147,11 @@ class Bench:
         self._futures = {case.id: self._pool.submit(self._both, case) for case in cases}
 
     def result(self, case: Case) -> Done:
-        """What became of a case; who asks twice (a rerun) has it done again.
+        """What became of a case.
 
         What a crowded machine may have done to the honest one is asked again.
         """
-        future = self._futures.pop(case.id, None)
-        if future is None:
-            wait(self._futures.values())
-        done = future.result() if future is not None else self._both(case)
+        done = self._futures.pop(case.id).result()
         tries = TRIES
         while done.honest.doubtful and tries:
             tries -= 1

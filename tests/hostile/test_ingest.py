@@ -35,6 +35,7 @@ from workshop.labs import find
 LAB = find("5")
 INGEST = [case for case in CASES if case.family == "ingest"]
 INTAKE_MEMORY = 400 << 20  # bytes of Python objects at most, while a class is taken in
+pytestmark = pytest.mark.whole("hostile hand-ins")
 ENGINES = [name for name, _ in choose.available()]
 
 

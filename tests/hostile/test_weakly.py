@@ -19,10 +19,11 @@ SECONDS = 1200.0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a submission a user of its own")
-def test_hostile_submissions_are_held_weakly(request: pytest.FixtureRequest) -> None:
+@pytest.mark.whole("hostile programs")
+def test_hostile_submissions_are_held_weakly() -> None:
     """In a process of their own: another user must be able to reach this checkout and its Python."""
     words = [*reachable(), sys.executable, "-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider"]
-    words += [f"--reruns={request.config.getoption('reruns', 0) or 0}", test_hostile.__file__]
+    words += [test_hostile.__file__]
     done = subprocess.run(
         words,
         cwd=ROOT,
