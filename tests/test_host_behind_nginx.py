@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from workshop.nginx import Front
 
 from tests.judging import ALTERNATIVES
-from workshop import nginx, wire
+from workshop.judge import http_connection
 from workshop.labs import find
 from workshop.paths import ORACLES, SOLUTIONS
+from workshop.run import nginx_config
+from workshop.run.nginx_config import Front
 
 SECONDS = 10.0
 CONFIGURATIONS = {
@@ -63,7 +64,7 @@ def echo() -> Iterator[int]:
 @pytest.fixture(scope="module", params=CONFIGURATIONS)
 def front(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """nginx before a service that echoes: the port that it listens on."""
-    program = nginx.command()
+    program = nginx_config.command()
     if program is None:
         pytest.skip("there is no nginx on this machine")
     number, folder = CONFIGURATIONS[request.param]
@@ -72,7 +73,7 @@ def front(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[in
         port: int = free.getsockname()[1]
         free.close()
         one = Front("learner", f"127.0.0.1:{port}", dict.fromkeys(lab.services, behind), folder)
-        for name, text in nginx.files(lab, [one], "127.0.0.1", run, run).items():
+        for name, text in nginx_config.files(lab, [one], "127.0.0.1", run, run).items():
             (run / name).parent.mkdir(exist_ok=True)
             (run / name).write_text(text, encoding="utf-8")
         words = [program, "-e", "stderr", "-c", str(run / "nginx.conf"), "-g", "daemon off;"]
@@ -98,7 +99,7 @@ def listening(process: subprocess.Popen[bytes], port: int) -> None:
 @pytest.mark.parametrize("asked", REQUESTS)
 def test_service_is_told_the_host_that_was_asked_for(front: int, asked: str, request: Any) -> None:
     data, host = REQUESTS[asked]
-    with wire.Wire("127.0.0.1", front, SECONDS) as connection:
+    with http_connection.Wire("127.0.0.1", front, SECONDS) as connection:
         connection.send(data)
         answer = connection.response()
     assert answer.status == 200

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 
-from workshop import process
 from workshop.paths import APPS, SOLUTIONS
+from workshop.run import process
 
 ARBITER = SOLUTIONS / "09-prefork" / "arbiter.py"
 PAGE = """
@@ -44,7 +44,10 @@ def test_two_saves_within_a_second_serve_the_new_text(tmp_path: Path) -> None:
     """Bytecode is compared with its source by seconds and size: a worker keeps none."""
     page, port = tmp_path / "page.py", process.free_port()
     save(page, "Ada", 1)
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [tmp_path, APPS]))}
+    env = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, [tmp_path, APPS, LABS / "09-prefork" / "apps"])),
+    }
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     words = [sys.executable, str(ARBITER), "page:application", "--port", str(port), "--workers", "1"]
     with subprocess.Popen(words, cwd=tmp_path, env=env) as arbiter:

@@ -380,8 +380,10 @@ class Denial:
             self._left = length
         if not self._bodiless:
             # RFC 9112 §6.3: a handshake is HTTP/1.1, so its client knows chunks
-            chunked, known = b"transfer-encoding: chunked", self._left is not None
-            self._lines.append(b"content-length: %d" % self._left if known else chunked)
+            known = (
+                b"transfer-encoding: chunked" if self._left is None else b"content-length: %d" % self._left
+            )
+            self._lines.append(known)
         return b"\r\n".join([*self._lines, b"", b""])
 
 
