@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from workshop.paths import APPS, SOLUTIONS
+from workshop.paths import APPS, LABS, SOLUTIONS
 from workshop.run import process
 
 ARBITER = SOLUTIONS / "09-prefork" / "arbiter.py"
