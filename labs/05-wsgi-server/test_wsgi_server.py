@@ -129,13 +129,14 @@ def test_task1_fields_and_variables_have_their_names(service, rng):
     expect("SERVER_PROTOCOL", environ.get("SERVER_PROTOCOL"), "HTTP/1.1")
     expect("wsgi.url_scheme", environ.get("wsgi.url_scheme"), "http")
     others = said.get("others", {})
-    for key, pattern, is_what in (
-        ("SERVER_NAME", ".+", "a name, as text, never empty"),
-        ("SERVER_PORT", "[0-9]+", "a number, as text, never empty"),
-        ("REMOTE_ADDR", "[0-9a-f.:]+", "the client's IP address, as text"),
+    for key, pattern, is_what, rule in (
+        ("SERVER_NAME", ".+", "a name, as text, never empty", ENVIRON),
+        ("SERVER_PORT", "[0-9]+", "a number, as text, never empty", ENVIRON),
+        ("REMOTE_ADDR", "[0-9a-f.:]+", "the client's IP address, as text", "RFC 3875 §4.1.8"),
     ):
         shown = repr(environ[key]) if key in environ else others.get(key, "absent")
-        that(re.fullmatch(pattern, environ.get(key, "")), f"{key} = {shown}", f"{key} = {is_what}")
+        good = re.fullmatch(pattern, environ.get(key, ""))
+        that(good, f"{key} = {shown}", f"{key} = {is_what}", rule=rule)
     expect("wsgi.version", others.get("wsgi.version"), "(1, 0)", "the repr of a tuple")
     expect("what wsgiref.validate says of the environ", said.get("complaint"), "", "it has no objection")
     fresh = not told(client.get("/fields"))["used_before"]
