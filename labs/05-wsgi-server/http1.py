@@ -222,8 +222,8 @@ class Connection:
     """
 
     __slots__ = (
-        *("buffer", "client", "continue_due", "deadline", "lingering", "patience", "server", "socket"),
-        "time_out",
+        *("aborted", "away", "buffer", "client", "continue_due", "deadline", "lingering", "patience"),
+        *("server", "socket", "time_out", "watched"),
     )
 
     def __init__(self, accepted: socket.socket, time_out: float) -> None:
@@ -238,6 +238,8 @@ class Connection:
         self.deadline = time.monotonic() + time_out  # for whoever watches over idle connections
         self.patience = time_out  # seconds that a thread still waits for bytes before it answers
         self.lingering = False
+        self.aborted = False
+        self.away = self.watched = False  # for whoever hands connections to threads
 
     def hear(self) -> bool:
         """Take in what has arrived, without waiting; False at the end of the stream."""
@@ -332,8 +334,13 @@ class Connection:
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
-    def abort(self) -> None:
-        """Close with a reset, so that a body without any other end does not look complete."""
+    def reset_when_closed(self) -> None:
+        """Closing is to send a reset: so a body without any other end does not look complete."""
+        self.aborted = True
         with contextlib.suppress(OSError):
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def abort(self) -> None:
+        """Close with a reset."""
+        self.reset_when_closed()
         self.socket.close()

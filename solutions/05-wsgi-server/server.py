@@ -10,7 +10,8 @@ client that is slow to take its answer, costs a thread.
                  ▲                                                                      │
                  └──────────────────── kept alive, or lingering ◀───────────────────────┘
 
-A connection belongs to the porter or to one thread, never to both: nothing in it needs a lock.
+A connection belongs to the porter or to one thread, never to both: nothing in it needs a lock. Whether it is
+`away` in a thread, and whether the selector has it (`watched`), only the porter writes.
 """
 
 from __future__ import annotations
@@ -338,7 +339,7 @@ class Response:
     def abort(self) -> None:
         """End the connection so that the client can tell that the body is not whole."""
         if self._left is None and not self._chunked:
-            self._connection.abort()
+            self._connection.reset_when_closed()
 
 
 def run(application: Application, environ: Environ, response: Response) -> None:
@@ -375,13 +376,13 @@ def serve_request(
         head, used = found
         del connection.buffer[:used]
         connection.continue_due = head.expects_continue
-        body = Body(connection, head.length)
-        stream = io.BytesIO() if head.length == 0 else io.BufferedReader(body)
+        body = None if head.length == 0 else Body(connection, head.length)
+        stream = io.BytesIO() if body is None else io.BufferedReader(body)
         environ = build_environ(head, connection, stream, multithread)
         response = Response(connection, head, keep_alive=head.keep_alive and not last)
         respond(connection, application, environ, response)
         # RFC 9112 §9.3: what is left of the body would be read as the next request.
-        return response.keep_alive and body.drain()
+        return response.keep_alive and (body is None or body.drain())
     except Refused as refused:
         connection.refuse(refused.status, refused.why)
     except ClientGone:
@@ -452,13 +453,14 @@ class Server:
                 # Pipelined requests stand in line with everybody else's (RFC 9112 §9.3.2: in order).
                 self._ready.put(connection)
                 continue
-            if kept is False:
+            if kept is False and not connection.aborted:
                 connection.half_close()
             self._hand_back(connection)
 
     def _hand_back(self, connection: Connection) -> None:
+        """The porter looks here when it wakes; it is woken only for what would not wake it by itself."""
         self._returned.append(connection)
-        if self._asleep:
+        if self._asleep and (connection.aborted or not connection.watched):
             with contextlib.suppress(BlockingIOError):
                 self._waker.send(b"!")
 
@@ -469,13 +471,14 @@ class Server:
         while True:
             # In this order: a thread that hands back after the look at `_returned` sees `_asleep`.
             self._asleep = True
-            events = self._selector.select(0 if self._returned else TICK)
+            self._take_back()
+            events = self._selector.select(TICK)
             self._asleep = False
+            # First what came back: the next request on it may be among the events.
+            self._take_back()
             for key, _ in events:
                 self._attend(key)
             now = time.monotonic()
-            while self._returned:
-                self._take_back(self._returned.popleft(), now)
             if now > next_look:
                 next_look = now + TICK
                 self._close_overdue(now)
@@ -498,41 +501,59 @@ class Server:
             time.sleep(0.05)
             return
         with contextlib.suppress(OSError):  # a client that is gone already has no address
-            connection = Connection(client, self.time_out)
-            self._selector.register(client, selectors.EVENT_READ, connection)
+            self._watch(Connection(client, self.time_out))
+
+    def _watch(self, connection: Connection) -> None:
+        self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+        connection.watched = True
+
+    def _unwatch(self, connection: Connection) -> None:
+        if connection.watched:
+            self._selector.unregister(connection.socket)
+            connection.watched = False
 
     def _hear(self, connection: Connection) -> None:
         """Take in what came; a whole head, or too much for one, goes to the threads."""
+        if connection.away:
+            # Bytes came while a thread has it: they wait until it is back. Mostly none come, so a connection
+            # stays watched while it is away: that saves two system calls and a wake-up in each request.
+            self._unwatch(connection)
+            return
         fresh = not connection.buffer
         if not connection.hear():
             self._close(connection)
         elif connection.lingering:
             connection.buffer.clear()
         elif b"\r\n\r\n" in connection.buffer or len(connection.buffer) >= HEAD_LIMIT:
-            self._selector.unregister(connection.socket)
+            connection.away = True
             self._ready.put(connection)
         elif fresh:
             # The limit is for the whole head: one byte now and then does not extend it.
             connection.deadline = time.monotonic() + self.time_out
 
-    def _take_back(self, connection: Connection, now: float) -> None:
-        if connection.socket.fileno() < 0:
-            return
-        patience = self.time_out if connection.buffer else self.keep_alive
-        connection.deadline = now + (LINGER if connection.lingering else patience)
-        self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+    def _take_back(self) -> None:
+        while self._returned:
+            connection = self._returned.popleft()
+            if connection.aborted:
+                self._close(connection)
+                continue
+            connection.away = False
+            patience = self.time_out if connection.buffer else self.keep_alive
+            connection.deadline = time.monotonic() + (LINGER if connection.lingering else patience)
+            if not connection.watched:
+                self._watch(connection)
 
     def _close_overdue(self, now: float) -> None:
         waiting = [key.data for key in self._selector.get_map().values() if key.data is not None]
         for connection in waiting:
-            if connection.deadline < now:
+            if connection.deadline < now and not connection.away:
                 if connection.buffer and not connection.lingering:
                     connection.time_out = 0
                     connection.refuse("408 Request Timeout", "the request's head took too long")
                 self._close(connection)
 
     def _close(self, connection: Connection) -> None:
-        self._selector.unregister(connection.socket)
+        self._unwatch(connection)
         connection.socket.close()
 
     def _stop(self, pool: list[threading.Thread]) -> None:
