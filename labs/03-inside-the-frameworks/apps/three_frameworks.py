@@ -2,23 +2,20 @@
 
     GET /flask/tasks/42     as JSON: which framework, prefix and path that it sees, and its link to that task
 
-`wsgi` has Flask and Django, `asgi` has all three: Flask through asgiref's WsgiToAsgi. It is all
-mounted at the first request: so mounts that aren't there yet are a failed request, and no failed start.
+`wsgi` has Flask and Django, `asgi` has all three: Flask through asgiref's WsgiToAsgi, and FastAPI from
+fastapi_tasks.py. It is all mounted at the first request: mounts that aren't there yet are a failed request,
+and no failed start.
 """
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from asgiref.wsgi import WsgiToAsgi
 from django.conf import settings
-from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, JsonResponse
 from django.urls import path, reverse
-from fastapi import FastAPI, Request
 from flask import Flask, request, url_for
 
 # --- Flask
@@ -45,29 +42,6 @@ def django_task(request: HttpRequest, number: int) -> JsonResponse:
 
 urlpatterns = [path("tasks/<int:number>", django_task, name="task")]
 
-# --- FastAPI
-
-
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, str]]:
-    yield {"started": "yes"}
-
-
-fastapi = FastAPI(lifespan=lifespan)
-
-
-@fastapi.get("/tasks/{number}", name="task")
-async def fastapi_task(request: Request, number: int) -> dict[str, Any]:
-    prefix = request.scope["root_path"]
-    return {
-        "framework": "fastapi",
-        "prefix": prefix,
-        "path": request.scope["path"].removeprefix(prefix),
-        "link": request.url_for("task", number=number).path,
-        "started": getattr(request.state, "started", "no"),
-    }
-
-
 # --- together
 
 
@@ -81,6 +55,9 @@ def wsgi_mounted() -> WSGIApplication:
 
 @cache
 def asgi_mounted() -> Any:
+    from asgiref.wsgi import WsgiToAsgi
+    from django.core.asgi import get_asgi_application
+    from fastapi_tasks import fastapi  # it takes longest to import: gunicorn does without
     from mounts import asgi_mounts
 
     apps = {"/flask": WsgiToAsgi(flask), "/django": get_asgi_application(), "/fastapi": fastapi}
