@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import sys
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -130,3 +131,60 @@ def visit_in_thread(app: Any, method: str = "GET", target: str = "/", body: byte
     thread.start()
     thread.join(WAIT_SECONDS)
     return answers[0] if answers else {}
+
+
+class LateBody(io.BytesIO):
+    """A body whose first byte comes when `come` is set; `asked` says that somebody waits for it."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.asked, self.come = threading.Event(), threading.Event()
+
+    def _wait(self) -> None:
+        self.asked.set()
+        self.come.wait(3 * WAIT_SECONDS)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._wait()
+        return super().read(size)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        self._wait()
+        return super().readline(size)
+
+    def readinto(self, buffer: Any, /) -> int:
+        self._wait()
+        return super().readinto(buffer)
+
+
+def visit_while_a_body_comes(app: Any, body: bytes) -> dict[str, Any]:
+    """POST /tasks whose body is late, and GET /tasks meanwhile: both answers, {} for one that never came."""
+    late, answers = LateBody(body), list[dict[str, Any]]()
+    environ = environ_for("POST", "/tasks", body) | {"wsgi.input": late}
+    thread = threading.Thread(target=lambda: answers.append(Visit(app, environ).answer()), daemon=True)
+    thread.start()
+    while thread.is_alive() and not late.asked.wait(0.01):
+        pass
+    meanwhile = visit_in_thread(app, "GET", "/tasks")
+    late.come.set()
+    thread.join(WAIT_SECONDS)
+    return {"meanwhile": meanwhile, "first": answers[0] if answers else {"status": "", "body": b""}}
+
+
+def export_memory(app: Any, tasks: Any, title: str, count: int) -> dict[str, Any]:
+    """Read /tasks.csv of so many tasks and keep nothing: its size, and how much memory it took at once."""
+    for _ in range(count):
+        tasks.add(title)
+    got = {"size": 0, "lines": 0, "largest": 0, "chunks": 0}
+    tracemalloc.start()
+    made = Visit(app, environ_for("GET", "/tasks.csv"))
+    while chunks := made.take(1):
+        (chunk,) = chunks
+        got["size"] += len(chunk)
+        got["lines"] += chunk.count(b"\r\n")
+        got["largest"] = max(got["largest"], len(chunk))
+        got["chunks"] += 1
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    made.close()
+    return {**got, "peak": most, "status": made.status, "returned": made.returned}

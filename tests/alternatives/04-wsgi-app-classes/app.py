@@ -64,6 +64,8 @@ class Request:
             raise Problem(415, "JSON, please")
         if environ.get("HTTP_TRANSFER_ENCODING"):
             raise Problem(411, "say how long the body is")
+        if not environ.get("CONTENT_LENGTH"):
+            raise Problem(411, "say how long the body is")
         try:
             length = int(environ.get("CONTENT_LENGTH") or 0)
         except ValueError:

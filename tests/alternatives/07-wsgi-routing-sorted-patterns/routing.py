@@ -2,8 +2,8 @@
 
 It differs wherever the text leaves a choice: the narrowest pattern alone decides about 405, as in Django;
 redirects are 307 and absolute; a bare prefix is redirected; an extra slash is 404; OPTIONS has a body; the
-environ is changed in place; %2F is told from a slash where gunicorn keeps the target; a path that is no UTF-8
-is 400.
+environ is changed in place, and has routing_args only where there are parameters; %2F is told from a slash
+where gunicorn keeps the target; a path that is no UTF-8 is 400.
 """
 
 import re
@@ -105,7 +105,8 @@ def Router(routes: Any) -> Any:
         app, names = chosen
         texts = raw_texts(environ, shape) or list(match.groups())
         values = [KINDS[kind][2](text) for kind, text in zip(shape.kinds, texts, strict=True)]
-        environ["wsgiorg.routing_args"] = [(), dict(zip(names, values, strict=True))]
+        if names:
+            environ["wsgiorg.routing_args"] = [(), dict(zip(names, values, strict=True))]
         return app(environ, start_response)
 
     def raw_texts(environ: dict[str, Any], shape: Shape) -> list[str] | None:
@@ -115,7 +116,13 @@ def Router(routes: Any) -> Any:
         return [unquote(text) for text in match.groups()] if match else None
 
     def url_for(environ: dict[str, Any], name: str, /, **values: Any) -> str:
-        path = HOLE.sub(lambda hole: quote(str(values[hole[2]])), quote(named[name], "/<:>"))
+        def text(hole: re.Match[str]) -> str:
+            value = str(values[hole[2]])
+            if not re.fullmatch(KINDS[hole[1] or "str"][1], value, re.DOTALL | re.IGNORECASE):
+                raise ValueError(f"{value!r} leads nowhere")
+            return quote(value)
+
+        path = HOLE.sub(text, quote(named[name], "/<:>"))
         return quote(environ.get("SCRIPT_NAME", ""), encoding="latin-1") + path
 
     application.url_for = url_for  # type: ignore[attr-defined]

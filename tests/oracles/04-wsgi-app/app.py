@@ -41,6 +41,9 @@ class Tasks:
     def all(self) -> list[dict[str, Any]]:
         return [_task(row) for row in self.db.execute(f"select {COLUMNS} from tasks order by id").fetchall()]
 
+    def numbers(self) -> list[int]:
+        return [row[0] for row in self.db.execute("select id from tasks order by id").fetchall()]
+
     def get(self, number: int) -> dict[str, Any] | None:
         return self._one(f"select {COLUMNS} from tasks where id = ?", number)
 
@@ -154,7 +157,10 @@ def once(function: Callable[[], None]) -> Callable[[], None]:
 
 def lines() -> Iterator[str]:
     yield "id,title,done\r\n"
-    for task in tasks.all():
+    for number in tasks.numbers():
+        task = tasks.get(number)
+        if task is None:
+            continue
         line = io.StringIO()
         csv.writer(line).writerow([task["id"], task["title"], str(task["done"]).lower()])
         yield line.getvalue()

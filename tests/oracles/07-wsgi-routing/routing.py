@@ -76,6 +76,10 @@ class Router:
         return app(environ, start_response)
 
     def url_for(self, environ: WSGIEnvironment, name: str, /, **values: Any) -> str:
+        # werkzeug leaves a slash in any value as it is; RFC 3986 §2.2: in one segment it must be encoded.
+        rule = next(self.map.iter_rules(self.names[name]))
+        if any("/" in str(values[key]) and rule._converters[key].part_isolating for key in rule.arguments):
+            raise ValueError("a slash in one segment")
         return iri_to_uri(self.map.bind_to_environ(environ).build(self.names[name], values))
 
 

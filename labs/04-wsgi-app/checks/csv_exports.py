@@ -1,0 +1,72 @@
+"""The file /tasks.csv, and the places that downloads of it hold."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from typing import Any
+
+from task_visits import APP, EXPORTS, add, open_visit, status_is, talk, title, visit
+
+from workshop.judge.checks import Probe, expect, fail, made, method, named, ref, that
+
+
+def rows_of(data: bytes) -> list[list[str]]:
+    """A CSV file's rows. Fails unless it is one, in UTF-8."""
+    try:
+        return list(csv.reader(io.StringIO(data.decode(), newline=""), strict=True))
+    except (ValueError, csv.Error) as error:
+        right = "CSV in UTF-8: a title in quotes, with its own quotes doubled"
+        fail(f"{error}, in {data[:200]!r}", right, rule="RFC 4180 §2")
+
+
+def again(probe: Probe, rng: random.Random, ending: str, once: Any, verb: str = "GET") -> None:
+    """Fail unless there is a place after EXPORTS visits that ended in one way."""
+    sent = f"{verb} /tasks.csv, {ending}; this {EXPORTS} times; then GET /tasks.csv"
+    steps: list[Any] = [add(title(rng))]
+    for number in range(EXPORTS):
+        steps += [(f"v{number}", open_visit(verb)), *once(f"v{number}")]
+    *_, last = talk(probe, sent, *steps, visit("GET", "/tasks.csv")).values
+    why = "the server calls close() on what you returned: that is when the place is free again"
+    if verb == "HEAD":
+        why = "you returned something else than the export: then nobody closes it but you"
+    elif ending.startswith("closed before"):
+        why = "a generator that never began has no `finally` to come to: close() does nothing"
+    status_is(last, 200, f"the export after {EXPORTS} that were {ending}", why, sent=sent)
+
+
+def twice(probe: Probe, rng: random.Random) -> None:
+    """Fail when closing twice gives two places back."""
+    sent = f"GET /tasks.csv, one chunk, closed twice; then {EXPORTS} more that stay open; then one more"
+    close = [method(named("v"), "take", 1), method(named("v"), "close"), method(named("v"), "close")]
+    held = [(f"v{n}", open_visit()) for n in range(EXPORTS)]
+    began = [method(named(f"v{n}"), "take", 1) for n in range(EXPORTS)]
+    steps = [add(title(rng)), ("v", open_visit()), *close, *held, *began]
+    *_, last = talk(probe, sent, *steps, visit("GET", "/tasks.csv")).values
+    status_is(
+        last,
+        503,
+        "one export too many",
+        "a place is given back once, however often close() is called",
+        sent=sent,
+    )
+
+
+def made_line_by_line(probe: Probe) -> None:
+    """Fail unless the file is made while it is sent: whole, it would take as much memory as it has bytes."""
+    count = 2000
+    sent = f"tasks.add {count} times, with the longest titles; then GET /tasks.csv, chunk by chunk"
+    call = made("call_in_steps:export_memory", ref(APP), ref("app:tasks"), "\U0001d11e" * 200, count)
+    *_, got = talk(probe, sent, call, seconds=8.0).values
+    right = "a line at a time, made when it is asked for: a file of any size fits into memory then"
+    status_is(got, 200, "GET /tasks.csv", sent=sent)
+    listed = got["returned"] in ("list", "tuple", "bytes")
+    that(not listed, f"a {got['returned']} of {got['chunks']} chunks", right, sent=sent)
+    large = f"a chunk of {got['largest']} bytes"
+    that(got["largest"] < 16 * 1024, large, right, sent=sent)
+    much = f"{got['peak'] >> 10} KiB of memory at once, for a file of {got['size'] >> 10} KiB"
+    that(got["peak"] < got["size"] / 2, much, right, sent=sent)
+    expect(
+        "line ends in the file", got["lines"], count + 1, "a line for each task, after the header", sent=sent
+    )

@@ -1,0 +1,145 @@
+"""Two requests at the same time: every way in which the second comes in the middle of the first."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+from csv_exports import rows_of
+from task_visits import APP, Task, add, json_of, open_visit, path_of, status_is, talk, task_in, title
+
+from workshop.judge.checks import Client, Probe, expect, fail, made, method, named, ref, that
+
+THREADS = 'PEP 3333, "Thread Support"'
+
+
+ATOMIC = "Python FAQ, “What kinds of global value mutation are thread-safe?”"
+
+
+def meetings(
+    probe: Probe, first: tuple[str, str, bytes], second: tuple[str, str, bytes], then: str = ""
+) -> Any:
+    """Every way of the second request coming in the middle of the first, one after the other.
+
+    Yields each report with the words that tell it. Fails when one raised or both wait for ever.
+    """
+    after = [["GET", then]] if then else []
+    before = ["POST", "/tasks", b'{"title": "Ask Ada"}']
+    clean = ["DELETE", "/tasks/{id}"]
+    asked = [ref(APP), "app", list(first), list(second), before, after, clean]
+    words = f"{shown(first)} and {shown(second)} at the same time"
+    seen = talk(probe, words, made("every_interleaving:explore", *asked), seconds=9.0)
+    reports = seen.values[-1]
+    that(reports, "no step of the application's own", "code in app.py", sent=words)
+    for report in reports:
+        number = str(report["id"])
+        sent = f"{shown(first)}, stopped before {report['stopped']}\nthen {shown(second)}, to its end"
+        sent = f"{sent}\nthen the first goes on".replace("{id}", number)
+        if not report["stopped"]:
+            sent = f"{shown(first)}, alone".replace("{id}", number)
+        if report["waits"]:
+            places = " and ".join(report["waits"])
+            fail(
+                f"no end: they wait at {places}",
+                "a lock that is free again, also when something is raised",
+                sent=sent,
+            )
+        for answer in (report["first"], report["second"]):
+            if "raised" in answer:
+                fail(f"{answer['raised']} at {answer['at']}", "an answer to each", sent=sent)
+        yield report, sent
+
+
+def as_json(value: object) -> bytes:
+    """JSON that a person can read in a report, far names too."""
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def shown(request: tuple[str, str, bytes]) -> str:
+    return f"{request[0]} {request[1]} {request[2].decode()}".strip()
+
+
+def state(answer: Task) -> Any:
+    """What is at the end: the task, or None when it is gone."""
+    return task_in(json_of(answer, "GET")) if answer["status"].startswith("200") else None
+
+
+def at_once(client: Client, rng: random.Random, count: int = 24) -> None:
+    """Fail unless requests that arrive together at gunicorn's threads get ids of their own."""
+    titles = [title(rng) for _ in range(count)]
+    wires = [client.connect() for _ in titles]
+    answers = []
+    try:
+        requests = [posting(text) for text in titles]
+        for wire, data in zip(wires, requests, strict=True):
+            wire.send(data[:-1])
+        for wire, data in zip(wires, requests, strict=True):
+            wire.send(data[-1:])
+        for wire in wires:
+            answers.append(wire.response("POST"))
+            wire.close()  # gunicorn waits up to two seconds for this end, before it takes the next connection
+    finally:
+        for wire in wires:
+            wire.close()
+    tasks = [task_in(answer.json()) for answer in answers if answer.status == 201]
+    sent = f"POST /tasks, {count} at the same time"
+    expect("answers of 201", len(tasks), count, sent=sent)
+    expect("ids", len({task["id"] for task in tasks}), count, "one for each", sent=sent)
+    expect("titles", [task["title"] for task in tasks], titles, "to each its own", sent=sent)
+
+
+def posting(text: str) -> bytes:
+    body = json.dumps({"title": text}).encode()
+    head = (
+        "POST /tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    )
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def streaming(probe: Probe, rng: random.Random) -> None:
+    """Fail when an export that is under way stops a writer, or is broken by one."""
+    body = json.dumps({"title": title(rng)}).encode()
+    sent = "GET /tasks.csv, its first two lines read; POST /tasks and two DELETEs; then the rest"
+    some = [("a", add(title(rng))), add(title(rng)), add(title(rng)), ("b", add(title(rng)))]
+    begun = [("v", open_visit()), method(named("v"), "take", 2)]
+    meanwhile = made("call_in_steps:visit_in_thread", ref(APP), "POST", "/tasks", body)
+    gone = [made("call_in_steps:visit_in_thread", ref(APP), "DELETE", path_of(one)) for one in "ab"]
+    rest = [method(named("v"), "take"), method(named("v"), "close")]
+    seen = talk(probe, sent, *some, *begun, meanwhile, *gone, *rest, seconds=5.0)
+    begin, posted, deleted, _, end = seen.values[5:10]
+    that(
+        posted and deleted,
+        got="POST /tasks was not answered while the export was under way: it waits for a lock",
+        expected="an answer: whoever downloads slowly must not hold a lock between two lines",
+        sent=sent,
+    )
+    status_is(posted, 201, "POST /tasks", sent=sent)
+    status_is(deleted, 204, "DELETE", sent=sent)
+    rows = rows_of(b"".join([*begin, *end]))
+    kept = "the tasks that were there from the beginning to the end"
+    that(len(rows) >= 3, f"{len(rows)} lines", kept, sent=sent)
+
+
+def nobody_waits_for_a_body(probe: Probe, text: str) -> None:
+    """Fail when a lock is held while a client's body is read."""
+    sent = "POST /tasks, whose body has not come yet; GET /tasks, in another thread; then the body"
+    call = made("call_in_steps:visit_while_a_body_comes", ref(APP), as_json({"title": text}))
+    *_, got = talk(probe, sent, call, seconds=5.0).values
+    waited = "GET /tasks was not answered while a client was still sending its body: it waits for a lock"
+    that(got["meanwhile"], waited, "an answer: no lock is held while a client's body is read", sent=sent)
+    status_is(got["meanwhile"], 200, "GET /tasks", sent=sent)
+    status_is(got["first"], 201, "POST /tasks", sent=sent)
+
+
+def no_torn_read(probe: Probe, text: str) -> None:
+    """Fail when a reader sees half of a change."""
+    here = "/tasks/{id}"
+    change, read = ("PATCH", here, as_json({"title": text, "done": True})), ("GET", here, b"")
+    for first, second, reader in ((change, read, "second"), (read, change, "first")):
+        for report, sent in meetings(probe, first, second):
+            status_is(report[reader], 200, "GET", sent=sent)
+            now = task_in(json_of(report[reader], "GET"))
+            whole = (now["title"], now["done"]) in (("Ask Ada", False), (text, True))
+            right = "the task before the change, or after it: title and done change together"
+            that(whole, f"GET = {now!r}", right, rule=ATOMIC, sent=sent)

@@ -1,0 +1,177 @@
+"""Tasks over HTTP and in the learner's process: what is asked, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import random
+import string
+from typing import Any
+
+from workshop.judge.checks import (
+    NOT_JSON,
+    Client,
+    Probe,
+    Response,
+    Transcript,
+    expect,
+    fail,
+    made,
+    method,
+    named,
+    ref,
+    that,
+)
+
+APP = "app:application"
+
+
+LIMIT = 64 * 1024
+
+
+EXPORTS = 4
+
+
+JSON = ("Content-Type", "application/json")
+
+
+FAR_NAMES = ("Zoë", "Łukasz", "Aşkın", "Νίκη", "Юлия", "明", "José")
+
+
+Task = dict[str, Any]
+
+
+def title(rng: random.Random) -> str:
+    """A title that nobody can guess, in characters of more than one byte."""
+    return f"Ask {rng.choice(FAR_NAMES)} {rng.randrange(10**6)}"
+
+
+def word(rng: random.Random) -> str:
+    return "".join(rng.choices(string.ascii_lowercase, k=8))
+
+
+def post(client: Client, value: object, *fields: tuple[str, str]) -> Response:
+    """POST /tasks with a value as JSON, or with bytes as they are."""
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return client.request("POST", "/tasks", fields or [JSON], data)
+
+
+def created(client: Client, value: object) -> Task:
+    """A task made with POST, as it was answered. Fails unless the answer is a 201 with a task."""
+    answer = post(client, value)
+    expect("status of POST /tasks", answer.status, 201)
+    return task_in(answer.json())
+
+
+def task_in(value: object, what: str = "the answer") -> Task:
+    """A task out of JSON. Fails unless it has the three fields."""
+    shaped = isinstance(value, dict) and type(value.get("id")) is int and {"title", "done"} <= set(value)
+    that(shaped, f"{what} is {value!r}", '{"id": 1, "title": "Ask Ada", "done": false}')
+    assert isinstance(value, dict)
+    return {key: value[key] for key in ("id", "title", "done")}
+
+
+def is_json(fields: list[tuple[str, str]], rule: str = "RFC 9110 §8.3") -> None:
+    kind = value_of(fields, "Content-Type")
+    said = (kind or "").partition(";")[0].strip().lower()
+    that(
+        said == "application/json", f"Content-Type = {kind!r}", "Content-Type = 'application/json'", rule=rule
+    )
+
+
+def value_of(fields: list[tuple[str, str]], field: str) -> str | None:
+    """A field's value; names compare without case (RFC 9110 §5.1)."""
+    return next((value for key, value in fields if key.lower() == field.lower()), None)
+
+
+def error_in(status: int, fields: list[tuple[str, str]], body: bytes, what: str) -> None:
+    """Fail unless an error's body is {"error": "…"}."""
+    is_json(fields)
+    try:
+        value = json.loads(body)
+    except NOT_JSON:
+        value = None
+    said = value.get("error") if isinstance(value, dict) else None
+    that(
+        isinstance(said, str) and said,
+        got=f"the body of a {status} for {what} is {body[:200]!r}",
+        expected='{"error": "what the client can do about it"}',
+    )
+
+
+def after_unread_body(front: Client) -> None:
+    """Spend the connection on which a large body was left unread, whatever comes back.
+
+    gunicorn drains 64 KiB of what an application leaves, then closes, after it has promised to keep the
+    connection. The next request on it may be a 502 of nginx's, which says nothing about the application.
+    """
+    front.get("/tasks")
+
+
+def unlike_nginx(answer: Response) -> None:
+    """Fail when nginx wrote an answer that is the application's to write."""
+    that(
+        answer.get("X-Written-By") != "nginx",
+        got=f"{answer.line}, written by nginx",
+        expected="an answer of your application: nginx lets 128 KiB through",
+    )
+
+
+def talk(probe: Probe, sent: str, *steps: Any, seconds: float = 3.0) -> Transcript:
+    """Do these steps; an exception of the application's fails the check. `sent` says what they are."""
+    seen = probe.steps(*steps, seconds=seconds, sent=sent)
+    error = seen.raised
+    if error is not None:
+        why = "an answer, and no exception"
+        if error["type"] == "HTTPError":
+            why += ": it is caught in application, and raised before start_response is called"
+        fail(f"{error['type']}: {error['message']}"[:300], why, sent=sent)
+    return seen
+
+
+def add(text: str, done: bool = False) -> dict[str, Any]:
+    return method(ref("app:tasks"), "add", text, done)
+
+
+def visit(method_: str, target: Any, body: bytes = b"") -> dict[str, Any]:
+    """A whole visit: the application called, read to its end, and closed."""
+    return made("call_in_steps:visit", ref(APP), method_, target, body)
+
+
+def open_visit(method_: str = "GET", target: str = "/tasks.csv") -> dict[str, Any]:
+    return made("call_in_steps:open_visit", ref(APP), method_, target)
+
+
+def path_of(step: str) -> dict[str, Any]:
+    """/tasks/… of the task that an earlier step made."""
+    return method("/tasks/{}", "format", method(named(step), "__getitem__", "id"))
+
+
+def fields_of(answer: Task) -> list[tuple[str, str]]:
+    return [(pair[0], pair[1]) for pair in answer["headers"]]
+
+
+def json_of(answer: Task, what: str) -> Any:
+    """A visit's body as JSON. Fails unless it is some."""
+    try:
+        return json.loads(answer["body"])
+    except NOT_JSON:
+        fail(f"the body of {what} is {answer['body'][:200]!r}", "JSON")
+
+
+def status_is(answer: Task, code: int, what: str, why: str = "", **more: str) -> None:
+    expect(f"status of {what}", answer["status"][:3], str(code), why, **more)
+
+
+def answered(seen: Transcript, code: int, why: str, *others: int, rule: str = "") -> None:
+    """Fail unless a transcript has an answer of this status, or of one of the others."""
+    error, right = seen.raised, [str(one) for one in (code, *others)]
+    wanted = f"status = {' or '.join(right)}     {why}"
+    if error is not None:
+        fail(f"{error['type']}: {error['message']}"[:300], wanted, rule=rule)
+    got = f"status = {seen.status!r}" if seen.status else "no status: start_response was not called"
+    that((seen.status or "")[:3] in right, got, wanted, rule=rule)
+
+
+def taken(seen: Transcript, most: int, why: str) -> None:
+    took = sum(event["returned"] for event in seen.all("read"))
+    that(took <= most, f"{took} bytes were read into memory", why)

@@ -1,0 +1,135 @@
+"""Routers in the learner's process: how they are made and called, and what came of it."""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Sequence
+from typing import Any
+
+from workshop.judge.checks import Transcript, fail, made, that, wsgi_app
+
+ARGS = "wsgiorg.routing_args"
+
+
+SEEN = ["REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", ARGS]
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+FAR_NAMES = ("Zoë", "Łukasz", "Aşkın", "Νίκη", "Юлия", "明", "José")
+
+
+def word(rng: random.Random) -> str:
+    return "".join(rng.choices(string.ascii_lowercase, k=6))
+
+
+def far_name(rng: random.Random) -> str:
+    """A name with characters that take more than one byte in UTF-8."""
+    return f"{rng.choice(FAR_NAMES)} {rng.randrange(100, 999)}"
+
+
+def latin(text: str) -> str:
+    """Text as PEP 3333 has it in an environ: its UTF-8 bytes, each as one character."""
+    return text.encode("utf-8").decode("latin-1")
+
+
+def app(called: str, **script: Any) -> dict[str, Any]:
+    """An inner application that says that it was called, and with what."""
+    return wsgi_app(**{"name": called, "environ": SEEN, "chunks": [called.encode()], **script})
+
+
+def route(pattern: str, methods: Sequence[str] = ("GET",), called: str = "", **more: Any) -> dict[str, Any]:
+    leads_to = more.pop("app", None) or app(called or pattern)
+    more |= {} if tuple(methods) == ("GET",) else {"methods": list(methods)}
+    return made("routing:Route", pattern, leads_to, **more)
+
+
+def mount(prefix: str, leads_to: dict[str, Any]) -> dict[str, Any]:
+    return made("routing:Mount", prefix, leads_to)
+
+
+def router(*routes: dict[str, Any]) -> dict[str, Any]:
+    return made("routing:Router", list(routes))
+
+
+def ended_well(seen: Transcript) -> None:
+    """Fail with the exception when the router raised one."""
+    error = seen.raised
+    if error is not None:
+        while_ = {"preparing": "while the Router was made", "call": "when it was called"}
+        when = while_.get(error["during"], f"in {error['during']}")
+        fail(f"{error['type']} {when}: {error['message']}", "an answer, and no exception")
+    that(
+        seen.status is not None,
+        "start_response was not called",
+        "an answer: from the application of a route, or the router's own",
+        rule='PEP 3333, "The Application/Framework Side"',
+    )
+
+
+def code(seen: Transcript) -> str:
+    return str(seen.status)[:3]
+
+
+def calls(seen: Transcript) -> list[str]:
+    """The inner applications that were called."""
+    return [event["name"] for event in seen.all("inner called")]
+
+
+def reached(seen: Transcript, called: str, why: str = "") -> dict[str, Any]:
+    """The environ that an inner application was called with; fail when another one was, or none."""
+    ended_well(seen)
+    names = calls(seen)
+    got = f"the application of {names[0]} was called" if names else f"the router answered {seen.status}"
+    reason = f"     {why}" if why else ""
+    that(names == [called], got, f"the application of {called} is called{reason}")
+    environ: dict[str, Any] = (seen.first("inner called") or {}).get("environ", {})
+    return environ
+
+
+def not_found(seen: Transcript, why: str) -> None:
+    ended_well(seen)
+    names = calls(seen)
+    got = f"the application of {names[0]} was called" if names else f"status = {seen.status!r}"
+    that(not names and code(seen) == "404", got, f"404 Not Found     {why}")
+
+
+def values_of(environ: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that a route's application was given; fail when they are not where they belong."""
+    args = environ.get(ARGS)
+    shaped = isinstance(args, tuple | list) and len(args) == 2 and isinstance(args[1], dict)
+    shape = f'environ["{ARGS}"] = ((), {{"id": 42}}): a pair, nothing positional, then values by name'
+    that(shaped, f'environ["{ARGS}"] = {args!r}', shape)
+    assert args is not None
+    values: dict[str, Any] = args[1]
+    return values
+
+
+def field(seen: Transcript, wanted: str) -> str | None:
+    """A header's value; names compare without case (RFC 9110 §5.1)."""
+    pairs = [tuple(pair) for pair in seen.headers if len(tuple(pair)) == 2]
+    return next((str(value) for key, value in pairs if str(key).lower() == wanted.lower()), None)
+
+
+def allowed(value: str | None) -> set[str]:
+    return {part.strip() for part in (value or "").split(",") if part.strip()}
+
+
+def own_length_is_right(seen: Transcript) -> None:
+    length = field(seen, "Content-Length")
+    size = len(seen.body)
+    why = f"no length, or {size}: the body has {size} bytes"
+    that(length in (None, str(size)), f"Content-Length = {length!r}", why, rule="RFC 9110 §8.6")
+
+
+def one_of_each() -> dict[str, Any]:
+    return router(
+        route("/tasks/<int:id>", called="task"),
+        route("/tasks/<int:id>/notes/<int:note>", called="note"),
+        route("/jobs/<uuid:key>", called="job"),
+        route("/hello/<name>", called="hello"),
+        route("/labels/<str:label>/edit", called="label"),
+        route("/files/<path:rest>", called="file"),
+    )
