@@ -111,7 +111,12 @@ def parse(argv: Sequence[str] | None = None) -> Config:
     parser.add_argument("--workers", type=int, default=os.environ.get("WEB_CONCURRENCY", "1"))
     parser.add_argument("--reload", action="store_true", help="start anew when a .py file changes")
     parser.add_argument("--timeout-graceful-shutdown", type=int, help="seconds to finish requests in")
-    return Config(**vars(parser.parse_args(argv)))
+    options = parser.parse_args(argv)
+    if not 0 <= options.port <= 65535:
+        parser.error(f"argument --port: {options.port} is no port (0 to 65535)")
+    if options.workers < 1:
+        parser.error(f"argument --workers: {options.workers}, but somebody has to serve")
+    return Config(**vars(options))
 
 
 def bind(config: Config) -> socket.socket:
@@ -297,13 +302,19 @@ class Supervisor:
         for pid in self.children:
             os.kill(pid, number)
 
-    def end_children(self) -> None:
-        """Ask them to end, and wait; an impatient SIGINT meanwhile is passed on."""
+    def end_children(self) -> bool:
+        """Ask them to end, and wait. Whether a signal came meanwhile, which is for this process, too.
+
+        It is passed on: a second SIGINT does not wait.
+        """
+        told = False
         self.tell(signal.SIGTERM)
         while self.children:
             for number in self.signals.wait(TICK / 5):
+                told = True
                 self.tell(number)
             self.reap()
+        return told
 
 
 # --- task 4: reload ---------------------------------------------------------------------------------
@@ -337,7 +348,8 @@ class Reloader(Supervisor):
                 changed = sorted(str(path) for path, _ in now.items() ^ seen.items())
                 log(f"Changed: {', '.join(dict.fromkeys(changed))}. Reloading.")
                 seen = now
-                self.end_children()
+                if self.end_children():
+                    break
                 self.spawn()
         self.end_children()
         return 0

@@ -25,12 +25,12 @@ from workshop.judge.checks import (
 from workshop.judge.idle_service import Rest
 from workshop.judge.stack import Address
 
-SETTLE = 5.0
+SETTLE = 8.0
 PAUSE = 0.1  # at most, between two looks
 STEPS = 6
 SHOWN = "requests/{}.http"
 
-# Two services start at a time: on a busy machine a worker must come up within its --timeout.
+# Two services come up at a time: on a busy machine a worker must do it within its --timeout.
 _starts = threading.Semaphore(2)
 
 
@@ -49,6 +49,12 @@ class Preforks:
 
     def __call__(self, name: str, workers: int) -> Prefork:
         self.means.used.add(name)
+        with _starts:
+            found = self._up(name, workers)
+        found.story.clear()
+        return found
+
+    def _up(self, name: str, workers: int) -> Prefork:
         found = Prefork(self.means, name, workers)
         is_good = name not in self.means.dirty and self._is_full(found)
         if not is_good:  # a check failed half way, or the number is wrong from the start: begin anew
@@ -57,7 +63,6 @@ class Preforks:
             settle(found.exit_code, lambda code: code is not None)
             found = Prefork(self.means, name, workers)
             self._is_full(found)
-        found.story.clear()
         return found
 
     @staticmethod
@@ -74,6 +79,7 @@ class Prefork:
         reply = start(means, name)
         self.address = Address(self.stack.service_host, reply["port"])
         self.arbiter = reply["pid"]
+        self.trail.marks[name] = reply["mark"]
 
     # what can be seen
 
@@ -193,8 +199,7 @@ class Prefork:
 
 def start(means: Means, name: str):
     """The agent's reply, once the service listens. Raises StartTrouble."""
-    with _starts:
-        reply = means.stack.ask("start", service=name)
+    reply = means.stack.ask("start", service=name)
     means.trail.service = name
     if reply["state"] != "ready":
         raise StartTrouble(reply)
@@ -217,7 +222,8 @@ def outcome_of_broken(means: Means):
     def outcome():
         stack, trail = means.stack, means.trail
         try:
-            start(means, "broken")
+            with _starts:
+                start(means, "broken")
         except StartTrouble as trouble:  # it ended before anybody saw it listen: that will do
             if trouble.reply["state"] != "exited" or "NotImplementedError" in trouble.reply["output"]:
                 raise
