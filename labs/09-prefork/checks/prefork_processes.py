@@ -32,6 +32,7 @@ SHOWN = "requests/{}.http"
 
 # Two services come up at a time: on a busy machine a worker must do it within its --timeout.
 _starts = threading.Semaphore(2)
+_asked: set[int] = set()
 
 
 @contextmanager
@@ -79,7 +80,9 @@ class Prefork:
         reply = start(means, name)
         self.address = Address(self.stack.service_host, reply["port"])
         self.arbiter = reply["pid"]
-        self.trail.marks[name] = reply["mark"]
+        # What a process wrote before any check asked it belongs to the one that asks first.
+        self.trail.marks[name] = reply["mark"] if reply["pid"] in _asked else 0
+        _asked.add(reply["pid"])
 
     # what can be seen
 

@@ -18,7 +18,7 @@ from uvicorn.importer import import_from_string
 __all__ = ["import_from_string"]
 
 # A worker that failed to start does not answer; uvicorn asks it for this long, five seconds by default.
-IMPATIENT = ["--timeout-worker-healthcheck", "4"]
+IMPATIENT = ["--timeout-worker-healthcheck", "3"]
 
 
 @dataclass
