@@ -9,26 +9,53 @@ both together under a keeper that restarts them. What is waited for is an event,
 from __future__ import annotations
 
 import signal
-import time
 from contextlib import suppress
-from urllib.parse import quote, unquote
+from urllib.parse import quote
+
+from lifespan_calls import (
+    BOOK,
+    answered,
+    ended_well,
+    ended_with,
+    history_shown,
+    meet,
+    people,
+    play,
+    printed_by_run,
+    started,
+    stopped,
+    told_without_state,
+    types,
+    visit,
+    written,
+)
+from lifespan_services import (
+    END,
+    SETTLE,
+    Services,
+    children,
+    ended,
+    fresh,
+    is_answered,
+    known,
+    probe,
+    refuses_to_start,
+    settle,
+    waiting,
+)
+from side_by_side import SideBySide
 
 from workshop.judge.checks import (
     NoAnswer,
-    Wire,
     WireError,
     check,
     expect,
     fail,
-    made,
     name,
     object_of,
-    ref,
-    request_bytes,
     that,
     wire_cases,
 )
-from workshop.judge.start_failure import StartTrouble
 
 EVENTS = 'ASGI lifespan, "Startup" and "Shutdown"'
 UNSUPPORTED = 'ASGI lifespan, "Scope": an exception means that it is not supported; the server goes on'
@@ -38,129 +65,9 @@ FAILED = 'ASGI lifespan, "Startup Failed"'
 SHUTDOWN = 'ASGI lifespan, "Shutdown"'
 SHUTDOWN_FAILED = 'ASGI lifespan, "Shutdown Failed"'
 CANCEL = "asyncio, Task.cancel(): CancelledError is thrown in at the next await, wherever that is"
+RUN = "your lifespan.py: its `run`, with an application that says startup.failed"
 
-SETTLE = 5.0
-PAUSE = 0.02
-
-
-def settle(look, holds, seconds=SETTLE):
-    """What `look` sees, as soon as `holds` is true of it, or the time is over."""
-    deadline = time.monotonic() + seconds
-    while True:
-        seen = look()
-        if holds(seen) or time.monotonic() > deadline:
-            return seen
-        time.sleep(PAUSE)
-
-
-# --- the application's side, played to ----------------------------------------------------------------
-
-
-def play(probe, *scripts, state=True):
-    """What app.py did in each step of each script: see apps/lifespan_without_socket.py."""
-    words = "\nand ".join("; ".join(map(in_words, script)) for script in scripts)
-    seen = probe.steps(
-        made("lifespan_without_socket:play", ref("app:app"), *scripts, state=state),
-        seconds=9.0,
-        sent=f"to app.app: {words}",
-    )
-    if seen.raised:
-        error = seen.raised
-        fail(f"{error['type']}: {error['message']}", "an application that answers, and raises nothing")
-    reports = seen.values[-1]
-    return reports[0] if len(scripts) == 1 else reports
-
-
-STEPS = {
-    "startup": "lifespan.startup",
-    "shutdown": "lifespan.shutdown",
-    "shutdown while": "lifespan.shutdown in the middle of that write",
-    "disk hold": "(from now on the disk waits)",
-    "disk step": "(the disk does one step)",
-    "disk free": "(the disk goes on)",
-    "disk fail": "(the disk is full, once)",
-    "disk fail always": "(the disk is full)",
-    "until writing": "(a write begins)",
-    "until wrote": "(it is written)",
-    "until failed": "(the write failed)",
-    "tasks": "(what runs still?)",
-}
-
-
-def in_words(step):
-    """A step as the report says it."""
-    if step[0] == "ask":
-        return f"{step[1]} {unquote(step[2])}"
-    return STEPS[" ".join(word for word in step if isinstance(word, str))]
-
-
-def types(report):
-    return [one.get("type") for one in report["sent"]]
-
-
-def visit(who):
-    return ["ask", "POST", f"/visits?name={quote(who)}"]
-
-
-BOOK = ["ask", "GET", "/visits"]
-
-
-def started(report):
-    """The application replied startup.complete, and goes on."""
-    shown = types(report) or "nothing"
-    raised = f", and raised {report['raised']}" if report["raised"] else ""
-    that(
-        types(report) == ["lifespan.startup.complete"],
-        got=f"to lifespan.startup it replied {shown}{raised}",
-        expected="one lifespan.startup.complete, when the journal is open",
-    )
-    that(
-        not report["ended"],
-        got=f"after startup.complete the lifespan call ended{raised}",
-        expected="a call that goes on, and waits for lifespan.shutdown",
-    )
-
-
-def stopped(report):
-    """The application replied shutdown.complete, and returned."""
-    shown = types(report) or "nothing"
-    raised = f", and raised {report['raised']}" if report["raised"] else ""
-    that(
-        types(report) == ["lifespan.shutdown.complete"],
-        got=f"to lifespan.shutdown it replied {shown}{raised}",
-        expected="one lifespan.shutdown.complete, when the journal is closed",
-    )
-    that(report["ended"] and not raised, f"the call has not returned{raised}", "a call that returns after it")
-
-
-def answered(report, status):
-    """A request was answered with this status; its value."""
-    if report["how"] != "returned":
-        waits = report["how"] == "waits"
-        how = "it waits still" if waits else f"it raised {report['type']}: {report['message']}"
-        fail(f"a request was not answered: {how}", f"an answer with status {status}")
-    expect("status", report["status"], status, f"the body was {report['value']!r}")
-    return report["value"]
-
-
-def people(rng, count):
-    """So many names, no two alike; one of them has letters that a query must encode."""
-    found = []
-    while len(found) < count:
-        one = name(rng)
-        found += [one] if one not in found else []
-    found[rng.randrange(count)] += " Łuk"
-    return found
-
-
-def written(history):
-    """Every name that was written, in order, as often as it was."""
-    lines = [entry.removeprefix("wrote ") for entry in history if entry.startswith("wrote ")]
-    return [one for line in lines for one in line.split(", ")]
-
-
-def history_shown(report):
-    return f"the journal's history is {report['history']!r}"
+together = SideBySide(service=Services, probe=probe)
 
 
 # --- task 1 -------------------------------------------------------------------------------------------
@@ -226,13 +133,8 @@ def test_task1_startup_that_fails_is_said(service, probe, rng):
     """No journal, or no state: startup.failed with a message, and uvicorn ends"""
     told_without_state(probe, rng)
     where = "your application: its lifespan, told to by uvicorn"
-    try:
-        client = service("no-journal")
-    except StartTrouble as trouble:
-        reply = trouble.reply
-        if reply["state"] != "exited" or "NotImplementedError" in reply["output"]:
-            raise
-    else:
+    reply, client = refuses_to_start(service, "no-journal")
+    if reply is None:
         answer = client.get("/visits")
         fail(
             f"uvicorn serves, without a journal; GET /visits gets status {answer.status}",
@@ -250,83 +152,11 @@ def test_task1_startup_that_fails_is_said(service, probe, rng):
     )
 
 
-def told_without_state(probe, rng):
-    """A server without state gets startup.failed with a reason, or all the same a book."""
-    who = people(rng, 1)
-    start, asked, book = play(probe, [["startup"], visit(who[0]), BOOK], state=False)
-    if types(start) == ["lifespan.startup.failed"]:
-        message = start["sent"][0].get("message")
-        that(message, f"startup.failed with the message {message!r}", "a message that says what is missing")
-        left = start["history"].count("opened") - start["history"].count("closed")
-        that(not left, "the journal was opened and is still open", "nothing left open after startup.failed")
-        return
-    that(
-        not start["raised"],
-        got=f"without “state” in the scope the lifespan call raised {start['raised']}",
-        expected="startup.failed with a message: after an exception the server goes on, without a journal",
-        rule='ASGI lifespan, "Lifespan State": a server that lacks it leaves the key out',
-    )
-    started(start)
-    answered(asked, 201)
-    expect("GET /visits", answered(book, 200), who)
-
-
-# --- the server's side, played to ---------------------------------------------------------------------
-
-
-def meet(probe, manner, message="", to_the_end=False):
-    """What Lifespan did with an application of this manner: see apps/lifespan_without_socket.py."""
-    call = made("lifespan_without_socket:meet", ref("lifespan:Lifespan"), manner, message, to_the_end)
-    calls = "startup(), then shutdown()" if to_the_end else "startup()"
-    shown = f"Lifespan(application).{calls}; the application {MANNERS.get(manner, manner)}"
-    seen = probe.steps(call, seconds=9.0, sent=shown)
-    if seen.raised:
-        fail(f"{seen.raised['type']}: {seen.raised['message']}", f"{calls} without an error of its own")
-    return seen.values[-1]
-
-
-MANNERS = {
-    "well-mannered": "replies complete to both events",
-    "failed": "replies startup.failed and returns",
-    "failed, then raises": "replies startup.failed and raises, as Starlette does",
-    "failed, then waits": "replies startup.failed and goes on waiting",
-    "raises at once": "raises as soon as it is called: it doesn't know lifespan",
-    "raises": "raises when it got lifespan.startup: it doesn't know lifespan",
-    "returns": "returns without a reply",
-    "complete, then returns": "replies startup.complete and returns",
-    "complete, then raises": "replies startup.complete and raises",
-    "raises at shutdown": "raises when it got lifespan.shutdown",
-    "returns at shutdown": "returns when it got lifespan.shutdown, without a reply",
-    "fails at shutdown": "replies shutdown.failed",
-}
-
-
-def ended_well(what, outcome):
-    """startup or shutdown returned."""
-    if outcome["how"] == "waits":
-        fail(
-            f"{what} never returned", f"{what} that ends with a reply or with the task, whichever comes first"
-        )
-    raised = f"{outcome.get('type')}: {outcome.get('message')}"
-    that(outcome["how"] == "returned", f"{what} raised {raised}", f"{what} that returns")
-
-
-def ended_with(what, outcome, kind, message):
-    """startup or shutdown raised this error with the application's message."""
-    if outcome["how"] == "waits":
-        fail(f"{what} never returned", f"{kind}: the reply counts, whatever the task does next")
-    raised = "returned" if outcome["how"] == "returned" else f"raised {outcome['type']}: {outcome['message']}"
-    that(
-        outcome.get("type") == kind and message in outcome.get("message", ""),
-        got=f"{what} {raised}",
-        expected=f"{what} that raises {kind}: {message}",
-    )
-
-
 # --- task 2 -------------------------------------------------------------------------------------------
 
 
 @check(task=2, rule=EVENTS)
+@together.on("probe")
 def test_task2_startup_waits_for_the_application(probe, rng):
     """startup gives one event to one call, and waits until the application is ready"""
     somebody = name(rng)
@@ -347,6 +177,7 @@ def test_task2_startup_waits_for_the_application(probe, rng):
 
 
 @check(task=2, rule=STARTUP)
+@together.on("slow")
 def test_task2_nothing_is_accepted_before_startup_completes(service, stack):
     """The first request comes after startup.complete"""
     fresh(stack, "slow")
@@ -357,28 +188,23 @@ def test_task2_nothing_is_accepted_before_startup_completes(service, stack):
 
 
 @check(task=2, rule=FAILED)
+@together.on("refuses")
 def test_task2_startup_failed_ends_the_process(probe, service, rng):
     """startup.failed: StartupFailed with its message; the process prints it and ends"""
     for manner in ("failed", "failed, then raises", "failed, then waits"):
         message = f"no table for {name(rng)}"
         ended_with("startup", meet(probe, manner, message)["startup"], "StartupFailed", message)
-    try:
-        service("refuses")
-    except StartTrouble as trouble:
-        reply = trouble.reply
-        if reply["state"] != "exited" or "NotImplementedError" in reply["output"]:
-            raise
-    else:
+    reply, _ = refuses_to_start(service, "refuses")
+    if reply is None:
         fail("the server listens", "a process that ends, with the message of startup.failed", where=RUN)
     that(reply["code"], f"exit code {reply['code']}", "not 0: whoever started it must notice", where=RUN)
     message, said = f"no room for process {reply['pid']}", reply["output"].strip()[-300:]
     that(message in said, f"it printed {said!r}", f"the application's message: {message}", where=RUN)
-
-
-RUN = "your lifespan.py: its `run`, with an application that says startup.failed"
+    printed_by_run(probe, startup=f"no chair for {name(rng)}")
 
 
 @check(task=2, rule=UNSUPPORTED)
+@together.on("plain")
 def test_task2_applications_without_lifespan_still_run(probe, service, rng):
     """An application that raises or returns instead of replying is served all the same"""
     for manner in ("raises at once", "raises", "returns"):
@@ -389,6 +215,7 @@ def test_task2_applications_without_lifespan_still_run(probe, service, rng):
 
 
 @check(task=2, rule=STATE)
+@together.on("witness")
 def test_task2_each_request_has_a_copy_of_the_state(service, rng):
     """A request finds what startup left; its own keys stay its own, the objects are shared"""
     client = service("witness")
@@ -416,47 +243,11 @@ def test_task2_each_request_has_a_copy_of_the_state(service, rng):
     )
 
 
-def fresh(stack, service):
-    """End a service, if it runs: the next question starts it anew."""
-    if stack.ask("status", service=service)["state"] == "running":
-        stack.ask("signal", service=service, number=int(signal.SIGKILL))
-        settle(lambda: stack.ask("status", service=service), lambda reply: reply["state"] != "running")
-
-
 # --- task 3 -------------------------------------------------------------------------------------------
 
 
-def ended(stack, service, after, seconds=SETTLE):
-    """The service's process has ended by itself, in peace; everything that it printed."""
-    look = lambda: stack.ask("status", service=service)  # noqa: E731
-    reply = settle(look, lambda reply: reply["state"] == "exited", seconds)
-    that(reply["state"] == "exited", f"{after}, the process is still there", "a process that ends", where=END)
-    # Its last words may take a moment.
-    reply = settle(look, lambda reply: "shutdown" in reply["output"], 0.5)
-    return reply
-
-
-END = "your lifespan.py: its `run`, after SIGTERM"
-
-
-def waiting(client):
-    """A request in flight: its head and half of its body are sent; the application waits for the rest."""
-    wire = Wire(client.address.host, client.address.port, 9.0)
-    wire.send(request_bytes("POST", "/wait", [("Content-Length", "2")]) + b"A")
-    return wire
-
-
-def is_answered(client, seconds=1.5):
-    """Whether somebody who comes now is answered, and not refused or left waiting."""
-    try:
-        with Wire(client.address.host, client.address.port, seconds) as wire:
-            wire.send(request_bytes("GET", "/"))
-            return wire.response().status == 200
-    except WireError:
-        return False
-
-
 @check(task=3, rule=SHUTDOWN)
+@together.on("witness")
 def test_task3_shutdown_comes_after_the_last_request(service, stack, trail, rng):
     """After SIGTERM nobody new is served, requests in flight are answered, then comes shutdown"""
     client = service("witness")
@@ -495,7 +286,8 @@ def test_task3_shutdown_comes_after_the_last_request(service, stack, trail, rng)
 
 
 @check(task=3, rule="lab 12, --grace (uvicorn: --timeout-graceful-shutdown)")
-def test_task3_requests_that_never_end_are_cut_off(service, stack, trail):
+@together.on("brisk")
+def test_task3_requests_that_never_end_are_cut_off(service, probe, stack, trail, rng):
     """Requests that outlast the limit are cut off, then comes shutdown; shutdown.failed is printed"""
     client = service("brisk")
     pid = stack.ask("status", service="brisk")["pid"]
@@ -520,9 +312,11 @@ def test_task3_requests_that_never_end_are_cut_off(service, stack, trail):
         rule=SHUTDOWN_FAILED,
         where=END,
     )
+    printed_by_run(probe, shutdown=f"{name(rng)} has lost the keys")
 
 
 @check(task=3, rule=SHUTDOWN)
+@together.on("probe")
 def test_task3_shutdown_ends_whatever_the_application_does(probe, rng):
     """shutdown tells the same call, once, and never waits for somebody who has gone"""
     message = f"{name(rng)} left the door open"
@@ -549,6 +343,7 @@ def test_task3_shutdown_ends_whatever_the_application_does(probe, rng):
 
 
 @check(task=4, rule="lab 12, task 4: nobody waits for the disk")
+@together.on("probe")
 def test_task4_visits_are_written_behind(probe, rng):
     """A visit is answered before it is written, and written without another request"""
     who = people(rng, 4)
@@ -577,6 +372,7 @@ def test_task4_visits_are_written_behind(probe, rng):
 
 
 @check(task=4, rule=CANCEL)
+@together.on("probe")
 def test_task4_every_visit_is_written_once_before_the_end(probe, rng):
     """Shutdown in the middle of a write: each visit is written once, then the journal is closed"""
     for steps in rng.sample([0, 1], 2):
@@ -606,6 +402,11 @@ def test_task4_every_visit_is_written_once_before_the_end(probe, rng):
         expected = (
             "every visit once, in order: a write that was begun is waited for, then the rest is written"
         )
+        if lost and who[1] in got:
+            expected = (
+                "every visit once: those that came while a write was under way were not in it, and are "
+            )
+            expected += "written after it. What `await journal.write(…)` was given is written, and no more"
         that(not lost, f"shutdown came in a write, {when} it took place; lost: {lost!r}", expected)
         that(not twice, f"shutdown came in a write, {when} it took place; twice: {twice!r}", expected)
         expect("what is in the journal", got, who, "in order")
@@ -622,6 +423,7 @@ def test_task4_every_visit_is_written_once_before_the_end(probe, rng):
 
 
 @check(task=4, rule="asyncio, “Creating Tasks”: an exception ends its task, and nobody hears of it")
+@together.on("probe")
 def test_task4_failed_writes_are_not_the_end(probe, rng):
     """A write that failed is tried again; one that fails to the end is shutdown.failed"""
     who = people(rng, 3)
@@ -684,18 +486,3 @@ def test_task4_restart_loses_no_visit(front, stack, trail, rng):
     lost = [one for one in who if one not in after]
     that(not lost, f"after the restart these visits, all answered 201, are lost: {lost!r}", "every visit")
     expect("the visits since", fresh_ones, who, "each once, in order")
-
-
-def known(front):
-    """The visits in the book of your own server."""
-    answer = front.get("/yours/visits")
-    expect("status", answer.status, 200, f"the body was {answer.text[:100]!r}")
-    visits = answer.json()
-    that(isinstance(visits, list), f"GET /visits is {visits!r}", "a list of names")
-    return visits
-
-
-def children(stack):
-    """The processes below the keeper that have not ended."""
-    reply = stack.ask("pids", service="yours")
-    return [pid for pid in reply["pids"][1:] if pid not in reply["zombies"]]

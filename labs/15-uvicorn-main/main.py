@@ -1,4 +1,4 @@
-"""Lab 15: what runs a server. Start it as: python main.py module:attribute --host 127.0.0.1 --port 8000
+"""Lab 15: what runs a server. `make serve-15` starts it, with labs 11, 12 and 14 where Python finds them.
 
 Given: lab 11's `Server`, lab 12's `Lifespan`, lab 14's frames behind `upgrade`, and lab 9's `SignalPipe`:
 `signals.wait(0.25)` gives the signals that came, as bytes, b"" when there were none.
@@ -156,7 +156,10 @@ class Supervisor:
         raise NotImplementedError("lab 15 task 4: reap")
 
     def end_children(self):
-        """SIGTERM to every child, and wait until all have ended."""
+        """SIGTERM to every child, and wait until all have ended: the parent is the last to go.
+
+        A signal that comes meanwhile is for the parent, too: it must not be lost.
+        """
         raise NotImplementedError("lab 15 task 4: end children")
 
 

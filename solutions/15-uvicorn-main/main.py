@@ -113,7 +113,12 @@ def parse(argv: Sequence[str] | None = None) -> Config:
     parser.add_argument("--workers", type=int, default=os.environ.get("WEB_CONCURRENCY", "1"))
     parser.add_argument("--reload", action="store_true", help="start anew when a .py file changes")
     parser.add_argument("--timeout-graceful-shutdown", type=int, help="seconds to finish requests in")
-    return Config(**vars(parser.parse_args(argv)))
+    options = parser.parse_args(argv)
+    if not 0 <= options.port <= 65535:
+        parser.error(f"argument --port: {options.port} is no port (0 to 65535)")
+    if options.workers < 1:
+        parser.error(f"argument --workers: {options.workers}, but somebody has to serve")
+    return Config(**vars(options))
 
 
 def bind(config: Config) -> socket.socket:
@@ -250,6 +255,7 @@ class Supervisor:
     def __init__(self, config: Config, sock: socket.socket) -> None:
         self.config, self.sock = config, sock
         self.children: set[int] = set()
+        self.told = False  # by a signal, while its children end
         self.lifeline, self.life = os.pipe()
         self.signals = SignalPipe(ENDING)
         # From here on nobody is refused: who comes before a child is up waits in the queue.
@@ -305,11 +311,15 @@ class Supervisor:
             os.kill(pid, number)
 
     def end_children(self) -> int:
-        """Ask them to end, and wait; an impatient SIGINT meanwhile is passed on. The parent's exit code."""
-        code = 0
+        """Ask them to end, and wait. The parent's exit code.
+
+        A signal that comes meanwhile is passed on, for a second SIGINT does not wait; `told` says that it came.
+        """
+        code, self.told = 0, False
         self.tell(signal.SIGTERM)
         while self.children:
             for number in self.signals.wait(TICK / 5):
+                self.told = True
                 self.tell(number)
             if SHUTDOWN_FAILURE in self.reap().values():
                 code = SHUTDOWN_FAILURE
@@ -359,7 +369,9 @@ class Reloader(Supervisor):
                 changed = sorted({path for path, _ in now.items() ^ seen.items()})
                 log(f"Changed: {', '.join(map(str, changed))}. Reloading.")
                 seen = now
-                self.end_children()
+                code = self.end_children()
+                if self.told:
+                    return code
                 for path in changed:
                     forget_bytecode(path)
                 self.spawn()

@@ -25,13 +25,14 @@ from workshop.judge.checks import (
 from workshop.judge.idle_service import Rest
 from workshop.judge.stack import Address
 
-SETTLE = 5.0
+SETTLE = 8.0
 PAUSE = 0.1  # at most, between two looks
 STEPS = 6
 SHOWN = "requests/{}.http"
 
-# Two services start at a time: on a busy machine a worker must come up within its --timeout.
+# Two services come up at a time: on a busy machine a worker must do it within its --timeout.
 _starts = threading.Semaphore(2)
+_asked: set[int] = set()
 
 
 @contextmanager
@@ -49,6 +50,12 @@ class Preforks:
 
     def __call__(self, name: str, workers: int) -> Prefork:
         self.means.used.add(name)
+        with _starts:
+            found = self._up(name, workers)
+        found.story.clear()
+        return found
+
+    def _up(self, name: str, workers: int) -> Prefork:
         found = Prefork(self.means, name, workers)
         is_good = name not in self.means.dirty and self._is_full(found)
         if not is_good:  # a check failed half way, or the number is wrong from the start: begin anew
@@ -57,7 +64,6 @@ class Preforks:
             settle(found.exit_code, lambda code: code is not None)
             found = Prefork(self.means, name, workers)
             self._is_full(found)
-        found.story.clear()
         return found
 
     @staticmethod
@@ -74,6 +80,9 @@ class Prefork:
         reply = start(means, name)
         self.address = Address(self.stack.service_host, reply["port"])
         self.arbiter = reply["pid"]
+        # What a process wrote before any check asked it belongs to the one that asks first.
+        self.trail.marks[name] = reply["mark"] if reply["pid"] in _asked else 0
+        _asked.add(reply["pid"])
 
     # what can be seen
 
@@ -193,8 +202,7 @@ class Prefork:
 
 def start(means: Means, name: str):
     """The agent's reply, once the service listens. Raises StartTrouble."""
-    with _starts:
-        reply = means.stack.ask("start", service=name)
+    reply = means.stack.ask("start", service=name)
     means.trail.service = name
     if reply["state"] != "ready":
         raise StartTrouble(reply)
@@ -217,7 +225,8 @@ def outcome_of_broken(means: Means):
     def outcome():
         stack, trail = means.stack, means.trail
         try:
-            start(means, "broken")
+            with _starts:
+                start(means, "broken")
         except StartTrouble as trouble:  # it ended before anybody saw it listen: that will do
             if trouble.reply["state"] != "exited" or "NotImplementedError" in trouble.reply["output"]:
                 raise

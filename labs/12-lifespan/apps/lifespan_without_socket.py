@@ -2,16 +2,22 @@
 
 meet(Lifespan, "raises", …)     a server's side, with an application that behaves in some manner
 play(app, [["startup"], …])     an application's side, with a server that follows a script
+run_to_its_end(run, "why", "")  a server's `run`, with an application that says failed, and what it prints
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import socket
+import sys
+import tempfile
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import journal
 
@@ -131,6 +137,61 @@ async def _meet(lifespan: Any, manner: str, message: str, to_the_end: bool) -> R
     if to_the_end and report["startup"]["how"] == "returned":
         report["shutdown"] = await outcome(one.shutdown())
     return {**report, "scope": app.scope, "calls": app.calls, "told": app.told}
+
+
+# --- a server's `run`, and what it prints -------------------------------------------------------------
+
+
+def run_to_its_end(run: Any, startup: str, shutdown: str) -> Report:
+    """Run run(application, sock, stop, None) to its end, with an application that says failed.
+
+    It says startup.failed with the message `startup`; with an empty one shutdown.failed with `shutdown`.
+    """
+    with _printed() as (stdout, stderr):
+        try:
+            code = asyncio.run(_run(run, startup, shutdown))
+        except SystemExit as error:  # whoever ends the process itself may do that
+            code = error.code
+    return {"code": code, "stdout": _text(stdout), "stderr": _text(stderr)}
+
+
+async def _run(run: Any, startup: str, shutdown: str) -> Any:
+    stop = asyncio.Event()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        if startup:
+            await send({"type": "lifespan.startup.failed", "message": startup})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        asyncio.get_running_loop().call_later(0.05, stop.set)
+        await receive()
+        await send({"type": "lifespan.shutdown.failed", "message": shutdown})
+
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return await asyncio.wait_for(run(application, sock, stop, None), 3 * PATIENCE)
+
+
+@contextlib.contextmanager
+def _printed() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """Standard output and standard error go into two files meanwhile."""
+    with contextlib.ExitStack() as stack:
+        files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115
+        for number, file in enumerate(files, 1):
+            before = os.dup(number)
+            stack.callback(os.close, before)
+            stack.callback(os.dup2, before, number)
+            os.dup2(file.fileno(), number)
+        stack.callback(sys.stdout.flush)
+        stack.callback(sys.stderr.flush)
+        yield files[0], files[1]
+
+
+def _text(file: IO[bytes]) -> str:
+    with file:
+        file.seek(0)
+        return file.read().decode("utf-8", "replace")
 
 
 # --- a server that follows a script, for an application's side --------------------------------------

@@ -4,7 +4,8 @@
 
 makes a folder in the temporary directory, writes `page.py` into it, and becomes `python main.py page:app
 --reload` there. Another process changes the files: `write(pid, "page.py", text)`. What earlier ones left is
-removed: the folder is named after the process.
+removed: the folder is named after the process. `being_edited(pid, "page.py")` does what Emacs does with a
+file that has been changed and not saved: a link `.#page.py` to nothing.
 """
 
 from __future__ import annotations
@@ -38,9 +39,11 @@ def write(pid: int, name: str, text: str, by_rename: bool = False) -> None:
     draft.rename(path)
 
 
-def link(pid: int, name: str, target: str) -> None:
-    """Make a symbolic link there, as Emacs marks a file that is being edited: to nowhere."""
-    (folder_of(pid) / name).symlink_to(target)
+def being_edited(pid: int, name: str) -> None:
+    """Emacs's lock on a file: a symbolic link that leads nowhere, and says who edits it."""
+    link = (folder_of(pid) / name).with_name(f".#{Path(name).name}")
+    if not link.is_symlink():
+        link.symlink_to("ada@lighthouse.4711")
 
 
 def tidy_up() -> None:

@@ -3,9 +3,12 @@
     GET /                     {"pid": 42, "parent": 41, "edition": "first", "started": true}
     GET /slow?seconds=0.5     the same, half a second later; other requests go on meanwhile
     GET /block?seconds=0.5    the same, but nothing else happens in that process meanwhile
+    POST /wait                the same as /, as soon as the whole body has come: the client decides when
+    GET /exit?code=1          no answer: the process ends with that exit code
 
 What happens is printed, a line each: "app: startup", "app: cut off /slow" when a request is cancelled,
 "app: shutdown, 0 in flight". `which_process_asgi:failing` answers nothing: its startup fails, and says why.
+The startup of `which_process_asgi:slow` takes half a second.
 `which_process_asgi:pier.north` is the same application by a dotted name.
 """
 
@@ -27,8 +30,11 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 WHY_NOT = "no ink in the register"
 
 
-def edition(text: str, startup: str = "") -> Application:
-    """An application that calls itself by that edition. With `startup`, its startup fails and says this."""
+def edition(text: str, startup: str = "", seconds: float = 0.0) -> Application:
+    """An application that calls itself by that edition, with a startup of so many seconds.
+
+    With `startup`, its startup fails and says this.
+    """
     in_flight = 0
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,7 +46,7 @@ def edition(text: str, startup: str = "") -> Application:
             raise ValueError(f"this application knows http, not {scope['type']!r}")
         in_flight += 1
         try:
-            await answer(scope, send)
+            await answer(scope, receive, send)
         except asyncio.CancelledError:
             print(f"app: cut off {scope['path']}", flush=True)
             raise
@@ -50,6 +56,7 @@ def edition(text: str, startup: str = "") -> Application:
     async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         print("app: startup", flush=True)
+        await asyncio.sleep(seconds)
         if startup:
             await send({"type": "lifespan.startup.failed", "message": startup})
             return
@@ -59,12 +66,18 @@ def edition(text: str, startup: str = "") -> Application:
         print(f"app: shutdown, {in_flight} in flight", flush=True)
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def answer(scope: Scope, send: Send) -> None:
-        seconds = float(parse_qs(scope["query_string"].decode()).get("seconds", ["0.1"])[0])
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        query = parse_qs(scope["query_string"].decode())
+        seconds = float(query.get("seconds", ["0.1"])[0])
         if scope["path"] == "/slow":
             await asyncio.sleep(seconds)
         if scope["path"] == "/block":
             time.sleep(seconds)  # noqa: ASYNC251 - that is what it is for
+        if scope["path"] == "/wait":
+            while (await receive()).get("more_body"):
+                pass
+        if scope["path"] == "/exit":
+            os._exit(int(query.get("code", ["1"])[0]))
         said = {
             "pid": os.getpid(),
             "parent": os.getppid(),
@@ -87,3 +100,4 @@ class pier:
 
 app = edition("first")
 failing = edition("never", startup=WHY_NOT)
+slow = edition("first", seconds=0.5)

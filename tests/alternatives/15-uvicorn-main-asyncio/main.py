@@ -54,7 +54,7 @@ class Config:
 
     def __init__(self):
         self.app, self.host, self.port = "", "127.0.0.1", 8000
-        self.workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
+        self.workers = os.environ.get("WEB_CONCURRENCY") or 1
         self.reload, self.timeout_graceful_shutdown, self.fd = False, None, None
 
 
@@ -77,6 +77,9 @@ def parse(argv=None):
             config.app = word
     if not config.app:
         raise SystemExit(usage("no application"))
+    if not str(config.workers).isdigit() or int(config.workers) < 1:
+        raise SystemExit(usage(f"{config.workers} workers"))
+    config.workers = int(config.workers)
     return config
 
 
@@ -97,7 +100,7 @@ def main(argv=None):
                 Life(application, socket.create_server((config.host, config.port)), config).run()
             )
         sock = socket.create_server((config.host, config.port), backlog=1024)
-    except (ImportFromStringError, OSError) as problem:
+    except (ImportFromStringError, OSError, OverflowError) as problem:
         print(f"main: {problem}", file=sys.stderr)
         return 3
     sock.set_inheritable(True)

@@ -1,7 +1,12 @@
-"""Lab 15 over uvicorn: its importer, its Config, its supervisors, its exit codes."""
+"""Lab 15 over uvicorn: its importer, its Config, its supervisors, its exit codes.
+
+What uvicorn lets through, or answers with a traceback (a port above 65535, no worker, WEB_CONCURRENCY that is
+no number), is refused here first: the lab asks for a line.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +18,7 @@ from uvicorn.importer import import_from_string
 __all__ = ["import_from_string"]
 
 # A worker that failed to start does not answer; uvicorn asks it for this long, five seconds by default.
-IMPATIENT = ["--timeout-worker-healthcheck", "2"]
+IMPATIENT = ["--timeout-worker-healthcheck", "3"]
 
 
 @dataclass
@@ -49,8 +54,19 @@ def parse(argv: Sequence[str]) -> Config:
     )
 
 
+def check(argv: Sequence[str]) -> None:
+    """Raises click.UsageError for numbers that uvicorn does not look at."""
+    options = uvicorn.main.make_context("main.py", list(argv)).params
+    workers = options["workers"] if options["workers"] is not None else os.environ.get("WEB_CONCURRENCY", "1")
+    if not str(workers).isdigit() or int(workers) < 1:
+        raise click.UsageError(f"workers: {workers}")
+    if not 0 <= options["port"] <= 65535:
+        raise click.UsageError(f"port: {options['port']}")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     try:
+        check(sys.argv[1:] if argv is None else argv)
         uvicorn.main([*(sys.argv[1:] if argv is None else argv), *IMPATIENT], standalone_mode=False)
     except click.UsageError as problem:
         problem.show()

@@ -1,0 +1,118 @@
+"""lifespan.py as a process: requests in flight, processes that end, and what they print."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from side_by_side import Means
+from workshop.judge.ask import Client, Clock, Probe, StartTrouble
+
+from workshop.judge.checks import Wire, WireError, expect, request_bytes, that
+from workshop.judge.stack import Address
+
+
+class Services:
+    """service("slow"): a Client of that service, which is up."""
+
+    def __init__(self, means: Means) -> None:
+        self.means = means
+
+    def __call__(self, name: str) -> Client:
+        self.means.used.add(name)
+        if name in self.means.dirty:  # a check failed half way: begin anew
+            self.means.dirty.discard(name)
+            fresh(self.means.stack, name)
+        reply = self._start(name)
+        address = Address(self.means.stack.service_host, reply["port"])
+        return Client(
+            self.means.stack, self.means.trail, Clock(self.means.seconds), address, name, self._start
+        )
+
+    def _start(self, name):
+        reply = self.means.stack.ask("start", service=name)
+        self.means.trail.service = name
+        if reply["state"] != "ready":
+            raise StartTrouble(reply)
+        self.means.trail.marks.setdefault(name, reply["mark"])
+        return reply
+
+
+def probe(means: Means) -> Probe:
+    return Probe(means.stack, means.trail, Clock(means.seconds))
+
+
+def refuses_to_start(service, name):
+    """The agent's report of a service that has ended before it listened; the Client, when it listens."""
+    try:
+        return None, service(name)
+    except StartTrouble as trouble:
+        if trouble.reply["state"] != "exited" or "NotImplementedError" in trouble.reply["output"]:
+            raise
+        return trouble.reply, None
+
+
+SETTLE = 5.0
+PAUSE = 0.02
+
+
+def settle(look, holds, seconds=SETTLE):
+    """What `look` sees, as soon as `holds` is true of it, or the time is over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        seen = look()
+        if holds(seen) or time.monotonic() > deadline:
+            return seen
+        time.sleep(PAUSE)
+
+
+def fresh(stack, service):
+    """End a service, if it runs: the next question starts it anew."""
+    if stack.ask("status", service=service)["state"] == "running":
+        stack.ask("signal", service=service, number=int(signal.SIGKILL))
+        settle(lambda: stack.ask("status", service=service), lambda reply: reply["state"] != "running")
+
+
+def ended(stack, service, after, seconds=SETTLE):
+    """The service's process has ended by itself, in peace; everything that it printed."""
+    look = lambda: stack.ask("status", service=service)  # noqa: E731
+    reply = settle(look, lambda reply: reply["state"] == "exited", seconds)
+    that(reply["state"] == "exited", f"{after}, the process is still there", "a process that ends", where=END)
+    # Its last words may take a moment.
+    reply = settle(look, lambda reply: "shutdown" in reply["output"], 0.5)
+    return reply
+
+
+END = "your lifespan.py: its `run`, after SIGTERM"
+
+
+def waiting(client):
+    """A request in flight: its head and half of its body are sent; the application waits for the rest."""
+    wire = Wire(client.address.host, client.address.port, 9.0)
+    wire.send(request_bytes("POST", "/wait", [("Content-Length", "2")]) + b"A")
+    return wire
+
+
+def is_answered(client, seconds=1.5):
+    """Whether somebody who comes now is answered, and not refused or left waiting."""
+    try:
+        with Wire(client.address.host, client.address.port, seconds) as wire:
+            wire.send(request_bytes("GET", "/"))
+            return wire.response().status == 200
+    except WireError:
+        return False
+
+
+def known(front):
+    """The visits in the book of your own server."""
+    answer = front.get("/yours/visits")
+    expect("status", answer.status, 200, f"the body was {answer.text[:100]!r}")
+    visits = answer.json()
+    that(isinstance(visits, list), f"GET /visits is {visits!r}", "a list of names")
+    return visits
+
+
+def children(stack):
+    """The processes below the keeper that have not ended."""
+    reply = stack.ask("pids", service="yours")
+    return [pid for pid in reply["pids"][1:] if pid not in reply["zombies"]]

@@ -1,0 +1,351 @@
+"""A program that serves, seen from outside: who answers, which processes there are, and how they end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import ExitStack
+
+from side_by_side import Means
+from workshop.judge.ask import Clock, Probe, StartTrouble, Trail
+
+from workshop.judge.checks import (
+    Deadline,
+    NoAnswer,
+    Wire,
+    WireError,
+    expect,
+    fail,
+    request_bytes,
+    that,
+)
+from workshop.judge.idle_service import Rest
+from workshop.judge.stack import Address
+
+SETTLE = 8.0
+PAUSE = 0.1  # at most, between two looks
+FIRST_LOOK = 0.5
+STEPS = 6
+SHOWN = "requests/{}.http"
+
+# Two services come up at a time: a busy machine has no room for more.
+_starts = threading.Semaphore(2)
+_asked: set[int] = set()
+
+
+class Mains:
+    """main("brief"): that service, up and answering, whatever an earlier check did to it."""
+
+    def __init__(self, means: Means) -> None:
+        self.means = means
+
+    def __call__(self, name: str) -> Main:
+        self.means.used.add(name)
+        with _starts:
+            found = self._up(name)
+        found.story.clear()
+        return found
+
+    def _up(self, name: str) -> Main:
+        found = Main(self.means, name)
+        if name in self.means.dirty:  # a check failed half way: begin anew
+            self.means.dirty.discard(name)
+            found.signal(signal.SIGKILL)
+            settle(found.exit_code, lambda code: code is not None)
+            found = Main(self.means, name)
+        found.first_answer = found.ask()
+        return found
+
+
+class Main:
+    """One service: its first process, and what can be seen of it. What has ended is not started again."""
+
+    def __init__(self, means: Means, name: str) -> None:
+        self.stack, self.trail, self.name = means.stack, means.trail, name
+        self.story: list[list] = []
+        self.first_answer: dict = {}
+        reply = start(means, name)
+        self.address = Address(self.stack.service_host, reply["port"])
+        self.first = reply["pid"]
+        # What a process wrote before any check asked it belongs to the one that asks first.
+        self.mark = self.trail.marks[name] = reply["mark"] if reply["pid"] in _asked else 0
+        _asked.add(reply["pid"])
+
+    # what can be seen
+
+    def pids(self):
+        return self.stack.ask("pids", service=self.name)["pids"]
+
+    def zombies(self):
+        return self.stack.ask("pids", service=self.name)["zombies"]
+
+    def living(self):
+        """Every process that has not ended."""
+        reply = self.stack.ask("pids", service=self.name)
+        left = [pid for pid in reply["pids"] if pid not in reply["zombies"]]
+        return left if self.exit_code() is None else [pid for pid in left if pid != self.first]
+
+    def exit_code(self):
+        return self.stack.ask("status", service=self.name)["code"]
+
+    def output(self):
+        """What it has written since the check began."""
+        return self.stack.ask("status", service=self.name, since=self.mark)["output"]
+
+    def app_lines(self):
+        """What the application has printed since then."""
+        return "\n".join(line for line in self.output().splitlines() if line.startswith("app:"))
+
+    def said(self, *words, seconds=SETTLE):
+        """Whether its output comes to have all of these words."""
+        text = settle(self.output, lambda text: all(one in text for one in words), seconds)
+        return all(one in text for one in words)
+
+    def rests(self):
+        """Wait until all of its processes wait for something: what has not happened by then will not."""
+        Rest(self.stack, self.name).comes(2.0)
+
+    def accepts_nobody(self):
+        """Whether a new connection is refused, or closed without an answer."""
+        try:
+            with Wire(self.address.host, self.address.port, 1.0) as wire:
+                wire.send(request_bytes("GET", "/", [("Connection", "close")]))
+                return wire.read() == b""
+        except NoAnswer:
+            return True
+        except Deadline:
+            return False
+
+    # what can be done
+
+    def signal(self, number, pid=None):
+        self.note(f"{number.name} to {f'worker {pid}' if pid else f'process {self.first}'}")
+        self.stack.ask("signal", service=self.name, number=int(number), pid=pid)
+
+    def note(self, what):
+        """Keep for the report what was done: the last steps, equal ones counted."""
+        if self.story and self.story[-1][0] == what:
+            self.story[-1][1] += 1
+        else:
+            self.story.append([what, 1])
+        steps = [one if times == 1 else f"{one} × {times}" for one, times in self.story[-STEPS:]]
+        trail = self.trail
+        trail.via, trail.service, trail.connection, trail.response = "direct", self.name, None, None
+        trail.sent = "\n".join(steps)
+
+    def open(self, target="/", seconds=10.0, fields=(("Connection", "close"),), method="GET"):
+        """A connection with a request on its way; `.response()` waits for the answer."""
+        self.note(f"{method} {target}")
+        wire = Wire(self.address.host, self.address.port, seconds)
+        wire.send(request_bytes(method, target, fields))
+        return wire
+
+    def hold(self, seconds=10.0):
+        """A request that is in flight until `released` sends the rest of its body."""
+        return self.open("/wait", seconds, [("Content-Length", "1"), ("Connection", "close")], "POST")
+
+    def send(self, case):
+        """The answer to a request from a file."""
+        self.note(SHOWN.format(case.name))
+        with Wire(self.address.host, self.address.port, 6.0) as wire:
+            wire.send(case.data)
+            return wire.response()
+
+    def ask(self, target="/", seconds=6.0):
+        """Who answered, as {"pid", "parent", "edition", "started"}."""
+        return said(self.open(target, seconds))
+
+    def again(self, wire=None):
+        """Who answered, asked a second time if need be.
+
+        RFC 9112 §9.3.1: servers may close a connection that is idle to it while a request is on its way;
+        clients then repeat what is idempotent. To be refused is something else: nobody has the socket.
+        """
+        try:
+            return said(wire or self.open("/"))
+        except NoAnswer as error:
+            if error.got.startswith("no connection"):
+                raise
+            return said(self.open("/"))
+
+    def released(self, wire, when, expected="its answer, and the end after it"):
+        """The answer to a request that was held, and what it says."""
+        self.note("the rest of POST /wait")
+        try:
+            wire.send(b"A")
+        except WireError as error:
+            fail(f"a request {when}: {error.got}", expected)
+        return kept(wire, when, expected).json()
+
+    def outlasts(self, where):
+        """The first process is still there when nothing happens any more, with requests in flight."""
+        self.rests()
+        code = self.exit_code()
+        expected = "a parent that ends after its children: it waits for each of them"
+        got = f"it ended (exit code {code}), and a request is in flight"
+        if code is not None and [pid for pid in self.living() if pid != self.first]:
+            was_to_end(self.trail)
+            fail(got, expected, rule="wait(2): only a parent learns that its child has ended", where=where)
+
+    def block_all(self, workers):
+        """The pids that answer when as many requests as workers block one process each."""
+        with ExitStack() as links:
+            wires = []
+            for _ in range(workers):
+                wires.append(links.enter_context(self.open("/block?seconds=0.25")))
+                time.sleep(0.04)  # the process that has it is busy now: another one takes the next
+            return {said(wire)["pid"] for wire in wires}
+
+    def who_answers(self, workers, gone=None):
+        """The pids that answer, but for one that is gone; asked until they are as many as workers."""
+        heard = set()
+
+        def ask():
+            heard.update(self.block_all(workers))
+            return heard - {gone}
+
+        return settle(ask, lambda pids: len(pids) >= workers)
+
+    def stays(self, seconds=0.0):
+        """The parent is the process that it was, and still is after so many seconds."""
+        code = settle(self.exit_code, lambda code: code is not None, seconds)
+        got = f"the process that was started is gone (exit code {code})"
+        that(code is None, got, "a parent that stays: it has the socket")
+
+    def has_ended(self, number, when="", seconds=SETTLE, rule=""):
+        """It has ended, as it was told to, and nobody is left."""
+        where = f"your program, after {number.name}{f', {when}' if when else ''}"
+        code = settle(self.exit_code, lambda code: code is not None, seconds)
+        got, expected = f"{seconds:g} s after {number.name} it is still there", "a process that ends"
+        expected += f" at {number.name}, also at one {when}" if when else ""
+        that(code is not None, got, expected, where=where, rule=rule)
+        left = settle(self.living, lambda pids: not pids, 2.0)
+        that(
+            not left, f"it ended, and left {len(left)} process(es) running", "nobody left behind", where=where
+        )
+        legal = (0, -number, 128 + number)
+        expected = f"0, or the signal's own ({-number} here): to end at {number.name} is no failure"
+        that(code in legal, f"exit code {code}", expected, where=where)
+
+
+class Desks:
+    """desk("reload"): a service that watches its own folder, and where that folder is edited."""
+
+    def __init__(self, means: Means) -> None:
+        self.means = means
+
+    def __call__(self, name: str) -> Desk:
+        return Desk(Mains(self.means)(name), Probe(self.means.stack, Trail(), Clock(60.0)))
+
+
+class Desk:
+    """Where the files of such a service are edited."""
+
+    def __init__(self, main: Main, probe: Probe) -> None:
+        self.main, self.probe = main, probe
+        # uvicorn's parent has its first look 0.25 s after it has started a child: what was saved before is
+        # nothing new to it.
+        time.sleep(FIRST_LOOK)
+
+    def save(self, name, text, by_rename=False):
+        self.probe.call("server_in_own_folder:write", self.main.first, name, text, by_rename)
+        self.main.note(f"{name} was saved: {text.strip()[:80]!r}")
+
+    def being_edited(self, name):
+        self.probe.call("server_in_own_folder:being_edited", self.main.first, name)
+        self.main.note(f"Emacs has {name} open: .#{name} is a link to nothing")
+
+    def edition(self, wanted, when="during the reload"):
+        """What answers, as soon as it is of that edition."""
+        try:
+            return settle(self.main.again, lambda one: one["edition"] == wanted)
+        except WireError as error:
+            self.main.stays(1.0)
+            fail(f"a request {when}: {error.got}", "an answer: it waits in the socket's queue")
+
+
+def start(means: Means, name: str):
+    """The agent's reply, once the service listens. Raises StartTrouble."""
+    reply = means.stack.ask("start", service=name)
+    means.trail.service = name
+    if reply["state"] != "ready":
+        raise StartTrouble(reply)
+    means.trail.marks.setdefault(name, reply["mark"])
+    return reply
+
+
+class Outcomes:
+    """outcome("failing"): what became of a service that can't start: state, code, output, processes left."""
+
+    def __init__(self, means: Means) -> None:
+        self.means = means
+
+    def __call__(self, name: str):
+        stack, trail = self.means.stack, self.means.trail
+        trail.via = "direct"
+        try:
+            with _starts:
+                start(self.means, name)
+        except StartTrouble as trouble:  # it ended before anybody saw it listen
+            if trouble.reply["state"] != "exited" or "NotImplementedError" in trouble.reply["output"]:
+                raise
+            return {**trouble.reply, "left": trouble.reply["left_behind"]}
+        reply = settle(lambda: stack.ask("status", service=name), lambda reply: reply["state"] == "exited")
+        was_to_end(trail)  # that it ended is what was asked of it
+
+        def left():
+            found = stack.ask("pids", service=name)
+            return set(found["pids"][1:]) - set(found["zombies"])
+
+        return {**reply, "left": len(settle(left, lambda pids: not pids, 1.0))}
+
+
+def was_to_end(trail):
+    """That the service has ended is what was asked of it: the report need not say so."""
+    trail.marks.clear()
+    trail.service = ""
+
+
+def said(wire):
+    """What which_process_asgi says: who it is."""
+    with wire:
+        response = wire.response()
+    expect("status", response.status, 200, f"the body was {response.text[:200]!r}")
+    answer = response.json()
+    if not isinstance(answer, dict) or not {"pid", "parent", "edition", "started"} <= answer.keys():
+        fail(f"the body {response.text[:200]!r}", "the application's own answer")
+    return answer
+
+
+def kept(wire, when, expected="its answer, and the end after it"):
+    """The answer to a request that was in flight at some moment; none, or another status, fails."""
+    try:
+        with wire:
+            response = wire.response()
+    except WireError as error:
+        fail(f"a request {when}: {error.got}", expected)
+    that(response.status == 200, f"a request {when}: status {response.status}", expected)
+    return response
+
+
+def ended(wire, seconds):
+    """Whether the other end of a connection is gone within that time, with a last word or without."""
+    wire.deadline = time.monotonic() + seconds
+    try:
+        wire.read_all()
+    except Deadline:
+        return False
+    except NoAnswer:  # a reset
+        pass
+    return True
+
+
+def settle(look, holds, seconds=SETTLE):
+    """What `look` sees, as soon as `holds` is true of it, or the time is over."""
+    began = time.monotonic()
+    while True:
+        seen, waited = look(), time.monotonic() - began
+        if holds(seen) or waited > seconds:
+            return seen
+        time.sleep(min(PAUSE, 0.01 + waited / 8))  # each look goes through the process table
