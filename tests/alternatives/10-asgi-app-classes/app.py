@@ -160,7 +160,9 @@ class Site:
     async def tasks_post(self, request: Request) -> None:
         task = self.tasks.add(await request.task(new=True))
         self.hub.say("created", task)
-        await request.json(task, 201, location=f"/tasks/{task['id']}")
+        # RFC 9110 §10.2.2: Location may be a whole URL.
+        host = request.fields.get(b"host", "localhost")
+        await request.json(task, 201, location=f"http://{host}/tasks/{task['id']}")
 
     async def task_get(self, request: Request, number: int) -> None:
         await request.json(self.existing(number))
@@ -207,7 +209,12 @@ class Site:
             self.hub.queues.discard(queue)
 
     async def report_get(self, request: Request) -> None:
-        seconds = float(dict(request.query).get("seconds", "0.2"))
+        try:
+            seconds = float(dict(request.query).get("seconds", "0.2"))
+            if seconds != seconds or seconds < 0:
+                raise ValueError(seconds)
+        except ValueError:
+            raise Stop(400, "seconds is a number from 0") from None
         work = asyncio.to_thread(slow_reports.render, self.tasks.all(), seconds)
         try:
             text = await asyncio.wait_for(work, timeout=1)
