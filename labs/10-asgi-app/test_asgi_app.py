@@ -127,10 +127,9 @@ def test_task2_task_lives_from_post_to_delete(front, rng):
     task = json_answer(answer, 201)
     number = key_of(task, "id")
     expect("task", task, {"id": number, "title": title, "done": False})
-    where = f"{answer.get('Location')!r}"
     that(
         located(answer) == f"/tasks/{number}",
-        got=f"Location = {where}",
+        got=f"Location = {answer.get('Location')!r}",
         expected=f"Location = '/tasks/{number}', or the whole URL     where the new task is",
         rule="RFC 9110 §10.2.2, Location",
     )
