@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -48,7 +50,7 @@ class Hub:
 
     def join(self, last: str) -> asyncio.Queue[bytes]:
         queue: asyncio.Queue[bytes] = asyncio.Queue()
-        if last.startswith("e") and last[1:].isdigit():
+        if re.fullmatch("e[0-9]{1,18}", last):
             for event in self.said[int(last[1:]) :]:
                 queue.put_nowait(event)
         self.queues.add(queue)
@@ -211,10 +213,10 @@ class Site:
     async def report_get(self, request: Request) -> None:
         try:
             seconds = float(dict(request.query).get("seconds", "0.2"))
-            if seconds != seconds or seconds < 0:
-                raise ValueError(seconds)
         except ValueError:
-            raise Stop(400, "seconds is a number from 0") from None
+            seconds = math.nan
+        if not 0 <= seconds < math.inf:
+            raise Stop(422, "how many seconds?")
         work = asyncio.to_thread(slow_reports.render, self.tasks.all(), seconds)
         try:
             text = await asyncio.wait_for(work, timeout=1)
