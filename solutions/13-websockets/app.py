@@ -281,6 +281,12 @@ def text_of(message: str | bytes, subprotocol: str) -> str:
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
         raise Closing(INVALID, 'not {"text": "..."}')
     text: str = value["text"]
+    try:
+        # RFC 8259 §8.2: JSON can write half of a surrogate pair, "\ud800". RFC 6455 §8.1: a text message is
+        # UTF-8, which can't. It would fail in `deliver` at every member, and end all of them.
+        text.encode()
+    except UnicodeEncodeError:
+        raise Closing(INVALID, "half of a surrogate pair") from None
     return text
 
 

@@ -181,7 +181,8 @@ class Connection:
     def json_text(self, data):
         try:
             text = json.loads(data)["text"]
-        except (ValueError, TypeError, KeyError):
+            json.dumps(text, ensure_ascii=False).encode()  # no half of a surrogate pair
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise End(1007, "not as agreed") from None
         if not isinstance(text, str):
             raise End(1007, "not as agreed")

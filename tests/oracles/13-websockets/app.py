@@ -162,8 +162,12 @@ def wrong(message: str | bytes, protocol: str) -> tuple[int, str] | None:
     if protocol == "chat.lines":
         return None
     try:
-        return None if isinstance(json.loads(message)["text"], str) else (1007, "no text")
-    except (ValueError, KeyError, TypeError):
+        text = json.loads(message)["text"]
+        if not isinstance(text, str):
+            return 1007, "no text"
+        text.encode()
+        return None
+    except (ValueError, KeyError, TypeError, RecursionError):  # UnicodeEncodeError is a ValueError
         return 1007, "not as agreed"
 
 
@@ -175,7 +179,7 @@ async def deliver(websocket: WebSocket, one: Chatter) -> None:
 
 def line(event: Event) -> str:
     if event["type"] == "said":
-        return f"{event['name']}: {event['text']}".replace("\n", " ").replace("\r", " ")
+        return f"{event['name']}: {' '.join(str(event['text']).splitlines())}"
     if event["type"] == "welcome":
         members = event["members"]
         return f"* welcome: {', '.join(members if isinstance(members, list) else [])}"
