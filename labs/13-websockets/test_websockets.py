@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import quote
 
 from chat_guests import (
     Guest,
     ended,
     message,
+    names,
     opened,
     party,
     refused,
+    room_name,
     said_by,
     target,
     websocket_scope,
+    words,
 )
-from slow_member import hears_beside, last_words, speak
+from chat_in_process import in_process
+from slow_member import heard_until_gone, last_words
 
 from workshop.judge.checks import (
     Client,
@@ -29,48 +32,15 @@ from workshop.judge.checks import (
     check,
     expect,
     fail,
-    made,
     name,
-    ref,
     that,
 )
 
 MESSAGE_LIMIT = 16 * 1024  # bytes, as in app.py
 NAME_LIMIT = 24  # characters
-MOST_UNREAD = 24 * 1024 * 1024  # bytes that one member may leave unread and still be there
-AT_ONCE = 8  # messages of a burst
-SPICE = ("Zoë", "Łódź", "東京", "δοκιμή", "🙂", "naïve", "tea")
 UNKNOWN = ("chat.v9", "soap", "graphql-ws", "mqtt")
 DISCONNECT = 'ASGI www, "Disconnect - receive event"'
 CONTRACT = "this lab's contract, in app.py"
-
-
-def words(rng: random.Random) -> str:
-    """A sentence of several scripts, with a number in it."""
-    return " ".join(rng.choices(SPICE, k=3)) + f" {rng.randrange(10**6)}"
-
-
-def room_name(rng: random.Random) -> str:
-    return f"{rng.choice(['tea', 'coffee', 'late-night'])}-{rng.randrange(10**6)}"
-
-
-def names(rng: random.Random, count: int = 2) -> list[str]:
-    """Different names."""
-    found: list[str] = []
-    while len(found) < count:
-        one = name(rng)
-        if one not in found:
-            found.append(one)
-    return found
-
-
-def in_process(probe: Probe, what: str, who: str, then: str) -> Any:
-    """Call the chat in its own process, without a server: see apps/room_in_process.py."""
-    step = made(f"room_in_process:{what}", ref("app:app"), who)
-    seen = probe.steps(step, sent=f"app(scope, receive, send) for /rooms/tea?name={who}; {then}", seconds=9)
-    if seen.raised is not None:
-        fail(f"{seen.raised['type']}: {seen.raised['message']}", "no exception")
-    return seen.values[-1]
 
 
 # --- task 1: accept, echo, close --------------------------------------------------------------------
@@ -508,26 +478,7 @@ def test_task4_slow_member_holds_nobody_up(
     with party(service("uvicorn")) as guests:
         dawdler = guests.join(room, slow, receive_buffer=4096)
         host = guests.join(room, ada)
-        sent = heard = 0
-        gone = False
-        while not gone and heard * len(filler) < MOST_UNREAD:
-            for _ in range(AT_ONCE):
-                sent += 1
-                speak(host, f"{sent} {filler}", heard, slow)
-            while heard < sent:
-                event = hears_beside(host, slow, heard)
-                if event.get("type") == "left":
-                    expect("who left", event.get("name"), slow, "the one who does not read")
-                    gone = True
-                    continue
-                heard += 1
-                expect("the number", event.get("number"), heard, "each once, in order")
-        megabytes = heard * len(filler) / 1e6
-        that(
-            gone,
-            got=f"{slow} has read nothing of {megabytes:.0f} MB, and is still a member",
-            expected="its outbox has a limit; when it is full, the member has left the room (OUTBOX_LIMIT)",
-        )
+        heard = heard_until_gone(host, slow, filler)
         that(
             slow not in (guests.members(room) or []),
             got=f"/stats still has {slow!r}",

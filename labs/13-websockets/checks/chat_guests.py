@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import re
 import time
 from collections.abc import Iterator
@@ -20,10 +21,31 @@ from workshop.judge.checks import (
     expect,
     fail,
     http_scope,
+    name,
     that,
 )
 
 PATIENCE = 4.0  # seconds until what must come is said not to have come
+SPICE = ("Zoë", "Łódź", "東京", "δοκιμή", "🙂", "naïve", "tea")
+
+
+def words(rng: random.Random) -> str:
+    """A sentence of several scripts, with a number in it."""
+    return " ".join(rng.choices(SPICE, k=3)) + f" {rng.randrange(10**6)}"
+
+
+def room_name(rng: random.Random) -> str:
+    return f"{rng.choice(['tea', 'coffee', 'late-night'])}-{rng.randrange(10**6)}"
+
+
+def names(rng: random.Random, count: int = 2) -> list[str]:
+    """Different names."""
+    found: list[str] = []
+    while len(found) < count:
+        one = name(rng)
+        if one not in found:
+            found.append(one)
+    return found
 
 
 def target(room: str, who: str) -> str:

@@ -9,6 +9,37 @@ from chat_guests import PATIENCE, Guest, message
 
 from workshop.judge.checks import NOT_JSON, Closed, Deadline, NoAnswer, expect, fail, that
 
+MOST_UNREAD = 24 * 1024 * 1024  # bytes that one member may leave unread and still be there
+AT_ONCE = 8  # messages of a burst
+
+
+def heard_until_gone(host: Guest, slow: str, filler: str) -> int:
+    """Talk until the slow member has left the room; how many messages the host has said and heard by then.
+
+    Fails when the host is held up, and when the slow one is still there after MOST_UNREAD bytes.
+    """
+    sent = heard = 0
+    while heard * len(filler) < MOST_UNREAD:
+        for _ in range(AT_ONCE):
+            sent += 1
+            speak(host, f"{sent} {filler}", heard, slow)
+        gone = False
+        while heard < sent:
+            event = hears_beside(host, slow, heard)
+            if event.get("type") == "left":
+                expect("who left", event.get("name"), slow, "the one who does not read")
+                gone = True
+                continue
+            heard += 1
+            expect("the number", event.get("number"), heard, "each once, in order")
+        if gone:
+            return heard
+    fail(
+        f"{slow} has read nothing of {heard * len(filler) / 1e6:.0f} MB, and is still a member",
+        "its outbox has a limit; when it is full, the member has left the room (OUTBOX_LIMIT)",
+    )
+    return heard
+
 
 def speak(host: Guest, text: str, heard: int, slow: str) -> None:
     """Say it. Fails when the service takes nothing any more."""
