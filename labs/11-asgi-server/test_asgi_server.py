@@ -28,7 +28,7 @@ from behaviours_client import (
 )
 from paused_transfers import BOUND, FLOOD, HELD, MIB, goes_beyond, push_all, push_until_full, taken
 from refused_requests import refused, two_framings
-from request_pipelines import PIPELINED, slow_first, unread_body
+from request_pipelines import PIPELINED, flood, slow_first, unread_body
 
 from workshop.judge.checks import (
     Deadline,
@@ -326,6 +326,7 @@ def test_task4_connections_are_kept(service, rng):
             ends(connection, "the application's Connection: close, and a connection that stayed open")
     unread_body(client, rng)
     slow_first(client, rng)
+    flood(client, rng)
 
 
 @check(task=4, rule="RFC 9110 §10.1.1")

@@ -87,9 +87,8 @@ def test_task1_good_handshakes_are_answered(probe, rng):
     that(shape, f"read_handshake returned {offer!r}"[:300], "an Offer with a list of subprotocols")
     expect("offer.subprotocols", list(offer.subprotocols), names, "two lines are one list, in order")
     fields = dict(switch_of(data, f"accept(…, {chosen!r})"))
-    expect(
-        "Sec-WebSocket-Protocol", fields.get("sec-websocket-protocol"), chosen, "the chosen one, as offered"
-    )
+    got = fields.get("sec-websocket-protocol")
+    expect("Sec-WebSocket-Protocol", got, chosen, "the chosen one, as offered")
     expect("X-Room", fields.get("x-room"), "42", "the application's own header")
     for what, *args in (
         ("a subprotocol that was not offered", "telnet"),
@@ -167,12 +166,7 @@ def test_task2_heads_are_read(probe, rng):
         for at, part in enumerate(parts):
             got = seen.values[at] if at < len(seen.values) else f"an exception, {seen.raised['message']}"
             what = f"parse_head of the first {at} of {len(whole)} bytes"
-            that(
-                got is None,
-                f"{what}: {got!r}"[:200],
-                "None: the head is not whole yet",
-                sent=hexed(part),
-            )
+            that(got is None, f"{what}: {got!r}"[:200], "None: the head is not whole yet", sent=hexed(part))
 
 
 @check(task=2, rule="RFC 6455 §5.2, §5.5")
@@ -264,11 +258,8 @@ def test_task3_messages_come_in_any_pieces(probe, rng):
     ):
         rounds = rounds_of(probe, *pieces)
         got = all_events(rounds)
-        that(
-            got == events_wanted,
-            shown_difference(got, events_wanted),
-            f"{len(events_wanted)} events, as frame by frame",
-        )
+        count = f"{len(events_wanted)} events, as frame by frame"
+        that(got == events_wanted, shown_difference(got, events_wanted), count)
         check_pongs(rounds)
 
 
@@ -313,11 +304,8 @@ def test_task3_real_client_is_understood(front, probe, rng):
         expect("Pongs", pongs, [ping], "with the Ping's data, between the fragments", rule="RFC 6455 §5.5.3")
         peer.say(events.BytesMessage(data))
         echo, _ = peer.message()
-        that(
-            echo == data,
-            f"an echo of {len(echo)} bytes, not the same ones",
-            f"the {len(data)} bytes that were sent",
-        )
+        got = f"an echo of {len(echo)} bytes, not the same ones"
+        that(echo == data, got, f"the {len(data)} bytes that were sent")
 
 
 # --- task 4 ------------------------------------------------------------------------------------------
@@ -405,12 +393,8 @@ def test_task4_codes_that_are_never_sent(probe, rng):
     long = "\u00e9" * 62
     must_raise(probe, [("close", 1000, long)], "ValueError", "close() with a reason of 124 bytes")
     rounds = rounds_of(probe, ("close", 1000, long[:61] + "e"))
-    expect(
-        "a reason of 123 bytes",
-        [len(one) for one in payloads(rounds[0].sent, CLOSE)],
-        [125],
-        "the code's two, and 123",
-    )
+    sizes = [len(one) for one in payloads(rounds[0].sent, CLOSE)]
+    expect("a reason of 123 bytes", sizes, [125], "the code's two, and 123")
     good = (*range(1000, 1004), *range(1007, 1014), 3000, 3999, 4000, 4999)
     talks = [[act] for code in good for act in (close_frame(rng, code, b"Ada"), ("close", code, "Ada"))]
     seen = iter(zip(talks, all_rounds(probe, talks), strict=True))
@@ -498,21 +482,11 @@ def test_task5_too_long_is_known_early(probe, rng):
     for length in (limit + 1, 70_000, 1 << 40, (1 << 63) - 1):
         head = Said(head_bytes(opcode, length, rng.randbytes(4)))
         head.said = f"only the head of a message of {length} bytes, with max_message={limit}"
-        must_fail(
-            probe,
-            [head],
-            [1009],
-            f"a head that announces {length} bytes, the limit is {limit}",
-            max_message=limit,
-        )
+        what = f"a head that announces {length} bytes, the limit is {limit}"
+        must_fail(probe, [head], [1009], what, max_message=limit)
     late = Said(head_bytes(CONTINUATION, limit - third + 1, rng.randbytes(4), False))
     late.said = f"only the head of a fragment of {limit - third + 1}"
-    must_fail(
-        probe,
-        [fragments[0], late],
-        [1009],
-        f"fragments of {limit + 1} bytes, the limit is {limit}",
-        max_message=limit,
-    )
+    what = f"fragments of {limit + 1} bytes, the limit is {limit}"
+    must_fail(probe, [fragments[0], late], [1009], what, max_message=limit)
     head = Said(head_bytes(BINARY, (1 << 20) + 1, rng.randbytes(4)))
     must_fail(probe, [head], [1009], "one byte more than MAX_MESSAGE")
