@@ -396,14 +396,18 @@ def test_task4_codes_that_are_never_sent(probe, rng):
     sizes = [len(one) for one in payloads(rounds[0].sent, CLOSE)]
     expect("a reason of 123 bytes", sizes, [125], "the code's two, and 123")
     good = (*range(1000, 1004), *range(1007, 1014), 3000, 3999, 4000, 4999)
-    talks = [[act] for code in good for act in (close_frame(rng, code, b"Ada"), ("close", code, "Ada"))]
-    seen = iter(zip(talks, all_rounds(probe, talks), strict=True))
     why = "this one is good: RFC 6455 §7.4 or IANA's registry has it"
-    for code in good:
-        (acts, theirs), (_, ours) = next(seen), next(seen)
-        expect(f"a Close with {code}", all_events(theirs), [("Closed", code, "Ada")], why, sent=said(acts))
+    theirs, ours = (
+        [[close_frame(rng, code, b"Ada")] for code in good],
+        [[("close", code, "Ada")] for code in good],
+    )
+    for code, acts, rounds in zip(good, theirs, all_rounds(probe, theirs), strict=True):
+        expect(f"a Close with {code}", all_events(rounds), [("Closed", code, "Ada")], why, sent=said(acts))
+    for code, acts, rounds in zip(
+        good, ours, all_rounds(probe, ours, expected=f"a Close frame: {why}"), strict=True
+    ):
         wanted = [(CLOSE, True, struct.pack("!H", code) + b"Ada")]
-        expect(f"close({code}, 'Ada')", ours[0].sent, wanted, why, sent=f"close({code}, 'Ada')")
+        expect(f"close({code}, 'Ada')", rounds[0].sent, wanted, why, sent=said(acts))
     must_raise(probe, [("close", None, "Ada")], "ValueError", "close() with a reason and no code")
 
 

@@ -82,7 +82,10 @@ def rounds_of(probe, *acts, max_message=None):
     return all_rounds(probe, [acts], max_message)[0]
 
 
-def all_rounds(probe, talks, max_message=None):
+QUIET = "no exception: events say what happened"
+
+
+def all_rounds(probe, talks, max_message=None, expected=QUIET):
     """The rounds of several talks, each with a Connection of its own, in one call; nothing may be raised."""
     steps = [step for at, acts in enumerate(talks) for step in steps_of(f"c{at}", acts, max_message)]
     seen = probe.steps(*steps, sent=said(talks[0]))
@@ -91,7 +94,7 @@ def all_rounds(probe, talks, max_message=None):
         count = 1 + 3 * len(acts)
         if seen.raised and len(values) < count:
             got = f"it raised {seen.raised['type']}: {seen.raised['message']}"[:300]
-            fail(got, "no exception: events say what happened", sent=said(acts))
+            fail(got, expected, sent=said(acts))
         found.append(rounds_in(acts, values[1:count]))
         values = values[count:]
     return found
