@@ -28,7 +28,7 @@ class HTTPError(Exception):
 
 
 async def app(scope, receive, send):
-    r"""One call for one request. Raises ValueError for a scope whose type is not "http".
+    r"""One call for one request. Raises an exception for a scope whose type is not "http".
 
     scope    {"type": "http", "method": "POST", "path": "/echo", "query_string": b"name=Ada",
              "headers": [(b"host", b"localhost"), ...], ...}
@@ -60,13 +60,19 @@ def sse_event(data, name="", number=""):
 
 
 async def until_gone(receive, work):
-    """Run the coroutine `work` to its end, or until the client has left: cancel it then, and wait."""
+    """Run the coroutine `work` to its end, or until the client has left: cancel it then, and wait.
+
+    What `work` raises comes out of here, too.
+    """
     # TODO task 4: await two things at once. Whatever happens, neither goes on when this returns.
     raise NotImplementedError("lab 10 task 4: stop when the client leaves")
 
 
 async def report(scope, receive, send):
-    """Answer with slow_reports.render(tasks, seconds), text. It blocks, and nobody else may wait for it."""
+    """Answer with slow_reports.render(tasks, seconds), text. It blocks, and nobody else may wait for it.
+
+    `seconds` comes from the query, 0.2 without it. 400 for what is no number from 0: nan is none.
+    """
     # TODO task 5: call it in a thread. After REPORT_LIMIT seconds, answer 503 with Retry-After.
     raise NotImplementedError("lab 10 task 5: call what blocks")
 

@@ -81,7 +81,7 @@ def chosen(offered):
 
 
 def rendered(event, subprotocol):
-    """An event as text: JSON, or in chat.lines one line for people, whatever the text contains.
+    """An event as text: JSON, or in chat.lines one line for people (by str.splitlines), whatever it contains.
 
     rendered({"type": "said", "number": 1, "name": "Ada", "text": "hi"}, "chat.lines") == "Ada: hi"
     and "* welcome: Ada, Grace", "* Grace joined", "* Ada left". In chat.lines a member's message is its text.

@@ -313,7 +313,7 @@ class Supervisor:
     def end_children(self) -> int:
         """Ask them to end, and wait. The parent's exit code.
 
-        A signal that comes meanwhile is passed on, for a second SIGINT does not wait; `told` says that it came.
+        A signal that comes meanwhile is passed on, for a second SIGINT does not wait; `told` says so.
         """
         code, self.told = 0, False
         self.tell(signal.SIGTERM)

@@ -1,13 +1,15 @@
 """An ASGI application that does what the request tells it to do: for checks of servers.
 
-    GET  /anything                      the scope, each value by its repr, as JSON
-    POST /do/read                       what `receive` gave until the body ended, as JSON
+    GET  /anything                      the scope, each value by its repr, as JSON: printed, then answered
+    POST /do/read                       what `receive` gave until the body ended, as JSON; say=NOTEBOOK notes
+                                        each event when it comes
     GET  /do/answer?chunk=a&chunk=b     a body event for each chunk; also status=, header=Name:value,
                                         raise_at=1 (-1: before the start), end=no (without the last event)
     GET  /do/order?how=start_twice      events out of order: see `order`
     GET  /do/lines?place=x              a line, then one more when the place was opened, then the last
     POST /do/hold?place=x               reads nothing before the place was opened; then all of the body
-    GET  /do/flood?say=NOTEBOOK         pieces of 1 MiB, pieces=200 of them; the notebook counts them
+    GET  /do/flood?say=NOTEBOOK         pieces of 1 MiB, pieces=200 of them; the notebook counts them, and
+                                        has "over" when the last `send` has returned or raised
     GET  /do/listen?say=NOTEBOOK        begins an answer, and waits until the client leaves
     POST /do/upload?say=NOTEBOOK        notes each event of `receive`; answers at the end of the body
     GET  /do/after?say=NOTEBOOK         answers, and then asks `receive` for more
@@ -100,9 +102,9 @@ async def show_scope(scope: Message, send: Send) -> None:
     shown = {**scope, "headers": headers, "asgi": dict(scope["asgi"])}
     used_before = "was_here" in scope
     scope["was_here"] = True
-    await answer_json(
-        send, {"scope": {key: repr(value) for key, value in shown.items()}, "used": used_before}
-    )
+    seen = {"scope": {key: repr(value) for key, value in shown.items()}, "used": used_before}
+    print("scope", json.dumps(seen), flush=True)  # before anything is sent: a server may not send yet
+    await answer_json(send, seen)
 
 
 # --- reading ------------------------------------------------------------------------------------------
@@ -112,6 +114,7 @@ async def read(query: Query, receive: Receive, send: Send) -> None:
     events, data = [], b""
     while True:
         event = await receive()
+        notebooks[query.get("say", "nobody")].append(event["type"])
         events.append([event["type"], len(event.get("body", b"")), event.get("more_body", False)])
         data += event.get("body", b"")
         if not event.get("more_body", False):
@@ -212,12 +215,15 @@ async def lines(query: Query, receive: Receive, send: Send) -> None:
 
 async def flood(query: Query, receive: Receive, send: Send) -> None:
     notebook = notebooks[query.get("say")]
-    await start(send, headers=((b"content-type", b"text/plain"),))
-    for number in range(min(int(query.get("pieces", "200")), 1000)):
-        notebook[:] = [str(number)]
-        await body(send, PIECE)
-    notebook[:] = ["all"]
-    await body(send, b"", more=False)
+    try:
+        await start(send, headers=((b"content-type", b"text/plain"),))
+        for number in range(min(int(query.get("pieces", "200")), 1000)):
+            notebook[:] = [str(number)]
+            await body(send, PIECE)
+        notebook[:] = ["all"]
+        await body(send, b"", more=False)
+    finally:
+        notebook.append("over")
 
 
 async def listen(query: Query, receive: Receive, send: Send) -> None:

@@ -109,8 +109,8 @@ def read_handshake(method: str, http_version: str, headers: Headers) -> Offer:
 def accept(offer: Offer, subprotocol: str | None = None, headers: Headers = ()) -> bytes:
     r"""Offer(…) → b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n…\r\n\r\n".
 
-    Raises ValueError for a subprotocol that was not offered, for a header with a line end in it, and for
-    Upgrade, Connection and Sec-WebSocket-*, which are written here.
+    Raises ValueError for a subprotocol that was not offered, for a header with CR or LF in its name or value,
+    and for Upgrade, Connection and Sec-WebSocket-*, which are written here.
     """
     # TODO task 1
     raise NotImplementedError("lab 14 task 1: accept")
@@ -173,7 +173,7 @@ class Connection:
         raise NotImplementedError("lab 14 task 3: ping")
 
     def close(self, code: int | None = 1000, reason: str = "") -> None:
-        r"""(4001, "Ada") → b"\x88\x05\x0f\xa1Ada"; None: no code. ValueError: it can't be sent."""
+        r"""(4001, "Ada") → b"\x88\x05\x0f\xa1Ada"; None: no code, no reason. ValueError: can't be sent."""
         # TODO task 4
         raise NotImplementedError("lab 14 task 4: close")
 

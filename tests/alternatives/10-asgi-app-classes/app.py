@@ -162,7 +162,9 @@ class Site:
     async def tasks_post(self, request: Request) -> None:
         task = self.tasks.add(await request.task(new=True))
         self.hub.say("created", task)
-        await request.json(task, 201, location=f"/tasks/{task['id']}")
+        # RFC 9110 §10.2.2: Location may be a whole URL.
+        host = request.fields.get(b"host", "localhost")
+        await request.json(task, 201, location=f"http://{host}/tasks/{task['id']}")
 
     async def task_get(self, request: Request, number: int) -> None:
         await request.json(self.existing(number))

@@ -72,8 +72,8 @@ class Call:
             "query_string": query,
             "root_path": "",
             "headers": [[bytes(name), bytes(value)] for name, value in self.request.headers],
-            "client": list(self.link.writer.get_extra_info("peername")[:2]),
-            "server": list(self.link.writer.get_extra_info("sockname")[:2]),
+            # "client" and "server" are optional (ASGI, "HTTP Connection Scope").
+            "client": None,
         }
 
     async def receive(self) -> dict[str, Any]:

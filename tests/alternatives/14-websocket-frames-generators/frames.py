@@ -272,7 +272,7 @@ class Connection:
         self.say(PING, data)
 
     def close(self, code=1000, reason=""):
-        if code is not None and not allowed(code):
+        if reason if code is None else not allowed(code):
             raise ValueError(code)
         self.say(CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason.encode())
         self.state = "closing"

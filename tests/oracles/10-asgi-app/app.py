@@ -51,7 +51,7 @@ async def body_of(request: Request) -> bytes:
 
 
 async def fields_of(request: Request, new: bool = False) -> dict[str, Any]:
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, "send application/json")
     try:
         return task_store.checked(json.loads(await body_of(request)), new)

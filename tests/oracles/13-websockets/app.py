@@ -179,7 +179,7 @@ async def deliver(websocket: WebSocket, one: Chatter) -> None:
 
 def line(event: Event) -> str:
     if event["type"] == "said":
-        return f"{event['name']}: {event['text']}".replace("\n", " ").replace("\r", " ")
+        return f"{event['name']}: {' '.join(str(event['text']).splitlines())}"
     if event["type"] == "welcome":
         members = event["members"]
         return f"* welcome: {', '.join(members if isinstance(members, list) else [])}"

@@ -6,6 +6,7 @@ Pong for the connection.
 
 from __future__ import annotations
 
+import re
 import runpy
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -124,8 +125,10 @@ def accept(offer: Offer, subprotocol: str | None = None, headers: Headers = ()) 
     protocol = ServerProtocol(select_subprotocol=lambda *_: subprotocol)  # type: ignore
     response = protocol.accept(request_of("GET", "1.1", offer.headers))
     for name, value in headers:
-        if b"\n" in value or b"\r" in value or name.lower().startswith(b"sec-"):
+        if re.search(rb"[\r\n]", name + value):
             raise ValueError(value)
+        if name.lower() in (b"upgrade", b"connection") or name.lower().startswith(b"sec-websocket-"):
+            raise ValueError(name)
         response.headers[name.decode()] = value.decode()
     data: bytes = response.serialize()
     return data
@@ -250,6 +253,8 @@ class Connection:
 
     def close(self, code: int | None = 1000, reason: str = "") -> None:
         self._check_open()
+        if code is None and reason:
+            raise ValueError("a reason without a code")
         if code is not None:
             # wsproto judges what it hears more strictly than what it says: let it hear this first
             heard = FrameProtocol(client=True, extensions=[])

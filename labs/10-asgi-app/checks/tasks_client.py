@@ -1,0 +1,113 @@
+"""Speaks to the tasks API over HTTP: tasks, uploads in chunks, /stats, several reports at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import time
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from asgi_answer import key_of
+
+from workshop.judge.checks import Client, Response, Wire, expect, request_bytes, that
+
+PATIENCE = 3.0  # until what must happen is said not to have happened, in seconds
+JSON = ("Content-Type", "application/json")
+
+
+def json_answer(answer: Response, status: int, why: str = "") -> Any:
+    """The JSON of an answer that has this status."""
+    expect("status", answer.status, status, why)
+    return answer.json()
+
+
+def error_answer(answer: Response, status: int, why: str) -> None:
+    """Fail unless the answer is {"error": "..."} with this status."""
+    key_of(json_answer(answer, status, why), "error")
+
+
+def write(client: Client, method: str, target: str, value: Any) -> Response:
+    return client.request(method, target, [JSON], json.dumps(value).encode())
+
+
+def create(client: Client, title: str) -> dict[str, Any]:
+    """Create a task; its JSON, with an id that is a number."""
+    task = json_answer(write(client, "POST", "/tasks", {"title": title}), 201)
+    number = key_of(task, "id")
+    that(type(number) is int, got=f"id = {number!r}", expected="id = a number")
+    return dict(task)
+
+
+def located(answer: Response) -> str | None:
+    """The path that Location names; RFC 9110 §10.2.2 allows any reference, a whole URL as well."""
+    location = answer.get("Location")
+    if location is None:
+        return None
+    whole = urlsplit(urljoin("http://localhost/tasks", location))
+    return whole.path if whole.hostname in ("localhost", "127.0.0.1") else location
+
+
+def count(client: Client, word: str) -> int:
+    """A number in /stats."""
+    number = key_of(json_answer(client.get("/stats"), 200), word)
+    that(type(number) is int, got=f"/stats has {word} = {number!r}", expected=f"{word} = a number")
+    return int(number)
+
+
+def becomes(client: Client, word: str, wanted: int, seconds: float = PATIENCE) -> int:
+    """What a number in /stats comes to: `wanted`, or what it was when patience ended."""
+    end = time.monotonic() + seconds
+    while (got := count(client, word)) != wanted and time.monotonic() < end:
+        time.sleep(0.02)
+    return got
+
+
+def chunked_upload(client: Client, pieces: list[bytes]) -> Response:
+    """A body sent in chunks, with a moment between them (RFC 9112 §7.1)."""
+    fields = [("Transfer-Encoding", "chunked"), ("Connection", "close")]
+    with client.connect() as link:
+        link.send(request_bytes("POST", "/echo", fields))
+        link.send_pieces([b"%x\r\n%b\r\n" % (len(piece), piece) for piece in [*pieces, b""]])
+        return link.response("POST")
+
+
+def chunks_in(raw: bytes) -> list[bytes]:
+    """The chunks of a chunked response that has been read whole; none when it is not chunked."""
+    head, _, rest = raw.partition(b"\r\n\r\n")
+    found: list[bytes] = []
+    while b"\r\ntransfer-encoding: chunked" in head.lower() and rest:
+        line, _, rest = rest.partition(b"\r\n")
+        size = int(line.partition(b";")[0], 16)
+        if size == 0:
+            break
+        found.append(rest[:size])
+        rest = rest[size + 2 :]
+    return found
+
+
+def written(answer: Response) -> None:
+    """Fail unless the answer is a report."""
+    expect("status", answer.status, 200)
+    that(
+        "tasks" in answer.text,
+        got=f"the body {answer.text!r}",
+        expected="what slow_reports.render returned",
+    )
+
+
+def readable(link: Wire) -> bool:
+    return bool(select.select([link.socket], [], [], 0)[0])
+
+
+def reports_at_once(client: Client, wanted: int, seconds: float) -> tuple[int, list[Response]]:
+    """Ask for reports on connections of their own; how many /stats ever saw running, and the answers."""
+    most = 0
+    with contextlib.ExitStack() as opened:
+        links = [opened.enter_context(client.connect(seconds=2 * PATIENCE)) for _ in range(wanted)]
+        for link in links:
+            link.send(request_bytes("GET", f"/report?seconds={seconds}", [("Connection", "close")]))
+        while most < wanted and not any(readable(link) for link in links):
+            most = max(most, count(client, "reports"))
+        return most, [link.response() for link in links]

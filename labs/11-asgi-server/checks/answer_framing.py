@@ -1,0 +1,84 @@
+"""Where an answer ends: whole, with the fields that say so, or broken off, so that nobody is misled."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+from typing import Any
+
+from behaviours_client import sent_on
+
+from workshop.judge.checks import Client, Deadline, NoAnswer, Wire, WireError, expect, fail, that
+
+
+def whole_body(value: dict[str, Any], whole: str, framing: str, sent: str) -> None:
+    """Fail unless `receive` gave this body, in events of the right kind."""
+    events = value.get("events", [])
+    events = events if isinstance(events, list) else []
+    types = {str(event[0]) for event in events if isinstance(event, list) and event}
+    that(
+        types == {"http.request"},
+        f"events of type {sorted(types)}",
+        "http.request, until the body ended",
+        sent=sent,
+    )
+    why = f"the body's bytes, without its framing ({framing}), and not one of the next request"
+    expect("the body that receive gave", value.get("body"), whole, why, sent=sent)
+
+
+def is_framed(connection: Wire, method: str, query: dict[str, Any], expected: str, why: str) -> None:
+    """One answer of the table: its status, its body, and the fields that say where it ends."""
+    try:
+        response = connection.response(method)
+    except WireError as error:
+        fail(f"{error.got}, for a {method}", f"the whole answer to a {method}: {why}")
+    expect("status", response.status, int(query.get("status", 200)))
+    expect("body", response.text, expected, why)
+    if response.status == 204:
+        expect("Transfer-Encoding of a 204", response.all("Transfer-Encoding"), [], rule="RFC 9112 §6.1")
+    if "header" in query:
+        length = query["header"].partition(":")[2]
+        expect("Content-Length", response.all("Content-Length"), [length], "once")
+        expect("Transfer-Encoding", response.all("Transfer-Encoding"), [], "there is a length")
+
+
+def nothing_follows(client: Client, answered: list[tuple[Wire, str, str]]) -> None:
+    """Fail when bytes come after these answers: (connection, which answer, why nothing may follow)."""
+    client.rests()  # what it has to say, it has said
+    for connection, which, why in answered:
+        more = connection.unread()
+        if select.select([connection.socket], [], [], 0)[0]:
+            with contextlib.suppress(NoAnswer):
+                more += connection.read()
+        that(not more, f"{more[:80]!r} after {which}", f"nothing: {why}", sent=sent_on(connection))
+
+
+def ends_within(connection: Wire, promised: int, much: str) -> None:
+    """A body unlike its Content-Length: no byte after it, and no wait for bytes that never come."""
+    expected = f"at most {promised} bytes of body, and the end of the connection, or a 500"
+    try:
+        raw = connection.read_all()
+    except Deadline:
+        fail(f"a connection that stays open: the body was {much} than its Content-Length", expected)
+    except NoAnswer:
+        raw = bytes(connection.received)
+    head, _, sent = raw.partition(b"\r\n\r\n")
+    if b" 500 " not in head[:20]:
+        that(len(sent) <= promised, f"{len(sent)} bytes of body: it was {much} than promised", expected)
+
+
+def breaks_off(client: Client, target: str, what: str) -> None:
+    """No answer, half of one, or a 500: nothing that looks whole."""
+    try:
+        response = client.get(target)
+    except NoAnswer:
+        return
+    except Deadline:
+        fail(f"no end of an answer whose application {what}", "a connection that ends before the body does")
+    got = f"{response.line} and a body that looks whole, though the application {what}: {response.text!r}"
+    that(response.status >= 500, got, "a connection that ends before the body does: no last chunk")
+
+
+def ends(connection: Wire, got: str) -> None:
+    """Fail with `got` unless the other side ends the connection."""
+    that(connection.closed_within(3), got, "its end", rule="RFC 9112 §9.6", sent=sent_on(connection))

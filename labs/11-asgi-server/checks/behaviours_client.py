@@ -1,0 +1,157 @@
+"""Asks apps/asgi_behaviours.py for a behaviour, and reads what it says, or fails."""
+
+from __future__ import annotations
+
+import ast
+import json
+import select
+import time
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from workshop.judge.checks import (
+    Client,
+    Deadline,
+    NoAnswer,
+    NotHTTP,
+    Response,
+    Wire,
+    expect,
+    fail,
+    object_of,
+    request_bytes,
+    show_bytes,
+    that,
+)
+from workshop.judge.stack import Stack
+
+TRIES = 150  # questions until something that is on its way has happened
+
+
+def behave(what: str, /, **query: Any) -> str:
+    """The target that asks for a behaviour."""
+    return f"/do/{what}?{urlencode(query, doseq=True)}"
+
+
+def ask(connection: Wire, what: str, method: str = "GET", fields: Any = (), /, **query: Any) -> None:
+    """Send the head of a request for a behaviour."""
+    connection.send(request_bytes(method, behave(what, **query), fields))
+
+
+def sent_on(connection: Wire) -> str:
+    """What this connection sent, for the report: others may have asked something since."""
+    return show_bytes(bytes(connection.sent[:2000]), limit=300)
+
+
+def answered(response: Response) -> Any:
+    """The JSON of a 200."""
+    expect("status", response.status, 200, f"the body was {response.text[:200]!r}")
+    return response.json()
+
+
+def told(response: Response, **more: str) -> dict[str, Any]:
+    """The JSON object of a 200."""
+    expect("status", response.status, 200, f"the body was {response.text[:200]!r}", **more)
+    return object_of(response)
+
+
+def scope_of(stack: Stack, client: Client, data: bytes, may_refuse: bool = False) -> dict[str, Any]:
+    """The scope that the application was called with for this request, as it printed it; with its types.
+
+    `used` is whether another call had written into it. Fails where the application was not called, unless
+    the request may be refused: then {} is a scope that was never made.
+    """
+    mark = stack.ask("status", service=client.service)["mark"]
+    with client.connect(seconds=4) as connection:
+        connection.send(data)
+        seen = _printed(stack, client.service, mark, connection)
+        if seen is None:
+            response = connection.response()
+            if may_refuse and response.status == 400:
+                return {}
+            fail(f"{response.line}: the application was not called", "one call of the application")
+    return {**{key: literal(text) for key, text in seen["scope"].items()}, "used": seen["used"]}
+
+
+def scope_for(stack: Stack, client: Client, target: str) -> dict[str, Any]:
+    """The scope of a GET for a target."""
+    return scope_of(stack, client, request_bytes("GET", target, [("Connection", "close")]))
+
+
+def _printed(stack: Stack, service: str, mark: int, connection: Wire) -> Any:
+    """What the application prints when it is called; None when an answer, or an exception, comes without."""
+    end, over = time.monotonic() + 4, False
+    while time.monotonic() < end:
+        output = stack.ask("status", service=service, since=mark)["output"]
+        for line in output.splitlines(keepends=True):
+            if line.startswith("scope {") and line.endswith("\n"):
+                return json.loads(line.removeprefix("scope "))
+        if not over and ("Traceback" in output or select.select([connection.socket], [], [], 0)[0]):
+            end, over = time.monotonic() + 1, True
+        time.sleep(0.01)
+    return None
+
+
+def literal(text: str) -> Any:
+    """A repr as the value it shows; what is no plain value stays a text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def is_address(value: Any, port: int | None = None) -> bool:
+    """Whether it is (host, port): text and a number."""
+    good = isinstance(value, tuple | list) and [type(part) for part in value] == [str, int]
+    return good and port in (None, value[1])
+
+
+def notes(client: Client, notebook: str) -> list[str]:
+    """What the application wrote into a notebook."""
+    value = answered(client.get(behave("notes", say=notebook)))
+    return value if isinstance(value, list) else []
+
+
+def notes_with(client: Client, notebook: str, word: str) -> list[str]:
+    """The notes, as soon as one of them has `word` in it; asked for again and again, but not for ever."""
+    seen: list[str] = []
+    for _ in range(TRIES):
+        seen = notes(client, notebook)
+        if any(word in note for note in seen):
+            break
+    return seen
+
+
+def ignored(connection: Wire, who: str, why: str, **more: str) -> Response:
+    """The next answer on the connection must be the one to /do/ignore?name=WHO."""
+    more.setdefault("sent", sent_on(connection))
+    try:
+        response = connection.response()
+    except (NoAnswer, Deadline) as error:
+        fail(f"{error.got}, where an answer was due", f"an answer: {why}", **more)
+    expect("status", response.status, 200, why, **more)
+    expect("the answer", response.json(), {"ignored": who}, why, **more)
+    return response
+
+
+def comes(connection: Wire, data: bytes, what: str) -> None:
+    """Read until this has come."""
+    while data not in connection.received:
+        that(connection.read(), "the end of the connection", what, sent=sent_on(connection))
+
+
+def broken(client: Client, target: str) -> Response | None:
+    """The answer to a request that must fail; None when what came instead is no answer at all."""
+    try:
+        return client.get(target)
+    except (NoAnswer, NotHTTP):
+        return None
+
+
+def released(client: Client, book: str, site: str) -> None:
+    """Fail unless a site's stream was ended when its client left, and noted that."""
+    seen: list[str] = []
+    for _ in range(TRIES):
+        seen = seen or answered(client.get(f"/notes?say={quote(book)}"))
+    why = "its client left: the generator of the stream is ended, and lets go of what it holds"
+    expect(f"what {site} noted", seen, ["released"], why)

@@ -1,0 +1,53 @@
+"""Requests that a server must not pass on: 400 or its like, or the end of the connection."""
+
+from __future__ import annotations
+
+import contextlib
+
+from workshop.judge.checks import (
+    Client,
+    Deadline,
+    NoAnswer,
+    WireCase,
+    WireError,
+    expect,
+    fail,
+    object_of,
+    that,
+)
+
+
+def refused(client: Client, data: bytes, why: str) -> None:
+    """400 or its like, or the end of the connection: no application's answer."""
+    with client.connect(seconds=4) as connection:
+        with contextlib.suppress(NoAnswer):
+            connection.send(data)
+        try:
+            response = connection.response()
+        except Deadline:
+            fail(f"neither an answer nor an end ({why})", "400 Bad Request or its like", sent=shown(data))
+        except NoAnswer:
+            return
+        except WireError as error:
+            fail(f"{error.got} ({why})", "400 Bad Request or its like", sent=shown(data))
+    refused = 400 <= response.status < 600 and response.status != 500
+    that(refused, f"{response.line} ({why})", "400 Bad Request or its like", sent=shown(data))
+
+
+def two_framings(client: Client, cases: list[WireCase]) -> None:
+    """RFC 9112 §6.3: refused, or Transfer-Encoding alone counts; Content-Length never does."""
+    for case in cases:
+        try:
+            response = client.send(case.data, "POST")
+        except NoAnswer:
+            continue
+        if response.status == 200:
+            why = "with Transfer-Encoding there, Content-Length says nothing: 400 is best"
+            expect("the body", object_of(response).get("body"), "", why, rule="RFC 9112 §6.3")
+        else:
+            that(400 <= response.status < 500, response.line, "400 Bad Request", sent=shown(case.data))
+
+
+def shown(data: bytes) -> str:
+    text = data.decode("latin-1").encode("unicode_escape").decode()
+    return text if len(text) < 300 else f"{text[:150]} … and {len(data)} bytes in all"

@@ -1,0 +1,97 @@
+"""Requests behind one another on a connection: a body nobody read, a slow first one, a flood of them."""
+
+from __future__ import annotations
+
+import random
+
+from behaviours_client import ask, behave, comes, ignored, sent_on, told
+from paused_transfers import BOUND, MIB, push_until_full
+
+from workshop.judge.checks import Client, NoAnswer, WireError, expect, fail, name, request_bytes, that
+
+PIPELINED = "RFC 9112 §9.3.2"
+
+
+def unread_body(client: Client, rng: random.Random) -> None:
+    """A body that the application does not read is never taken for the next request, whenever it comes."""
+    smuggled = request_bytes("GET", behave("ignore", name="smuggled"))
+    chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (len(smuggled), smuggled)
+    length, chunked = ("Content-Length", str(len(smuggled))), ("Transfer-Encoding", "chunked")
+    for field, body, early in (
+        (length, smuggled, len(smuggled)),
+        (length, smuggled, 0),
+        (chunked, chunk, len(chunk)),
+        (chunked, chunk, 5),
+    ):
+        first, second = name(rng), f"{name(rng)} 2"
+        with client.connect(seconds=4) as connection:
+            ask(connection, "ignore", "POST", [field], name=first)
+            connection.send(body[:early])
+            ignored(connection, first, "a POST whose body the application leaves unread")
+            try:
+                connection.send(body[early:] + request_bytes("GET", behave("ignore", name=second)))
+                response = connection.response()
+            except NoAnswer:
+                continue
+            late = "" if early == len(body) else ", whose rest came after the answer"
+            why = f"the unread body{late} is skipped, or the connection ends: it is not the next request"
+            got = f"the next answer is {response.text!r}"
+            skipped = response.text == f'{{"ignored": "{second}"}}'
+            that(skipped, got, why, sent=sent_on(connection))
+
+
+def slow_first(client: Client, rng: random.Random) -> None:
+    """The first of two pipelined requests takes longer than the second would."""
+    place, who = f"pipeline {rng.random()}", name(rng)
+    slow = request_bytes("GET", behave("lines", place=place))
+    quick = request_bytes("GET", behave("ignore", name=who))
+    with client.connect(seconds=6) as connection:
+        connection.send(slow + quick)
+        comes(connection, b"first\n", "the first answer")
+        client.get(behave("open", place=place))
+        why = "answers come in the order of the requests, also when the first one is slow"
+        more = {"rule": PIPELINED, "sent": sent_on(connection)}
+        try:
+            text = connection.response().text
+        except WireError as error:
+            fail(f"{error.got}: the second answer is in the first one", why, **more)
+        expect("the first answer", text, "first\nsecond\n", why, **more)
+        ignored(connection, who, why, **more)
+
+
+def flood(client: Client, rng: random.Random) -> None:
+    """Pipelined requests without end, behind one that takes long: what waits of them is bounded."""
+    place = f"pipeline {rng.random()}"
+    quick = request_bytes("GET", behave("ignore", name=name(rng)))
+    with client.connect(seconds=12) as connection:
+        ask(connection, "lines", place=place)
+        comes(connection, b"first\n", "the first answer")
+        sent = push_until_full(client, connection, quick * (65536 // len(quick)), "pipelined requests")
+        got = f"{sent // MIB} MiB of pipelined requests taken, while the first one is being answered"
+        less = f"less than {BOUND} MiB: what waits of them is bounded, as of a body"
+        that(sent < BOUND * MIB, got, less, rule="this lab's rule 5", sent=sent_on(connection))
+        connection.reset()
+    client.get(behave("open", place=place))
+
+
+def fresh_contexts(client: Client, rng: random.Random) -> None:
+    """What one request's application puts into a ContextVar, the next one's does not find there."""
+    names = [name(rng) for _ in range(3)]
+    targets = [behave("remember", name=who) for who in names]
+    upload = request_bytes("POST", targets[0], body=rng.randbytes(300_000))
+    ways = {
+        "one after the other": [request_bytes("GET", target) for target in targets],
+        "pipelined": [b"".join(request_bytes("GET", target) for target in targets)],
+        "after an upload": [upload + b"".join(request_bytes("GET", target) for target in targets[1:])],
+    }
+    for way, pieces in ways.items():
+        with client.connect(seconds=6) as connection:
+            for index, who in enumerate(names):
+                if index < len(pieces):
+                    connection.send(pieces[index])
+                value = told(connection.response())
+                before = value.get("before")
+                got = f"a ContextVar that says {before!r}: the request before it, on this connection, set it"
+                expected = "'': each request begins in a context of its own (create_task has context=)"
+                that(before == "", f"{got} ({way})", expected, rule="PEP 567, contextvars.Context")
+                expect("what it set itself", value.get("now"), who)

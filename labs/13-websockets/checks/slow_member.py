@@ -1,0 +1,93 @@
+"""A room with a member that reads nothing: the others talk on, and it reads at last why it was let go."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from chat_guests import PATIENCE, Guest, message
+
+from workshop.judge.checks import NOT_JSON, Closed, Deadline, NoAnswer, expect, fail, that
+
+MOST_UNREAD = 24 * 1024 * 1024  # bytes that one member may leave unread and still be there
+AT_ONCE = 8  # messages of a burst
+
+
+def heard_until_gone(host: Guest, slow: str, filler: str) -> int:
+    """Talk until the slow member has left the room; how many messages the host has said and heard by then.
+
+    Fails when the host is held up, and when the slow one is still there after MOST_UNREAD bytes.
+    """
+    sent = heard = 0
+    while heard * len(filler) < MOST_UNREAD:
+        for _ in range(AT_ONCE):
+            sent += 1
+            speak(host, f"{sent} {filler}", heard, slow)
+        gone = False
+        while heard < sent:
+            event = hears_beside(host, slow, heard)
+            if event.get("type") == "left":
+                expect("who left", event.get("name"), slow, "the one who does not read")
+                gone = True
+                continue
+            heard += 1
+            expect("the number", event.get("number"), heard, "each once, in order")
+        if gone:
+            return heard
+    fail(
+        f"{slow} has read nothing of {heard * len(filler) / 1e6:.0f} MB, and is still a member",
+        "its outbox has a limit; when it is full, the member has left the room (OUTBOX_LIMIT)",
+    )
+    return heard
+
+
+def speak(host: Guest, text: str, heard: int, slow: str) -> None:
+    """Say it. Fails when the service takes nothing any more."""
+    try:
+        host.say(text, quiet=True)
+    except (Deadline, NoAnswer) as error:
+        held_up(host, f"{error.got} after {heard} messages", slow)
+
+
+def hears_beside(host: Guest, slow: str, heard: int) -> dict[str, Any]:
+    """The next event, while somebody else does not read."""
+    try:
+        got = host.socket.receive(PATIENCE)
+    except Deadline:
+        held_up(host, f"nothing more came to {host.who} within {PATIENCE:g} s, after {heard} messages", slow)
+        raise
+    if not isinstance(got, str):
+        held_up(host, f"{host.who}'s connection ended ({got!s:.60}) after {heard} messages", slow)
+    return event_in(got)
+
+
+def event_in(got: object) -> dict[str, Any]:
+    """A message's JSON object; an empty one where it is something else."""
+    try:
+        event = json.loads(got) if isinstance(got, str | bytes) else None
+    except NOT_JSON:
+        event = None
+    return event if isinstance(event, dict) else {}
+
+
+def held_up(host: Guest, got: str, slow: str) -> None:
+    fail(got, f"{host.who} hears everything at once, while {slow} reads nothing: nobody waits for {slow}")
+
+
+def last_words(dawdler: Guest) -> None:
+    """Fail unless who begins to read again finds messages in order, and then why it was let go."""
+    number = 0
+    while True:
+        got = message(dawdler.socket, dawdler.who, "close 1013: it read too slowly")
+        if isinstance(got, Closed):
+            break
+        event = event_in(got)
+        if event.get("type") == "said":
+            number += 1
+            expect("the number", event.get("number"), number, "what the slow member did get is in order")
+    told = got.code == 1013 or (got.code not in (1000, 1005, 1006) and got.reason)
+    that(
+        told,
+        got=f"{dawdler.who}, reading again, finds {number} messages and then {got}",
+        expected="close 1013 (try again later), or another code with a reason",
+    )
