@@ -2,11 +2,12 @@
 
     .venv/bin/python bench/asgi_servers.py [--seconds 3] [--rounds 3] [--idle 3000]
 
-Requests per second and the 99th percentile come from wrk (`apt-get install wrk`), over 16 keep-alive connections.
-The servers are driven in turn, round after round, so that a slow moment of the machine falls on all of them; each
-number is the median of the rounds, and the ratios are to uvicorn on httptools and uvloop. "µs" is the processor
-time of the server's processes for one request. Memory is what each of the idle connections adds to it, after one
-request on each. A peer that is not installed is left out; --bin names one more folder to look for it.
+Requests per second and the 99th percentile come from wrk (`apt-get install wrk`), over 16 keep-alive
+connections. The servers are driven in turn, round after round, so that a slow moment of the machine
+falls on all of them; each number is the median of the rounds, and the ratios are to uvicorn on httptools
+and uvloop. "µs" is the processor time of the server's processes for one request. "idle" is what each of
+the idle connections adds to their memory, after one request on it. A peer that is not installed is left
+out; --bin names one more folder to look for it.
 """
 
 from __future__ import annotations
@@ -22,18 +23,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from workshop import process
 
 ROOT = Path(__file__).resolve().parent.parent
 SOLUTIONS = ROOT / "solutions"
 COMPLETE = ("15-uvicorn-main", "14-websocket-frames", "12-lifespan", "11-asgi-server")
 BIN = [Path(sys.executable).parent]
 CONNECTIONS = 16
-TICK = os.sysconf("SC_CLK_TCK")
 GREETING = """
 async def application(scope, receive, send):
     if scope["type"] == "lifespan":
@@ -92,8 +90,9 @@ def started(words: list[str], folder: Path, port: int) -> subprocess.Popen[bytes
     server = subprocess.Popen(words, cwd=folder, stdout=quiet, stderr=quiet, env=env)
     deadline = time.monotonic() + 60
     while server.poll() is None and time.monotonic() < deadline:
-        if process.is_listening("127.0.0.1", port):
-            return server
+        with socket.socket() as attempt:
+            if attempt.connect_ex(("127.0.0.1", port)) == 0:
+                return server
         time.sleep(0.05)
     server.kill()
     raise SystemExit(f"{words[0]} did not start")
@@ -101,23 +100,31 @@ def started(words: list[str], folder: Path, port: int) -> subprocess.Popen[bytes
 
 def stopped(servers: Iterable[subprocess.Popen[bytes]]) -> None:
     for server in servers:
-        process.end_tree(server.pid, grace=5.0)
-        server.wait(10)
+        server.terminate()
+        server.wait(20)
+
+
+def family(pid: int) -> Iterator[int]:
+    """A process, its children and theirs."""
+    yield pid
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in listed.read_text(encoding="ascii").split():
+            yield from family(int(child))
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time of a process and its children so far."""
-    total = 0
-    for one in (pid, *process.descendants(pid)):
-        words = Path(f"/proc/{one}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        total += int(words[11]) + int(words[12])
-    return total / TICK
+    """Processor time of a process and its children so far (schedstat has nanoseconds, stat has ticks)."""
+    nanoseconds = 0
+    for one in family(pid):
+        for thread in Path(f"/proc/{one}/task").glob("*/schedstat"):
+            nanoseconds += int(thread.read_text(encoding="ascii").split()[0])
+    return nanoseconds / 1e9
 
 
 def resident(pid: int) -> int:
     """Bytes of a process and its children that are in memory."""
     pages = 0
-    for one in (pid, *process.descendants(pid)):
+    for one in family(pid):
         pages += int(Path(f"/proc/{one}/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize()
 
@@ -203,13 +210,12 @@ def main() -> None:
     BIN.extend(options.bin)
     results = measure(options.seconds, options.rounds, options.idle)
     base = statistics.median(results["uvicorn httptools"].rates)
-    print(f"{'server':<19}{'requests/s':>11}{'':>8}{'µs':>7}{'99 %':>10}{'idle':>10}    requests/s of each round")
+    print(f"{'server':<19}{'requests/s':>11}{'':>8}{'µs':>7}{'99 %':>10}{'idle':>10}    each round")
     for name, result in results.items():
         rate, cost, late = map(statistics.median, (result.rates, result.cost, result.late))
         each = "  ".join(f"{one:.0f}" for one in result.rates)
-        print(
-            f"{name:<19}{rate:>11.0f}{rate / base:>7.2f}×{cost:>7.0f}{late:>7.2f} ms{result.idle:>6.1f} KiB    {each}"
-        )
+        numbers = f"{rate:>11.0f}{rate / base:>7.2f}×{cost:>7.0f}{late:>7.2f} ms{result.idle:>6.1f} KiB"
+        print(f"{name:<19}{numbers}    {each}")
 
 
 if __name__ == "__main__":
