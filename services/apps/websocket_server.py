@@ -144,7 +144,8 @@ class WebSocketProtocol(asyncio.Protocol):
         """Send what frames wants sent; close when it says that all is over (§7.1.1: the server does it)."""
         data = self.connection.data_to_send()
         if data and not self.transport.is_closing():
-            self.transport.write(data)
+            # A view: asyncio slices off what it could send at once, which of bytes would be a copy
+            self.transport.write(memoryview(data))
         if self.connection.state == "closed":
             self._end()
         elif self.connection.state == "closing" and self._timer is None:
@@ -378,12 +379,11 @@ class Denial:
     def _head(self, length: int | None) -> bytes:
         if self._left is None:
             self._left = length
-        if not self._bodiless:
+        if self._left is not None and not self._bodiless:
+            self._lines.append(b"content-length: %d" % self._left)
+        elif not self._bodiless:
             # RFC 9112 §6.3: a handshake is HTTP/1.1, so its client knows chunks
-            known = (
-                b"transfer-encoding: chunked" if self._left is None else b"content-length: %d" % self._left
-            )
-            self._lines.append(known)
+            self._lines.append(b"transfer-encoding: chunked")
         return b"\r\n".join([*self._lines, b"", b""])
 
 

@@ -41,7 +41,9 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # §1.3
 CONTINUATION, TEXT, BINARY = 0x0, 0x1, 0x2  # §5.2: opcodes of data frames
 CLOSE, PING, PONG = 0x8, 0x9, 0xA  # and of control frames
 OPCODES = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
+MAX_HEAD = 14  # bytes of a frame's head (§5.2)
 MAX_CONTROL = 125  # bytes of a control frame's payload (§5.5)
+SMALL = 4096  # bytes of a piece that is not worth an object of its own
 MAX_MESSAGE = 1 << 20  # bytes of a message, all fragments together; more: 1009
 
 NORMAL, PROTOCOL_ERROR, NO_CODE, ABNORMAL = 1000, 1002, 1005, 1006  # §7.4.1
@@ -290,13 +292,23 @@ def whole_length(short: int, extended: bytes) -> int:
     return length
 
 
+# XOR[key][byte] is byte ^ key: tables for `translate`, which looks up every byte of its object in C
+XOR = [bytes(byte ^ key for byte in range(256)) for key in range(256)]
+
+
 def apply_mask(data: bytes | bytearray, mask: bytes, offset: int = 0) -> bytes:
     """XOR with the mask (§5.3), to mask and to unmask; `offset` bytes of the payload came before `data`."""
-    # j = i MOD 4, for the whole payload: a later piece begins where the mask stood. As two large numbers,
-    # because a loop in Python takes a hundred times as long
-    turned = mask[offset % 4 :] + mask[: offset % 4]
-    key = (turned * (len(data) // 4 + 1))[: len(data)]
-    return (int.from_bytes(data, "big") ^ int.from_bytes(key, "big")).to_bytes(len(data), "big")
+    return bytes(masked(data, mask, offset))
+
+
+def masked(data: bytes | bytearray | memoryview, mask: bytes, offset: int = 0) -> bytearray:
+    """What `apply_mask` gives, in a copy that may be changed."""
+    out = bytearray(data)
+    # j = i MOD 4, for the whole payload: a later piece begins where the mask stood. Every fourth byte has the
+    # same key: four steps for the lot. A loop over the bytes takes a hundred times as long
+    for at in range(min(4, len(out))):
+        out[at::4] = out[at::4].translate(XOR[mask[(at + offset) % 4]])
+    return out
 
 
 def encode_frame(opcode: int, payload: bytes, fin: bool = True, mask: bytes | None = None) -> bytes:
@@ -330,7 +342,7 @@ class TextMessage:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._text = io.StringIO()
 
-    def add(self, piece: bytes, final: bool = False) -> None:
+    def add(self, piece: bytes | bytearray, final: bool = False) -> None:
         """Take the next bytes. Raises Violation with code 1007."""
         # §8.1: UTF-8 over the whole message: a character may begin in one fragment and end in the next
         try:
@@ -352,13 +364,17 @@ class BinaryMessage:
 
     def __init__(self) -> None:
         self.size = 0
-        self._data = bytearray()
+        self._pieces: list[bytearray] = []
 
-    def add(self, piece: bytes) -> None:
-        self._data += piece
+    def add(self, piece: bytearray) -> None:
+        # Large pieces are copied once, at the end. Many small ones would be an object for a byte or two each
+        if self._pieces and len(piece) < SMALL:
+            self._pieces[-1] += piece
+        else:
+            self._pieces.append(piece)
 
     def event(self) -> Event:
-        return Binary(bytes(self._data))
+        return Binary(b"".join(self._pieces))
 
 
 class Connection:
@@ -367,8 +383,9 @@ class Connection:
     def __init__(self, max_message: int = MAX_MESSAGE) -> None:
         self.state = "open"
         self.max_message = max_message
-        self._to_send = bytearray()
-        self._buffer = bytearray()
+        self._to_send: list[bytes] = []
+        # What came last, and how much of it is used; between two calls no more than a head that isn't whole
+        self._buffer, self._at = b"", 0
         # The frame whose payload is arriving: its head, and how much of it has come
         self._head: Head | None = None
         self._arrived = 0
@@ -378,7 +395,7 @@ class Connection:
 
     def data_to_send(self) -> bytes:
         """What must be sent now; it is handed out once."""
-        data = bytes(self._to_send)
+        data = b"".join(self._to_send)
         self._to_send.clear()
         return data
 
@@ -393,13 +410,14 @@ class Connection:
             self.state = "closed"
             # §7.1.5: no Close frame was received
             return [Closed(ABNORMAL, "")]
-        self._buffer += data
+        self._buffer, self._at = self._buffer + data, 0
         events: list[Event] = []
         try:
             for event in self._events():
                 events.append(event)
         except Violation as violation:
             events.append(self._fail(violation))
+        self._buffer = b"" if self.state == "closed" else self._buffer[self._at :]
         return events
 
     def _events(self) -> Iterator[Event]:
@@ -423,10 +441,10 @@ class Connection:
 
     def _begin_frame(self) -> bool:
         """Read a head, when it is whole, and see what it may do here. Raises Violation."""
-        head = parse_head(self._buffer)
+        head = parse_head(self._buffer[self._at : self._at + MAX_HEAD])
         if head is None:
             return False
-        del self._buffer[: head.size]
+        self._at += head.size
         self._head, self._arrived = head, 0
         if head.opcode >= CLOSE:
             # §5.4: control frames may come between the fragments of a message
@@ -444,12 +462,12 @@ class Connection:
             raise Violation(TOO_BIG, f"a message of more than {self.max_message} bytes")
         return True
 
-    def _take_payload(self) -> tuple[Head, bytes]:
+    def _take_payload(self) -> tuple[Head, bytearray]:
         """The frame that is arriving, and the next piece of its payload, unmasked."""
         assert self._head is not None
-        size = min(len(self._buffer), self._head.length - self._arrived)
-        piece = apply_mask(self._buffer[:size], self._head.mask, self._arrived)
-        del self._buffer[:size]
+        size = min(len(self._buffer) - self._at, self._head.length - self._arrived)
+        piece = masked(memoryview(self._buffer)[self._at : self._at + size], self._head.mask, self._arrived)
+        self._at += size
         self._arrived += size
         return self._head, piece
 
@@ -459,7 +477,7 @@ class Connection:
             return Pong(payload)
         if opcode == PING:
             # §5.5.2: a Pong with the same data, as long as their Close frame has not come
-            self._to_send += encode_frame(PONG, payload)
+            self._to_send.append(encode_frame(PONG, payload))
             return Ping(payload)
         return self._their_close(payload)
 
@@ -469,7 +487,7 @@ class Connection:
         code, reason = read_close(payload)
         if self.state == "open":
             # §5.5.1: the answer is a Close frame with the same code
-            self._to_send += encode_frame(CLOSE, payload[:2])
+            self._to_send.append(encode_frame(CLOSE, payload[:2]))
         # §7.1.1: both have sent one: the server closes the TCP connection
         self.state = "closed"
         return Closed(code, reason)
@@ -478,9 +496,8 @@ class Connection:
         """§7.1.7: say why, unless our Close frame is sent already, and read nothing more."""
         if self.state == "open":
             reason = violation.reason.encode()[: MAX_CONTROL - 2]
-            self._to_send += encode_frame(CLOSE, struct.pack("!H", violation.code) + reason)
+            self._to_send.append(encode_frame(CLOSE, struct.pack("!H", violation.code) + reason))
         self.state = "closed"
-        self._buffer.clear()
         return Failed(violation.code, violation.reason)
 
     def close(self, code: int | None = NORMAL, reason: str = "") -> None:
@@ -515,7 +532,7 @@ class Connection:
         # §5.5.1: after a Close frame nothing is sent
         if self.state != "open":
             raise NotOpen(f"the connection is {self.state}")
-        self._to_send += encode_frame(opcode, payload)
+        self._to_send.append(encode_frame(opcode, payload))
 
 
 def read_close(payload: bytes) -> tuple[int, str]:

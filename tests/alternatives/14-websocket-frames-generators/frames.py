@@ -127,14 +127,10 @@ def parse_head(data):
     return None
 
 
-XOR = [bytes(byte ^ key for byte in range(256)) for key in range(256)]
-
-
 def apply_mask(data, mask, offset=0):
-    out = bytearray(data)
-    for at in range(min(4, len(data))):
-        out[at::4] = out[at::4].translate(XOR[mask[(at + offset) % 4]])
-    return bytes(out)
+    size = len(data)
+    key = ((mask * 2)[offset % 4 :][:4] * (size // 4 + 1))[:size]
+    return (int.from_bytes(data, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
 
 
 def encode_frame(opcode, payload, fin=True, mask=None):
