@@ -159,7 +159,7 @@ def failures(result: dict[str, Any]) -> str:
 def with_mistake(lab: Lab, mistake: Mistake, folder: Path) -> Path:
     """A copy of the solution with the mistake in it."""
     target = folder / "target"
-    shutil.copytree(SOLUTIONS / lab.name, target)
+    shutil.copytree(SOLUTIONS / lab.name, target, ignore=shutil.ignore_patterns("__pycache__"))
     path = target / mistake.file
     text = path.read_text(encoding="utf-8")
     count = text.count(mistake.find)

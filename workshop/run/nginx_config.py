@@ -16,7 +16,7 @@ from workshop.paths import SERVICES
 MAIN = ("nginx.conf", "reference.conf")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Front:
     """One listening address of nginx and the ports of the services behind it, by service name.
 
@@ -27,6 +27,10 @@ class Front:
     listen: str
     ports: dict[str, int]
     folder: Path
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
 
 
 def command() -> str | None:
