@@ -26,6 +26,7 @@ PROC = Path("/proc")
 PR_SET_CHILD_SUBREAPER = 36
 
 
+_adopts = False
 _started: set[int] = set()
 _starting = threading.Lock()
 
@@ -209,6 +210,8 @@ def cpu_ticks(pids: Iterable[int]) -> int:
 
 def orphans() -> list[int]:
     """Processes that this one has adopted: their own parents are gone (see `adopt_orphans`)."""
+    if not _adopts:
+        return []
     with _starting:
         parents = _process_table()[0]
         return [pid for pid, parent in parents.items() if parent == os.getpid() and pid not in _started]
@@ -263,6 +266,8 @@ def interrupts_deferred() -> Iterator[None]:
 
 def adopt_orphans() -> None:
     """Make this process the parent of what its children leave behind (Linux; elsewhere nothing)."""
+    global _adopts
+    _adopts = True
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
