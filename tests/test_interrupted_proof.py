@@ -1,4 +1,4 @@
-"""`make test`, ended by Ctrl-C at any moment, leaves nothing: no process, and nothing in the temporary folder."""
+"""`make test`, ended by Ctrl-C at any moment, leaves nothing: no process, nothing in the temporary folder."""
 
 from __future__ import annotations
 
