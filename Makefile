@@ -58,6 +58,9 @@ test: .venv-test ## the repository's own proof, in minutes; says what it leaves 
 proof: .venv-test ## the rest of it: all mistakes, load scripts, hostile programs, both modes, repeats
 	@.venv/bin/python -m pytest -q -rs -n 3 -m whole $(ARGS)
 
+flakes: .venv-test ## every solution and oracle N times, on a busy machine: what is not the same each time
+	@.venv/bin/python -m tests.flakes $(or $(N),50) $(ARGS)
+
 bench: .venv-test ## the measurements that the documents quote
 	@for file in bench/*.py; do .venv/bin/python "$$file" || exit 1; done
 
@@ -72,4 +75,4 @@ lock: .venv-test ## write the lock files from pyproject.toml
 	@$(PYTHON) workshop/bootstrap.py test
 
 FORCE:
-.PHONY: help test proof bench lint lock .venv-test FORCE
+.PHONY: help test proof flakes bench lint lock .venv-test FORCE

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from workshop.judge.warm_runs import WarmRuns
 from workshop.labs import Lab, all_labs
 from workshop.paths import ROOT, SOLUTIONS
 
@@ -101,35 +102,18 @@ def read_result(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 @cache
-def judge_server() -> subprocess.Popen[str]:
+def warm() -> WarmRuns:
     """The process that runs verdicts in forks of itself; it ends when this one does."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.judge_server"],
-        cwd=ROOT,
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    atexit.register(end, server)
-    return server
-
-
-def end(server: subprocess.Popen[str]) -> None:
-    assert server.stdin is not None and server.stdout is not None
-    server.stdin.close()
-    server.wait(timeout=10)
-    server.stdout.close()
+    made = WarmRuns(environment(), "tests.judge_server")
+    atexit.register(made.end)
+    return made
 
 
 def run_warm(*words: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
     """What `run` does, without the time to import pytest: for the hundreds of verdicts."""
-    server = judge_server()
-    assert server.stdin is not None and server.stdout is not None
     with tempfile.NamedTemporaryFile("r", prefix="verdict-", encoding="utf-8") as out:
-        server.stdin.write(json.dumps({"words": words, "out": out.name, "seconds": seconds}) + "\n")
-        server.stdin.flush()
-        code = json.loads(server.stdout.readline())["code"]
+        warm().begin(list(words), out=out.name, seconds=seconds)
+        code = warm().code()
         assert code is not None, f"{' '.join(words)} took more than {seconds:g} s"
         return subprocess.CompletedProcess(words, code, out.read(), "")
 
@@ -159,7 +143,7 @@ def failures(result: dict[str, Any]) -> str:
 def with_mistake(lab: Lab, mistake: Mistake, folder: Path) -> Path:
     """A copy of the solution with the mistake in it."""
     target = folder / "target"
-    shutil.copytree(SOLUTIONS / lab.name, target)
+    shutil.copytree(SOLUTIONS / lab.name, target, ignore=shutil.ignore_patterns("__pycache__"))
     path = target / mistake.file
     text = path.read_text(encoding="utf-8")
     count = text.count(mistake.find)

@@ -22,7 +22,7 @@ import websockets.exceptions
 import websockets.sync.client
 
 from workshop.paths import APPS, LABS, SOLUTIONS
-from workshop.run import nginx_config, process
+from workshop.run import nginx_config, process, tcp_ports
 
 MAIN = SOLUTIONS / "15-uvicorn-main" / "main.py"
 STANDS_ON = ("13-websockets", "11-asgi-server", "12-lifespan", "14-websocket-frames")  # `app` is the chat
@@ -181,7 +181,7 @@ class Running:
     """The complete server with one application, started in a folder, and what it printed."""
 
     def __init__(self, folder: Path, application: str, *options: str) -> None:
-        self.port = process.free_port()
+        self.port = tcp_ports.free_port()
         path = [folder, APPS, *(LABS / name / "apps" for name in STANDS_ON)]
         path += [SOLUTIONS / name for name in STANDS_ON]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONUNBUFFERED": "1"}
@@ -234,7 +234,7 @@ def tls_in_front(folder: Path, behind: int) -> Iterator[tuple[int, ssl.SSLContex
     program, openssl = nginx_config.command(), shutil.which("openssl")
     if program is None or openssl is None:
         pytest.skip("there is no nginx, or no openssl, on this machine")
-    key, cert, port = folder / "key.pem", folder / "cert.pem", process.free_port()
+    key, cert, port = folder / "key.pem", folder / "cert.pem", tcp_ports.free_port()
     words = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     words += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
     subprocess.run(words, check=True, capture_output=True)
@@ -244,7 +244,7 @@ def tls_in_front(folder: Path, behind: int) -> Iterator[tuple[int, ssl.SSLContex
     conf.write_text(TLS.format(folder=folder, port=port, behind=behind), encoding="utf-8")
     front = subprocess.Popen([program, "-e", "stderr", "-c", str(conf), "-g", "daemon off;"])
     try:
-        assert until(lambda: process.is_listening("127.0.0.1", port))
+        assert until(lambda: tcp_ports.is_listening("127.0.0.1", port))
         yield port, ssl.create_default_context(cafile=str(cert))
     finally:
         process.end_tree(front.pid, grace=2.0)
@@ -529,7 +529,7 @@ def test_lifespan_that_fails_late_is_said(tmp_path: Path, how: str, options: tup
 @pytest.mark.parametrize("how", ["says_so", "at_shutdown", "while_serving"])
 def test_lab_12_says_it_too(tmp_path: Path, how: str) -> None:
     (tmp_path / "page.py").write_text(FAILING, encoding="utf-8")
-    port = process.free_port()
+    port = tcp_ports.free_port()
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [tmp_path, APPS]))}
     words = [
         sys.executable,
@@ -540,7 +540,7 @@ def test_lab_12_says_it_too(tmp_path: Path, how: str) -> None:
     ]
     with subprocess.Popen(words, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) as one:
         try:
-            assert until(lambda: process.is_listening("127.0.0.1", port))
+            assert until(lambda: tcp_ports.is_listening("127.0.0.1", port))
             assert httpx.get(f"http://127.0.0.1:{port}/").text == "Hello, Ada"
         finally:
             one.terminate()

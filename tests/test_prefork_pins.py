@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from workshop.paths import APPS, LABS, SOLUTIONS
-from workshop.run import process
+from workshop.run import process, tcp_ports
 
 ARBITER = SOLUTIONS / "09-prefork" / "arbiter.py"
 PAGE = """
@@ -42,7 +42,7 @@ def becomes(url: str, text: str) -> bool:
 
 def test_two_saves_within_a_second_serve_the_new_text(tmp_path: Path) -> None:
     """Bytecode is compared with its source by seconds and size: a worker keeps none."""
-    page, port = tmp_path / "page.py", process.free_port()
+    page, port = tmp_path / "page.py", tcp_ports.free_port()
     save(page, "Ada", 1)
     env = {
         **os.environ,
@@ -53,7 +53,7 @@ def test_two_saves_within_a_second_serve_the_new_text(tmp_path: Path) -> None:
     with subprocess.Popen(words, cwd=tmp_path, env=env) as arbiter:
         try:
             deadline = time.monotonic() + SECONDS
-            while not process.is_listening("127.0.0.1", port) and time.monotonic() < deadline:
+            while not tcp_ports.is_listening("127.0.0.1", port) and time.monotonic() < deadline:
                 time.sleep(0.02)
             assert becomes(f"http://127.0.0.1:{port}/", "Ada")
             for moment, text in enumerate(("Eve", "Ida", "Ada"), 2):

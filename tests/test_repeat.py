@@ -6,35 +6,21 @@ Beside other tests (pytest -n) the machine is busy with them; otherwise one core
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 
 import pytest
 
 from tests import judging
+from tests.flakes import busy_core
 from workshop.labs import Lab, all_labs
 
 REPEATS = int(os.environ.get("REPEATS", "2"))
 
 
-@contextmanager
-def busy_machine() -> Iterator[None]:
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        yield
-        return
-    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as hog:
-        try:
-            yield
-        finally:
-            hog.kill()
-
-
 @pytest.mark.whole("repeats")
 @pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
 def test_repeated_runs_agree(lab: Lab) -> None:
-    with busy_machine():
+    with nullcontext() if "PYTEST_XDIST_WORKER" in os.environ else busy_core():
         for number in range(REPEATS):
             result = judging.judge(lab, "solution", "--seed", str(number))
             assert result["verdict"] == "PASS", f"run {number}: {judging.failures(result)}"

@@ -94,7 +94,8 @@ def check(options: argparse.Namespace) -> int:
     _say_layers(lab, options)
     if is_attached():
         return run_checks(lab, options)
-    with embedded(lab, options.target, options.port or 0, eager=False) as stack:
+    early = "" if options.chosen else "all"
+    with embedded(lab, options.target, options.port or 0, early=early) as stack:
         _say(stack.notes)
         os.environ.update(stack.attachment())
         return run_checks(lab, options)

@@ -125,8 +125,8 @@ class LabRun:
                 self._exits.callback(self._stack.close)
             else:
                 self._stack = self._exits.enter_context(embedded(self.lab, self.target, self.port))
-            self.notes += self._stack.notes
             self._stack.await_front()
+            self.notes += self._stack.notes
         return self._stack
 
     # --- running

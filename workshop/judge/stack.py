@@ -17,16 +17,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 from workshop.errors import InfraError, Refusal
 from workshop.judge import agent_replies, http_connection
 from workshop.labs import Lab, target_folder
 from workshop.paths import ROOT
-from workshop.run import nginx_config, process, unix_to_tcp
+from workshop.run import nginx_config, process, tcp_ports, unix_to_tcp
 
 DEFAULT_PORT = 8000
 PORTS_TRIED = 20
@@ -45,6 +45,17 @@ class Address:
         return f"http://{self.host}:{self.port}"
 
 
+class AgentProcess(Protocol):
+    """What a stack needs of its agent's process; a subprocess.Popen has it."""
+
+    pid: int
+    stdin: IO[bytes] | None
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
 @dataclass
 class Stack:
     """A running stack. `front` is nginx (None: there is no nginx here), `public` the URL for a person."""
@@ -60,7 +71,7 @@ class Stack:
     notes: list[str] = field(default_factory=list)
     # Modules that do not import, with what the agent said: the same files would do the same again.
     not_imported: dict[str, dict[str, Any]] = field(default_factory=dict)
-    agent_process: subprocess.Popen[bytes] | None = None
+    agent_process: AgentProcess | None = None
     _connection: Any = None
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
@@ -146,14 +157,19 @@ class Stack:
                 time.sleep(process.POLL)
 
     def await_front(self) -> None:
-        """Wait until nginx listens. Raises InfraError with nginx's own words when it ended."""
+        """Wait until nginx listens. Raises InfraError with nginx's own words when it ended.
+
+        Where somebody else has taken its port, it has another one now.
+        """
         if self.mode == SANDBOX:  # it was handed over only when nginx listened
             return
         deadline = time.monotonic() + READY_SECONDS
         while self.front is not None:
-            if _accepts(self.front):
-                return
             reply = self.ask("nginx")
+            if reply.get("ready"):
+                self._follow(reply["ports"])
+            if reply.get("ready") or (reply.get("ready") is None and _accepts(self.front)):
+                return
             if reply.get("refused"):
                 return  # whoever asks through nginx is told so
             if reply["code"] is not None:
@@ -161,6 +177,16 @@ class Stack:
             if time.monotonic() > deadline:
                 raise InfraError(f"nginx does not listen on {self.front.url}.")
             time.sleep(process.POLL)
+
+    def _follow(self, ports: dict[str, int]) -> None:
+        """Go where nginx is."""
+        assert self.front is not None
+        if ports["learner"] != self.front.port:
+            self.notes.append(f"Port {self.front.port} is taken; using {ports['learner']}.")
+            self.front = Address(self.front.host, ports["learner"])
+            self.public = self.front.url
+        if self.reference_front is not None:
+            self.reference_front = Address(self.reference_front.host, ports["reference"])
 
     def close(self) -> None:
         if self._connection is not None:
@@ -219,18 +245,22 @@ def _address(url: str) -> Address | None:
 def front_port(wanted: int) -> tuple[int, str]:
     """A port for nginx: the wanted one or the next free one, with a line to say so; 0 takes any."""
     if wanted == 0:
-        return process.free_port(), ""
+        return tcp_ports.free_port(), ""
     for port in range(wanted, wanted + PORTS_TRIED):
-        if process.can_bind("127.0.0.1", port) and not process.is_listening("127.0.0.1", port):
+        taken = not tcp_ports.can_bind("127.0.0.1", port) or tcp_ports.is_listening("127.0.0.1", port)
+        if not taken and tcp_ports.reserve(port):
             return port, "" if port == wanted else f"Port {wanted} is taken; using {port}."
     raise Refusal(f"Ports {wanted} to {wanted + PORTS_TRIED - 1} are all taken: choose another with PORT=.")
 
 
 @contextlib.contextmanager
-def embedded(lab: Lab, target: str, port: int = 0, load: bool = False, eager: bool = True) -> Iterator[Stack]:
+def embedded(
+    lab: Lab, target: str, port: int = 0, load: bool = False, early: str = "shown"
+) -> Iterator[Stack]:
     """Start agent and nginx for a lab; end both, whatever happens. Nothing is waited for here.
 
-    `eager` starts what nginx shows at once; otherwise a service starts when a check first asks for it.
+    `early` says which services start at once: "shown" (by nginx), "all" or "" for none. The others start when
+    a check first asks for them.
     """
     target_folder(lab, target)
     chosen, said = front_port(port)
@@ -239,6 +269,7 @@ def embedded(lab: Lab, target: str, port: int = 0, load: bool = False, eager: bo
     except OSError as error:
         raise Refusal(f"No temporary folder can be made: {error.strerror} ({error.filename}).") from error
     run.chmod(0o711)
+    other = Address("127.0.0.1", tcp_ports.free_port()) if load else None
     stack = Stack(
         lab=lab,
         target=target,
@@ -246,19 +277,20 @@ def embedded(lab: Lab, target: str, port: int = 0, load: bool = False, eager: bo
         run=run,
         front=Address("127.0.0.1", chosen),
         public=f"http://127.0.0.1:{chosen}",
-        reference_front=Address("127.0.0.1", process.free_port()) if load else None,
+        reference_front=other,
         notes=[said] if said else [],
     )
     try:
         with process.interrupts_deferred():
-            _start_agent(stack, eager)
+            _start_agent(stack, early)
         yield stack
     finally:
         with process.interrupts_deferred():
             _end(stack)
+            tcp_ports.release(chosen, *([other.port] if other else []))
 
 
-def _start_agent(stack: Stack, eager: bool) -> None:
+def _start_agent(stack: Stack, early: str) -> None:
     """Start the agent, which starts nginx and the services, and ends them when this process is gone."""
     assert stack.front is not None
     words = [
@@ -282,10 +314,16 @@ def _start_agent(stack: Stack, eager: bool) -> None:
         )
     else:
         words += ["--nginx", program]
-    env = {**os.environ, "WORKSHOP_TETHERED": "1", "WORKSHOP_LAZY": "" if eager else "1"}
-    stack.agent_process = subprocess.Popen(
-        words, cwd=ROOT, env=env, stdin=subprocess.PIPE, start_new_session=True
-    )
+    env = {**os.environ, "WORKSHOP_TETHERED": "1", "WORKSHOP_START": early}
+    stack.agent_process = spawn_agent(words, env)
+
+
+def _new_python(words: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(words, cwd=ROOT, env=env, stdin=subprocess.PIPE, start_new_session=True)
+
+
+# How an agent is started; a process that starts hundreds of them may know a cheaper way.
+spawn_agent: Callable[[list[str], dict[str, str]], AgentProcess] = _new_python
 
 
 def _end(stack: Stack) -> None:

@@ -24,7 +24,7 @@ from workshop.errors import InfraError
 from workshop.judge.other_stack import OTHER_STACK, OtherStack
 from workshop.judge.stack import Address, Stack
 from workshop.labs import Lab, target_folder
-from workshop.run import nginx_config, process, serve
+from workshop.run import nginx_config, process, serve, tcp_ports
 from workshop.run.nginx_process import Door
 from workshop.run.probe import import_first, perform
 from workshop.run.probe_log import Log, describe_exception
@@ -72,9 +72,14 @@ class DebugStack(Stack):
             words = serve.argv(self.lab.services[name], "127.0.0.1", port, self.run)
             env = {**serve.environment(self.lab, self.folder), "GUNICORN_CMD_ARGS": "--timeout 0"}
             self.running[name] = subprocess.Popen(words, cwd=self.folder, env=env)
-        while self.running[name].poll() is None and not process.is_listening("127.0.0.1", port):
+        while self.running[name].poll() is None and not self._listens(name):
             time.sleep(process.POLL)
         return self._reply(name)
+
+    def _listens(self, name: str) -> bool:
+        pid = self.running[name].pid
+        family = [pid, *process.descendants(pid)]
+        return tcp_ports.owner("127.0.0.1", self.ports[name], family) is tcp_ports.Owner.OURS
 
     def _reply(self, name: str) -> dict[str, Any]:
         code = self.running[name].poll() if name in self.running else None
@@ -111,10 +116,10 @@ def debugging(lab: Lab, target: str) -> Iterator[DebugStack]:
     """A stack for debugging; what it starts ends with it."""
     run = Path(tempfile.mkdtemp(prefix="workshop-debug-"))
     run.chmod(0o711)
-    front = Address("127.0.0.1", process.free_port())
+    front = Address("127.0.0.1", tcp_ports.free_port())
     stack = DebugStack(lab, target, "debug", run, front, front.url)
     stack.folder = target_folder(lab, target)
-    stack.ports = {name: process.free_port() for name in lab.services}
+    stack.ports = {name: tcp_ports.free_port() for name in lab.services}
     stack.running = {}
     sys.path[:0] = serve.environment(lab, stack.folder)["PYTHONPATH"].split(os.pathsep)
     try:

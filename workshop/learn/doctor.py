@@ -13,7 +13,7 @@ from rich.console import Console
 from workshop.judge.stack import DEFAULT_PORT
 from workshop.labs import all_labs
 from workshop.paths import ROOT, STATE
-from workshop.run import nginx_config, process
+from workshop.run import nginx_config, tcp_ports
 
 MEGABYTES_NEEDED = 500
 IN_DOCKER = os.environ.get("WORKSHOP_STACK") == "docker"
@@ -80,7 +80,7 @@ def _compose() -> Symptom:
 
 
 def _port() -> Symptom:
-    taken = process.is_listening("127.0.0.1", DEFAULT_PORT)
+    taken = tcp_ports.is_listening("127.0.0.1", DEFAULT_PORT)
     found = f"{DEFAULT_PORT} is {'taken: the next free one is used' if taken else 'free'}"
     return Symptom("Port", found, not taken)
 

@@ -1,7 +1,7 @@
 """`make lab-N` on a terminal: a new verdict on every save, and keys, until q or Ctrl-C.
 
-The stack stays up; only the learner's processes are ended and started again. Each verdict is a child process,
-so that a save in the middle of one ends it and begins the next.
+The stack stays up; only the learner's processes are ended and started again. Each verdict is a process of its
+own, a fork of a warm one, so that a save in the middle of one ends it and begins the next.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import os
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -23,6 +24,7 @@ import watchfiles
 
 from workshop.errors import EXIT_PASSED, EXIT_USAGE
 from workshop.judge.stack import Stack
+from workshop.judge.warm_runs import WarmRuns
 from workshop.labs import target_folder
 from workshop.paths import ROOT
 
@@ -43,6 +45,7 @@ class Watch:
         self.folder = target_folder(stack.lab, options.target)
         self.everything: bool = options.everything
         self.env = {**os.environ, **stack.attachment(), "WORKSHOP_STAYS": "1"}
+        self.warm = WarmRuns(self.env)
         self.saved, self._saved_in = os.pipe()
         self._stop = threading.Event()
 
@@ -57,6 +60,7 @@ class Watch:
             return EXIT_PASSED
         finally:
             self._stop.set()
+            self.warm.end()
 
     def _loop(self, keyboard: int) -> int:
         self._judge()
@@ -101,15 +105,22 @@ class Watch:
         words += ["-k", self.options.chosen] if self.options.chosen else []
         words += ["--all"] if self.everything else []
         words += ["--seed", str(self.options.seed)] if self.options.seed is not None else []
-        child = self._start(words, attach=True)
-        while child.poll() is None:
-            if select.select([self.saved], [], [], 0.02)[0]:
-                child.terminate()
-        child.wait()
-        if child.returncode == EXIT_USAGE:
+        if self._code_of(words) == EXIT_USAGE:
             print("Nothing was judged: the line above says why.")
         self._keep_up()
         self._prompt()
+
+    def _code_of(self, words: list[str]) -> int | None:
+        try:
+            pid = self.warm.begin(words)
+        except OSError:  # it has gone: whoever ended it may have meant only that
+            self.warm = WarmRuns(self.env)
+            pid = self.warm.begin(words)
+        answers = self.warm.answers.fileno()
+        if answers not in select.select([answers, self.saved], [], [])[0]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        return self.warm.code()
 
     def _keep_up(self) -> None:
         """Have what nginx shows running, for curl and the browser, whatever the checks did."""
@@ -147,7 +158,7 @@ class Watch:
             self.folder,
             watch_filter=lambda _, path: path in edited,
             debounce=DEBOUNCE_MS,
-            step=50,
+            step=20,
             force_polling=force_polling,
             recursive=False,
             stop_event=self._stop,

@@ -24,7 +24,7 @@ from workshop.errors import InfraError, Refusal
 from workshop.judge.stack import Stack
 from workshop.labs import Lab
 from workshop.paths import SERVICES, STATE
-from workshop.run import process
+from workshop.run import process, tcp_ports
 
 VENV = STATE / "load-venv"
 LOCK = SERVICES / "load" / "requirements.lock"
@@ -125,7 +125,7 @@ def page(lab: Lab, stack: Stack, plan: Plan, folder: Path, say: Callable[[str], 
     words += ["--users", str(plan.users), "--spawn-rate", str(min(100, plan.users))]
     words += ["--run-time", f"{plan.seconds}s"]
     with _started(lab, words, plan, _environment(stack, plan, folder), folder) as main:
-        while main.exit_code() is None and not process.is_listening("127.0.0.1", port):
+        while main.exit_code() is None and not tcp_ports.is_listening("127.0.0.1", port):
             time.sleep(process.POLL * 5)
         if main.exit_code() is None:
             say(f"locust's page: http://127.0.0.1:{port}   (Ctrl-C ends it)")
@@ -138,9 +138,9 @@ def page(lab: Lab, stack: Stack, plan: Plan, folder: Path, say: Callable[[str], 
 
 def _page_port() -> int:
     for port in range(UI_PORT, UI_PORT + 20):
-        if process.can_bind("127.0.0.1", port) and not process.is_listening("127.0.0.1", port):
+        if tcp_ports.can_bind("127.0.0.1", port) and not tcp_ports.is_listening("127.0.0.1", port):
             return port
-    return process.free_port()
+    return tcp_ports.free_port()
 
 
 @contextmanager
@@ -150,7 +150,7 @@ def _started(
     """locust as one process, or as a master with workers; all of them end with the block."""
     base = [str(program()), "--locustfile", str(lab.folder / "locustfile.py"), "--loglevel", "WARNING"]
     if plan.workers:
-        port = str(process.free_port())
+        port = str(tcp_ports.free_port())
         words = [*words, "--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port]
         words += ["--expect-workers", str(plan.workers)]
         joining = [*base, "--worker", "--master-host", "127.0.0.1", "--master-port", port]

@@ -23,6 +23,7 @@ import argparse
 import contextlib
 import json
 import os
+import queue
 import shutil
 import signal
 import socketserver
@@ -33,7 +34,7 @@ from typing import Any
 
 from workshop.errors import EXIT_INFRA, Refusal
 from workshop.labs import Lab, find, target_folder
-from workshop.run import nginx_config, process
+from workshop.run import nginx_config, process, tcp_ports
 from workshop.run.nginx_process import Door, clear
 from workshop.run.target_processes import Crew, Reply
 
@@ -65,7 +66,7 @@ class Agent:
             case "signal":
                 return crew.send_signal(name, request["number"], request.get("pid"))
             case "connections":
-                return {"peers": process.peers(crew.ports[name])}
+                return {"peers": tcp_ports.peers(crew.ports[name])}
             case "probe":
                 return crew.call_probe(request)
             case "restart":
@@ -77,11 +78,22 @@ class Agent:
                 return self.door.status(request.get("since", 0)) if self.door is not None else {"code": None}
         return {"error": f"the agent does not know {request['do']!r}"}
 
-    def start_shown(self) -> None:
-        """Start what nginx shows, side by side."""
-        for crew in self.crews.values():
-            for service in nginx_config.shown(self.lab):
-                threading.Thread(target=crew.start, args=[service.name], daemon=True).start()
+    def start_early(self, which: str) -> None:
+        """Start services before anybody asks: "shown", what nginx shows, or "all". One a core at a time."""
+        chosen = nginx_config.shown(self.lab) if which == "shown" else self.lab.services.values()
+        waiting: queue.SimpleQueue[tuple[Crew, str]] = queue.SimpleQueue()
+        for service in chosen:
+            for crew in self.crews.values():
+                waiting.put((crew, service.name))
+
+        def start() -> None:
+            with contextlib.suppress(queue.Empty, OSError):
+                while True:
+                    crew, name = waiting.get_nowait()
+                    crew.start(name)
+
+        for _ in range(os.cpu_count() or 1):
+            threading.Thread(target=start, daemon=True).start()
 
     def end(self) -> None:
         for crew in self.crews.values():
@@ -127,6 +139,9 @@ def run(
     ]
     agent = Agent(lab, crews)
     agent.door = Door(lab, fronts, host, run_folder, tmp, nginx_program)
+    agent.door.moves = bool(nginx_program)  # a container has its ports to itself
+    for crew in crews.values() if nginx_program else ():
+        crew.moved = agent.door.follow
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -138,9 +153,9 @@ def run(
         server.agent = agent
         agent.door.write()
         threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
-        if not os.environ.get("WORKSHOP_LAZY"):
-            agent.start_shown()
         agent.door.open()
+        if which := os.environ.get("WORKSHOP_START", "shown"):
+            agent.start_early(which)
         if TETHERED:
             threading.Thread(target=_wait_for_end_of_input, args=[ended], daemon=True).start()
         ended.wait()

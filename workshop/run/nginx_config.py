@@ -17,7 +17,7 @@ MAIN = ("nginx.conf", "reference.conf")
 ERRORS = "nginx-errors.log"  # of nginx, below the run's folder
 
 
-@dataclass(frozen=True)
+@dataclass
 class Front:
     """One listening address of nginx and the ports of the services behind it, by service name.
 
@@ -28,6 +28,10 @@ class Front:
     listen: str
     ports: dict[str, int]
     folder: Path
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
 
 
 def command() -> str | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from workshop.labs import Lab
-from workshop.run import nginx_config, process
+from workshop.run import nginx_config, process, tcp_ports
 
 PATIENCE = 10.0  # seconds for a container to see that there is another configuration
 ERRORS_KEPT = 16 << 10  # bytes
@@ -31,6 +32,8 @@ class Door:
         self.serial = 0
         self.refused = ""
         self.running: list[process.Process] = []
+        self.moves = False  # to another port, where somebody else has its own
+        self._lock = threading.RLock()
 
     def write(self) -> None:
         """Write what nginx reads: the files of the target as they are now; the main file comes last."""
@@ -58,17 +61,35 @@ class Door:
 
     def renew(self) -> None:
         """Begin anew with the files as they are now; returns when the new ones are in force, or refused."""
-        if not nginx_config.is_own(self.lab):
-            return
-        self.close()
-        self.write()
-        self.open()
+        if nginx_config.is_own(self.lab):
+            self.follow()
+
+    def follow(self) -> None:
+        """Begin anew: a file or a port is another one."""
+        with self._lock:
+            self.close()
+            self.write()
+            self.open()
+
+    def is_ready(self) -> bool:
+        """Whether an nginx of ours listens on every front's port. Where somebody else does, it may move."""
+        with self._lock:
+            pids = [pid for one in self.running for pid in (one.pid, *process.descendants(one.pid))]
+            owners = [tcp_ports.owner("127.0.0.1", front.port, pids) for front in self.fronts]
+            if tcp_ports.Owner.OTHER in owners and self.moves:
+                for front, owner in zip(self.fronts, owners, strict=True):
+                    if owner is tcp_ports.Owner.OTHER:
+                        front.listen = f"127.0.0.1:{tcp_ports.free_port()}"
+                self.follow()
+            return all(owner is tcp_ports.Owner.OURS for owner in owners)
 
     def status(self, since: int = 0) -> dict[str, Any]:
-        """Its exit code (null: it runs, or a container does), what it said, and what it refused.
+        """Its exit code (null: it runs, or a container does), what it said, what it refused, and where it is.
 
-        `errors` is what it has logged as errors after the mark `since`, and `mark` where that ends.
+        `ready`: whether it listens; null where a container runs it. `errors` is what it has logged as errors
+        after the mark `since`, and `mark` where that ends.
         """
+        ready = self.is_ready() if self.program and not self.refused else None
         if not self.program and nginx_config.is_own(self.lab):
             self.refused = self._said_in_container()
         ended = [one for one in self.running if one.exit_code() is not None]
@@ -78,6 +99,8 @@ class Door:
             "code": ended[0].exit_code() if ended else None,
             "output": ended[0].output().strip()[-400:] if ended else "",
             "refused": self.refused,
+            "ready": ready,
+            "ports": {front.name: front.port for front in self.fronts},
             **self._logged(since),
         }
 

@@ -9,11 +9,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import random
 import select
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -29,6 +26,7 @@ PROC = Path("/proc")
 PR_SET_CHILD_SUBREAPER = 36
 
 
+_adopts = False
 _started: set[int] = set()
 _starting = threading.Lock()
 
@@ -212,6 +210,8 @@ def cpu_ticks(pids: Iterable[int]) -> int:
 
 def orphans() -> list[int]:
     """Processes that this one has adopted: their own parents are gone (see `adopt_orphans`)."""
+    if not _adopts:
+        return []
     with _starting:
         parents = _process_table()[0]
         return [pid for pid, parent in parents.items() if parent == os.getpid() and pid not in _started]
@@ -266,112 +266,11 @@ def interrupts_deferred() -> Iterator[None]:
 
 def adopt_orphans() -> None:
     """Make this process the parent of what its children leave behind (Linux; elsewhere nothing)."""
+    global _adopts
+    _adopts = True
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
-
-
-# --- ports ------------------------------------------------------------------------------------------
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nothing listens on, below the range that the kernel hands to clients."""
-    for _ in range(200):
-        port = random.randint(15000, 32000)
-        if can_bind(host, port):
-            return port
-    raise OSError(f"no free port on {host} between 15000 and 32000")
-
-
-def can_bind(host: str, port: int) -> bool:
-    with socket.socket() as attempt:
-        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            attempt.bind((host, port))
-        except OSError:
-            return False
-        return True
-
-
-def listening_ports() -> dict[int, int]:
-    """The TCP ports that something listens on in this network namespace, with the socket's inode (Linux)."""
-    try:
-        return {port: inode for family in (socket.AF_INET, socket.AF_INET6) for port, inode in _asked(family)}
-    except OSError:  # a kernel that has no such answer
-        return _read_listening_ports()
-
-
-def _asked(family: int) -> Iterator[tuple[int, int]]:
-    """The kernel's answer to sock_diag(7): only what listens, so a busy machine's table costs nothing."""
-    sock_diag_by_family, dump_request, done, tcp, listen = 20, 0x301, 3, 6, 1 << 10
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as link:
-        link.settimeout(1.0)
-        wanted = struct.pack("=BBBBI48x", family, tcp, 0, 0, listen)
-        link.send(struct.pack("=IHHII", 16 + len(wanted), sock_diag_by_family, dump_request, 1, 0) + wanted)
-        while True:
-            answer, at = link.recv(1 << 16), 0
-            while at < len(answer):
-                length, kind = struct.unpack_from("=IH", answer, at)
-                if kind == done:
-                    return
-                if kind != sock_diag_by_family:
-                    raise OSError("sock_diag is refused")
-                (port,) = struct.unpack_from("!H", answer, at + 20)
-                (inode,) = struct.unpack_from("=I", answer, at + 84)
-                yield port, inode
-                at += length + 3 & ~3
-
-
-def _read_listening_ports() -> dict[int, int]:
-    found = {}
-    for table in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError):
-            for row in (PROC / "net" / table).read_text().splitlines()[1:]:
-                fields = row.split()
-                if fields[3] == "0A":
-                    found[int(fields[1].rpartition(":")[2], 16)] = int(fields[9])
-    return found
-
-
-def peers(port: int) -> list[str] | None:
-    """The other ends of the connections that a port here has had in the last minute, open or in TIME_WAIT.
-
-    Some may be missing (a reset leaves nothing behind, and TIME_WAIT stays at the end that closed first), so
-    this is "at least". None where the kernel does not say (elsewhere than on Linux).
-    """
-    tables = [PROC / "net" / name for name in ("tcp", "tcp6")]
-    if not tables[0].exists():
-        return None
-    found = set()
-    for table in tables:
-        with contextlib.suppress(OSError):
-            for row in table.read_text().splitlines()[1:]:
-                _, mine, other, state, *_ = row.split()
-                ends = [end.rpartition(":") for end in (mine, other)]
-                if state == "0A" or port not in (numbers := [int(end[2], 16) for end in ends]):
-                    continue
-                host, _, number = ends[1 - numbers.index(port)]
-                found.add(f"{host[-8:]}:{number}")
-    return sorted(found)
-
-
-def is_listening(host: str, port: int) -> bool:
-    """Whether something listens there: read from the kernel, so that no connection disturbs a server."""
-    if PROC.joinpath("net/tcp").exists():
-        return port in listening_ports()
-    with socket.socket() as attempt:
-        attempt.settimeout(0.2)
-        return attempt.connect_ex((host, port)) == 0
-
-
-def ports_of(pids: Iterable[int]) -> list[int]:
-    """The ports that these processes listen on (Linux; elsewhere none)."""
-    inodes = set()
-    for pid in pids:
-        for link in PROC.glob(f"{pid}/fd/*"):
-            with contextlib.suppress(OSError):
-                inodes.add(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
-    return [port for port, inode in listening_ports().items() if str(inode) in inodes]

@@ -12,12 +12,13 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from workshop.labs import Lab, Service
 from workshop.paths import ROOT
-from workshop.run import process, serve
+from workshop.run import process, serve, tcp_ports
 
 Reply = dict[str, Any]
 # The probe's own modules are imported before the learner's, and their folder is not left on the path.
@@ -27,19 +28,25 @@ PROBE = (
 )
 IMPORT_SECONDS = 4.0
 STACK_SECONDS = 1.0
+PORTS_TRIED = 5
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 
 
 class Crew:
-    """The processes of one target: its services by name, and its probe."""
+    """The processes of one target: its services by name, and its probe.
+
+    `moved` is called when a service was given another port, since somebody else has its own. Without it ports
+    are fixed.
+    """
 
     def __init__(self, lab: Lab, folder: Path, bind: str) -> None:
         self.lab, self.folder, self.bind = lab, folder, bind
-        self.ports = {name: process.free_port(bind) for name in lab.services}
+        self.ports = {name: tcp_ports.free_port(bind) for name in lab.services}
         self.running: dict[str, process.Process] = {}
         self.failed: dict[str, Reply] = {}
         self.told: set[int] = set()
         self.closing = False
+        self.moved: Callable[[], None] | None = None
         self.probe: Probe | None = None
         self.locks = {name: threading.RLock() for name in lab.services}
         self.probe_lock = threading.Lock()
@@ -60,10 +67,23 @@ class Crew:
             current = self.running.get(name)
             if self.closing:
                 return {"state": "absent", "service": name}
-            if current is None or current.exit_code() is not None:
-                self._clear(name)
-                current = self._spawn(self.lab.services[name])
-            return self._await_listening(name, current)
+            for _ in range(PORTS_TRIED):
+                if current is None or current.exit_code() is not None:
+                    self._clear(name)
+                    current = self._spawn(self.lab.services[name])
+                reply = self._await_listening(name, current)
+                if reply["state"] != "taken":
+                    return reply
+                self._move(name)
+                current = None
+            raise OSError(f"other programs took {PORTS_TRIED} ports, one after the other")
+
+    def _move(self, name: str) -> None:
+        """Give a service another port: somebody else has the one that it was to have."""
+        assert self.moved is not None
+        self._clear(name)
+        self.ports[name] = tcp_ports.free_port(self.bind)
+        self.moved()
 
     def _spawn(self, service: Service) -> process.Process:
         words = serve.argv(service, self.bind, self.ports[service.name], self.state)
@@ -81,8 +101,11 @@ class Crew:
         used, moved = 0, one.started
         while True:
             exited = one.exit_code() is not None
-            if not exited and process.is_listening(self.bind, port):
+            owner = tcp_ports.Owner.NOBODY if exited else self._owner(port, one)
+            if owner is tcp_ports.Owner.OURS:
                 return self._reply("ready", name, one)
+            if owner is tcp_ports.Owner.OTHER and self.moved is not None:
+                return {"state": "taken"}
             if exited or self.closing:
                 return self._exited(name, one)
             now = time.monotonic()
@@ -92,9 +115,17 @@ class Crew:
                     used, moved = ticks, now
                 if (now > one.started + limit and now > moved + 1.0) or now > one.started + 3 * limit:
                     reply = self._reply("silent", name, one)
-                    reply["listens_on"] = process.ports_of(family)
+                    reply["listens_on"] = tcp_ports.ports_of(family)
                     return self._give_up(name, reply)
             time.sleep(process.POLL)
+
+    def _owner(self, port: int, one: process.Process) -> tcp_ports.Owner:
+        """Whose the port is: the service's, with all that it started and left behind, or a stranger's."""
+        found = tcp_ports.owner(self.bind, port, [one.pid])
+        if found is not tcp_ports.Owner.OTHER:
+            return found
+        family = {pid for top in (one.pid, *process.orphans()) for pid in (top, *process.descendants(top))}
+        return tcp_ports.owner(self.bind, port, family)
 
     def _exited(self, name: str, one: process.Process) -> Reply:
         left = self._left_behind(one)
@@ -117,6 +148,8 @@ class Crew:
 
     def _give_up(self, name: str, reply: Reply) -> Reply:
         self._clear(name)
+        if self.moved is not None and not tcp_ports.can_bind(self.bind, self.ports[name]):
+            return {"state": "taken"}
         self.failed[name] = reply
         return reply
 
@@ -181,7 +214,7 @@ class Crew:
         with self.locks[name]:
             one = self.running.pop(name, None)
             if one is not None:
-                one.end()
+                one.end(grace=0)
                 process.end_orphans()
 
     def end(self) -> None:

@@ -96,17 +96,15 @@ def run(lab_number: str) -> None:
     for port, listener in listeners.items():
         unix_to_tcp.serve(listener, port + shift)
     threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
-    link.sendall(
-        READY if door.refused or await_nginx(door, unix_to_tcp.FRONT + shift) else b"nginx does not listen\n"
-    )
+    link.sendall(READY if door.refused or await_nginx(door) else b"nginx does not listen\n")
     link.close()
     threading.Event().wait()
 
 
-def await_nginx(door: Door, port: int) -> bool:
+def await_nginx(door: Door) -> bool:
     deadline = time.monotonic() + NGINX_SECONDS
     while door.running and door.status()["code"] is None and time.monotonic() < deadline:
-        if process.is_listening("127.0.0.1", port):
+        if door.is_ready():
             return True
         time.sleep(process.POLL)
     return False

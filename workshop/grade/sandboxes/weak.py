@@ -33,7 +33,7 @@ from workshop.grade.sandboxes.sandbox_files import SandboxFiles
 from workshop.grade.sandboxes.sandbox_sockets import PREFIX, SandboxSockets, is_gone
 from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
 from workshop.labs import Lab
-from workshop.run import process
+from workshop.run import process, tcp_ports
 
 FIRST_UID = 57344  # below those of the other sandboxes, and no person's either
 UIDS = 2048
@@ -155,10 +155,12 @@ class WeakSandbox:
             open_up(sockets.target)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in end)
         ports = [port for port in sockets.ports if port > 1]
+        shift = free_shift(ports)
+        self._ports = [port + shift for port in ports]
         at = {
             "SANDBOX_TARGET": str(sockets.target),
             "SANDBOX_DOOR": str(sockets.door / "sock"),
-            "SANDBOX_SHIFT": str(free_shift(ports)),
+            "SANDBOX_SHIFT": str(shift),
             "SANDBOX_LIMITS": rlimits(NPROC=tasks_of(self.uid) + PROCESSES, CPU=CPU_SECONDS, MSGQUEUE=0),
         }
         self.popen = subprocess.Popen(
@@ -231,6 +233,7 @@ class WeakSandbox:
         finally:
             self._stderr.close()
             self._sockets.close()
+            tcp_ports.release(*self._ports)
         return self.facts
 
 
@@ -301,10 +304,11 @@ def is_ours(uid: int) -> bool:
 
 
 def free_shift(ports: list[int]) -> int:
-    """What to add to ports so that all of them are free on this host."""
+    """What to add to ports so that all of them are free on this host; they are reserved then."""
     for _ in range(200):
         shift = random.choice(WINDOW) - min(ports)
-        if all(process.can_bind("127.0.0.1", port + shift) for port in ports):
+        shifted = [port + shift for port in ports]
+        if all(tcp_ports.can_bind("127.0.0.1", port) for port in shifted) and tcp_ports.reserve_all(shifted):
             return shift
     raise InfraError(f"There are no {len(ports)} free ports from {WINDOW.start} to {WINDOW.stop}.")
 

@@ -1,0 +1,69 @@
+"""`make lab-N` on a terminal: what somebody sees who saves, presses keys and leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from workshop.paths import ROOT
+
+SECONDS = 120.0
+PROMPT = r"Watching .*\]"
+
+
+class Terminal:
+    """A program on a terminal of its own."""
+
+    def __init__(self, words: list[str], root: Path, env: dict[str, str]) -> None:
+        self.seen = ""
+        self._screen, program = pty.openpty()
+        self.process = subprocess.Popen(
+            words, cwd=root, env=env, stdin=program, stdout=program, stderr=program, start_new_session=True
+        )
+        os.close(program)
+
+    def type(self, keys: str) -> None:
+        os.write(self._screen, keys.encode())
+
+    def await_text(self, pattern: str, seconds: float = SECONDS) -> str:
+        """What is shown up to a text that was not read yet. Raises AssertionError when that does not come."""
+        deadline = time.monotonic() + seconds
+        while (found := re.search(pattern, self.seen)) is None:
+            assert self._read(deadline - time.monotonic()), f"no {pattern!r} in:\n{self.seen}"
+        before, self.seen = self.seen[: found.end()], self.seen[found.end() :]
+        return before
+
+    def _read(self, seconds: float) -> bool:
+        if not select.select([self._screen], [], [], max(0.0, seconds))[0]:
+            return False
+        with contextlib.suppress(OSError):  # the program has ended, and with it the other side
+            data = os.read(self._screen, 1 << 16)
+            self.seen += data.decode("utf-8", "replace")
+            return bool(data)
+        return False
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self._screen)
+
+
+@contextlib.contextmanager
+def watched(lab: str, target: Path, env: dict[str, str], root: Path = ROOT) -> Iterator[Terminal]:
+    """`workshop lab` on a terminal, after its first verdict."""
+    words = [sys.executable, "-m", "workshop", "lab", lab, "--target", str(target), "--port", "0"]
+    terminal = Terminal(words, root, env | {"TERM": "dumb", "COLUMNS": "120"})
+    try:
+        terminal.await_text(PROMPT)
+        yield terminal
+    finally:
+        terminal.close()

@@ -1,0 +1,72 @@
+"""The watch: a verdict on every save, of the text that was saved last; keys; and nothing is left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests import judging
+from tests.terminal import PROMPT, watched
+from tests.test_bad_input import assert_all_gone
+from workshop.labs import find
+from workshop.paths import SOLUTIONS
+from workshop.run import process
+
+LAB = find("2")
+FILE = LAB.edit[0]
+
+
+@pytest.fixture(name="target")
+def target_fixture(tmp_path: Path) -> Path:
+    """The starter, in a folder of its own."""
+    target = tmp_path / "target"
+    shutil.copytree(judging.starter(LAB), target)
+    return target
+
+
+def solution() -> str:
+    return (SOLUTIONS / LAB.name / FILE).read_text(encoding="utf-8")
+
+
+def test_a_save_brings_a_verdict_of_what_was_saved(target: Path) -> None:
+    with watched("2", target, judging.environment()) as terminal:
+        (target / FILE).write_text(solution(), encoding="utf-8")
+        said = terminal.await_text(PROMPT)
+        assert f"{FILE} saved" in said and "15 of 15 checks pass" in said.replace("\r\n", "\n"), said
+        (target / FILE).write_text("1 / 0\n", encoding="utf-8")
+        assert "ZeroDivisionError" in terminal.await_text(PROMPT)
+        terminal.type("q")
+        assert terminal.process.wait(30) == 0
+    assert_all_gone(target)
+    assert not list(target.rglob("*.pyc")), "nothing is written into the learner's folder"
+
+
+def test_a_save_in_the_middle_ends_the_verdict_that_runs(target: Path) -> None:
+    """The text that is there in the end is judged, however many came before."""
+    with watched("2", target, judging.environment()) as terminal:
+        for text in ("while True: pass\n", solution()):
+            (target / FILE).write_text(text, encoding="utf-8")
+            terminal.await_text(f"{FILE} saved")
+        assert "15 of 15 checks pass" in terminal.await_text(PROMPT)
+
+
+def test_a_warm_process_that_is_ended_is_made_again(target: Path) -> None:
+    with watched("2", target, judging.environment()) as terminal:
+        (warm,) = [pid for pid in process.descendants(terminal.process.pid) if is_warm(pid)]
+        os.kill(warm, signal.SIGKILL)
+        terminal.type("r")
+        assert "NotImplementedError" in terminal.await_text(PROMPT)
+        terminal.type("q")
+        assert terminal.process.wait(30) == 0
+    assert_all_gone(target)
+
+
+def is_warm(pid: int) -> bool:
+    try:
+        return b"warm_runs" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
