@@ -71,6 +71,7 @@ class LabRun:
         self.chosen: list[str] = []
         self.failed_task: int | None = None
         self.notes: list[str] = []
+        self.unreadable = ""
         self._exits = contextlib.ExitStack()
         self._stack: Stack | None = None
 
@@ -102,6 +103,11 @@ class LabRun:
         if unlisted:
             raise pytest.UsageError(f"{unlisted[0]} is not in {self.lab.name}/lab.toml: it has no points")
         items.sort(key=lambda item: order.index(item.name))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A test file that can't be read is the workshop's own fault."""
+        if report.failed and not self.unreadable:
+            self.unreadable = report.longreprtext.strip().splitlines()[-1]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.chosen = [item.name for item in session.items]
@@ -226,7 +232,13 @@ class LabRun:
         """End the stack, and let pytest's exit code say what the verdict says."""
         self._exits.close()
         yield
-        if self.lab is not None and self.results:
+        if self.unreadable:
+            session.exitstatus = EXIT_INFRA
+            print(
+                f"The checks can't be read, which is the workshop's own fault: {self.unreadable}",
+                file=sys.stderr,
+            )
+        elif self.lab is not None and self.results:
             codes = {Verdict.PASS: EXIT_PASSED, Verdict.INFRA_ERROR: EXIT_INFRA}
             session.exitstatus = codes.get(self.result().verdict, EXIT_FAILED)
 

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 from side_by_side import Means
-from workshop.judge.ask import Client, Clock, StartTrouble
 
 from workshop.judge.checks import (
     Deadline,
@@ -22,8 +21,10 @@ from workshop.judge.checks import (
     request_bytes,
     that,
 )
+from workshop.judge.http_client import Client, Clock
 from workshop.judge.idle_service import Rest
 from workshop.judge.stack import Address
+from workshop.judge.start_failure import StartTrouble
 
 SETTLE = 8.0
 PAUSE = 0.1  # at most, between two looks

@@ -6,10 +6,12 @@ import signal
 import time
 
 from side_by_side import Means
-from workshop.judge.ask import Client, Clock, Probe, StartTrouble
 
 from workshop.judge.checks import Wire, WireError, expect, request_bytes, that
+from workshop.judge.http_client import Client, Clock
+from workshop.judge.probe_client import Probe
 from workshop.judge.stack import Address
+from workshop.judge.start_failure import StartTrouble
 
 
 class Services:

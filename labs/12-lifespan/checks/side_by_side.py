@@ -25,9 +25,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from workshop.judge.ask import Trail
-
 from workshop.judge.checks import Deadline
+from workshop.judge.http_client import Trail
 from workshop.judge.stack import SANDBOX, Stack
 
 

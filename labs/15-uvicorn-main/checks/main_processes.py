@@ -8,7 +8,6 @@ import time
 from contextlib import ExitStack
 
 from side_by_side import Means
-from workshop.judge.ask import Clock, Probe, StartTrouble, Trail
 
 from workshop.judge.checks import (
     Deadline,
@@ -20,8 +19,11 @@ from workshop.judge.checks import (
     request_bytes,
     that,
 )
+from workshop.judge.http_client import Clock, Trail
 from workshop.judge.idle_service import Rest
+from workshop.judge.probe_client import Probe
 from workshop.judge.stack import Address
+from workshop.judge.start_failure import StartTrouble
 
 SETTLE = 8.0
 PAUSE = 0.1  # at most, between two looks
