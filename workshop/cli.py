@@ -68,6 +68,7 @@ def _check_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--all", action="store_true", dest="everything", help="don't stop at a failing task")
     command.add_argument("--json", action="store_true", dest="as_json", help="print the result as JSON")
     command.add_argument("--seed", type=int, help="the seed that varies the inputs")
+    command.add_argument("--one-at-a-time", action="store_true", help="no checks side by side, for debugging")
 
 
 def _target_options(command: argparse.ArgumentParser) -> None:
@@ -132,6 +133,7 @@ def run_checks(lab: Lab, options: argparse.Namespace, *more: str) -> int:
     words = [str(lab.folder), f"--target={options.target}", *more]
     words += ["-k", options.chosen] if options.chosen else []
     words += ["--all"] if options.everything else []
+    words += ["--one-at-a-time"] if options.one_at_a_time else []
     words += ["--json"] if options.as_json else []
     words += ["--seed", str(options.seed)] if options.seed is not None else []
     code = int(pytest.main(words))

@@ -43,7 +43,6 @@ from lifespan_services import (
     settle,
     waiting,
 )
-from side_by_side import SideBySide
 
 from workshop.judge.checks import (
     NoAnswer,
@@ -56,6 +55,7 @@ from workshop.judge.checks import (
     that,
     wire_cases,
 )
+from workshop.judge.side_by_side import SideBySide
 
 EVENTS = 'ASGI lifespan, "Startup" and "Shutdown"'
 UNSUPPORTED = 'ASGI lifespan, "Scope": an exception means that it is not supported; the server goes on'

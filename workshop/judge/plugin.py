@@ -41,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", type=int, default=None, help="the seed that varies the inputs")
     group.addoption("--all", action="store_true", dest="everything", help="don't stop at a failing task")
     group.addoption("--json", action="store_true", dest="as_json", help="print the whole result as JSON")
+    group.addoption("--one-at-a-time", action="store_true", help="no checks side by side, for debugging")
     group.addoption("--front-port", type=int, default=0, help="nginx's port; 0 takes any")
 
 
@@ -113,6 +114,11 @@ class LabRun:
         self.chosen = [item.name for item in session.items]
 
     # --- the stack
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether checks that mostly wait are not to run side by side."""
+        return self.other is not None or bool(self.config.option.one_at_a_time)
 
     @property
     def other(self) -> OtherStack | None:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
-from side_by_side import Means
 
 from workshop.judge.checks import (
     Deadline,
@@ -23,6 +22,7 @@ from workshop.judge.checks import (
 )
 from workshop.judge.http_client import Client, Clock
 from workshop.judge.idle_service import Rest
+from workshop.judge.side_by_side import Means
 from workshop.judge.stack import Address
 from workshop.judge.start_failure import StartTrouble
 

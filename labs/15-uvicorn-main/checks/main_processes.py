@@ -7,8 +7,6 @@ import threading
 import time
 from contextlib import ExitStack
 
-from side_by_side import Means
-
 from workshop.judge.checks import (
     Deadline,
     NoAnswer,
@@ -22,6 +20,7 @@ from workshop.judge.checks import (
 from workshop.judge.http_client import Clock, Trail
 from workshop.judge.idle_service import Rest
 from workshop.judge.probe_client import Probe
+from workshop.judge.side_by_side import Means
 from workshop.judge.stack import Address
 from workshop.judge.start_failure import StartTrouble
 

@@ -12,7 +12,7 @@ connection to the agent, a trail and random numbers of its own, and names what i
 
 With on("") a check runs in its turn. A lane ends at its first failure, for the report still looks at what
 that failure left; the rest of the lane runs when its turn comes, on services that begin anew. One check at a
-time it is in a sandbox, where transcripts are kept by check, and under a debugger.
+time it is in a sandbox, where transcripts are kept by check, under a debugger, and with --one-at-a-time.
 """
 
 from __future__ import annotations
@@ -65,10 +65,12 @@ class SideBySide:
     """The lanes of one test file. `fixtures` make a check's arguments from its Means, by name."""
 
     def __init__(self, **fixtures: Callable[[Means], Any]) -> None:
-        self.fixtures = {
-            name: (lambda means, name=name: getattr(means, name)) for name in ("stack", "rng", "trail")
+        self.fixtures: dict[str, Callable[[Means], Any]] = {
+            "stack": lambda means: means.stack,
+            "rng": lambda means: means.rng,
+            "trail": lambda means: means.trail,
+            **fixtures,
         }
-        self.fixtures |= fixtures
         self.jobs: dict[str, Job] = {}
         self.dirty: set[str] = set()
         self.started = False
@@ -94,8 +96,8 @@ class SideBySide:
             self._plan(request.session.items)
         job = self.jobs[request.node.name]
         if job.lane and not self.started:
-            self.started = True
             self._start(run, stack)
+            self.started = True
         if job.lane:
             job.passed_by.wait()
         if job.means is None:
@@ -117,7 +119,7 @@ class SideBySide:
 
     def _start(self, run: Any, stack: Stack) -> None:
         """Start the lanes, those of later tasks first: they wait longest."""
-        one_at_a_time = stack.mode == SANDBOX or run.debug
+        one_at_a_time = stack.mode == SANDBOX or run.one_at_a_time
         for lane in dict.fromkeys(job.lane for job in reversed(self.jobs.values()) if job.lane):
             jobs = [job for job in self.jobs.values() if job.lane == lane]
             if not one_at_a_time:
@@ -128,12 +130,16 @@ class SideBySide:
 
     def _go(self, run: Any, stack: Stack, jobs: list[Job]) -> None:
         """A lane, from its first check to its last, or to the first that fails."""
-        own = dataclasses.replace(stack, _connection=None)
-        for job in jobs:
-            if not any(one.error for one in jobs):
-                job.run(self._means(run, job, own), self.fixtures)
-            job.passed_by.set()
-        own.close()
+        own = dataclasses.replace(stack, _connection=None, _one_at_a_time=threading.Lock())
+        try:
+            for job in jobs:
+                if not any(one.error for one in jobs):
+                    job.run(self._means(run, job, own), self.fixtures)
+                job.passed_by.set()
+        finally:
+            for job in jobs:  # whatever ended the lane: what has not run runs in its turn
+                job.passed_by.set()
+            own.close()
 
     def _means(self, run: Any, job: Job, stack: Stack) -> Means:
         return Means(stack, random.Random(f"{run.seed}:{job.name}"), run.lab.check_seconds, self.dirty)
