@@ -256,22 +256,22 @@ def test_task4_messages_come_in_any_pieces(probe, rng):
 def test_task4_chunked_bodies_and_trailers(probe, rng):
     """Chunks are put together; trailers stay apart; no lies"""
     first, second, total = rng.randbytes(43), rng.randbytes(27), name(rng)
-    for coding, note in (
-        (b"Transfer-Encoding: chunked", b";note=ada"),
-        (b"transfer-encoding:Chunked", b';a="b c"'),
-        (b"TRANSFER-ENCODING: CHUNKED", b";note"),
+    for coding, note, size in (
+        (b"Transfer-Encoding: chunked", b";note=ada", 10_000),
+        (b"transfer-encoding:Chunked", b';a="b c"', 3),
+        (b"TRANSFER-ENCODING: CHUNKED", b";note", 41),
     ):
         head = b"POST /tasks/42 HTTP/1.1\r\nHost: localhost\r\n%b\r\n\r\n" % coding
         chunks = chunk(first, b"%x", note) + chunk(b"\r\n0\r\n\r\n", b"00%x") + chunk(second, b"%X")
         chunks += b"0" + note + CRLF + f"X-Total: {total}\r\n\r\n".encode()
         data = head + chunks + request_bytes("GET", "/tasks/43")
         wanted = [("/tasks/42", first + b"\r\n0\r\n\r\n" + second), ("/tasks/43", b"")]
-        for pieces in ([data], cut(data, range(0, len(data), 3)), cut(data, rng.sample(range(len(data)), 8))):
-            found = expect_requests(probe, pieces, wanted)
-            request, sent = next(one for one in found if one is not None), shown_pieces(pieces)
-            expect("trailers", pairs("trailers", request.trailers), [("x-total", total)], sent=sent)
-            apart = one_of(pairs("fields", request.fields), "X-Total")
-            expect("X-Total in fields", apart, [], "trailers stay apart", rule="RFC 9110 §6.5", sent=sent)
+        pieces = cut(data, range(0, len(data), size))
+        found = expect_requests(probe, pieces, wanted)
+        request, sent = next(one for one in found if one is not None), shown_pieces(pieces)
+        expect("trailers", pairs("trailers", request.trailers), [("x-total", total)], sent=sent)
+        apart = one_of(pairs("fields", request.fields), "X-Total")
+        expect("X-Total in fields", apart, [], "trailers stay apart", rule="RFC 9110 §6.5", sent=sent)
 
     for what, broken in (
         ("a chunk size that is no number", b"three\r\nAda\r\n"),
