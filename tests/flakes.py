@@ -18,7 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class Checkout:
         for lab, target, seed in jobs:
             for name, said in self._judge(lab, target, seed).items():
                 self.rows[lab.name, target, name, said] += 1
+                print(f"seen: {lab.name}, {target}, {name}, seed {seed}", file=sys.stderr, flush=True)
             self.done += 1
 
     def _judge(self, lab: Lab, target: str, seed: int) -> dict[str, str]:
@@ -115,13 +116,14 @@ def main(times: int, labs: list[Lab], seed: int) -> int:
         opened.enter_context(busy_core())
         every = jobs(labs, times, rng)
         threads = [
-            threading.Thread(target=one.work, args=[every[number :: len(checkouts)]])
+            threading.Thread(target=one.work, args=[every[number :: len(checkouts)]], daemon=True)
             for number, one in enumerate(checkouts)
         ]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        with suppress(KeyboardInterrupt):  # what is known by then is shown
+            for thread in threads:
+                thread.join()
     rows = checkouts[0].rows + checkouts[1].rows
     done = sum(one.done for one in checkouts)
     print("\n".join(shown(rows, times)) or "Nothing: each run was like the others.")

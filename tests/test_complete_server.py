@@ -182,7 +182,7 @@ class Running:
 
     def __init__(self, folder: Path, application: str, *options: str) -> None:
         self.port = tcp_ports.free_port()
-        path = [folder, APPS, *(LABS / name / "apps" for name in STANDS_ON)]
+        path = [folder, APPS, *(LABS / name / "apps" for name in (*STANDS_ON, MAIN.parent.name))]
         path += [SOLUTIONS / name for name in STANDS_ON]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONUNBUFFERED": "1"}
         env.pop("PYTHONDONTWRITEBYTECODE", None)  # bytecode is on, as it is by default

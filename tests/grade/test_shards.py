@@ -18,7 +18,10 @@ from workshop.paths import SOLUTIONS
 SECONDS = 600.0
 EXPORT = b"Student,ID,Lab 5\r\nada,1,\r\nbob,2,\r\nzoe,3,9\r\n"
 
-pytestmark = pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
+pytestmark = [
+    pytest.mark.whole("classes in sandboxes"),
+    pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble()),
+]
 
 
 def workshop(*words: object) -> subprocess.CompletedProcess[str]:

@@ -137,6 +137,7 @@ def test_every_expression_is_one_that_there_is() -> None:
     assert set(EXPRESSION.findall(text)) == known
 
 
+@pytest.mark.whole("classes in sandboxes")
 @pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
 def test_its_steps_give_the_results_of_a_local_grade(runner: Runner, tmp_path: Path) -> None:
     shards = FLOW["jobs"]["shard"]["strategy"]["matrix"]["shard"]
