@@ -9,6 +9,7 @@ import ast
 import contextlib
 import hashlib
 import socket
+import time
 from urllib.parse import quote, urlencode
 
 from workshop.checks import (
@@ -36,6 +37,7 @@ BOUND = 24  # MiB that may wait in buffers: the kernel's are several MiB, the se
 CROWD = 16
 IDLE = 30
 TRIES = 150  # questions until something that is on its way has happened
+PATIENCE = 4.0  # seconds until what must be noted is said not to have been
 
 
 # --- what the behaviours application says -------------------------------------------------------------
@@ -82,8 +84,8 @@ def notes(client, notebook):
 
 def notes_with(client, notebook, word):
     """The notes, as soon as one of them has `word` in it; asked for again and again, but not for ever."""
-    seen = []
-    for _ in range(TRIES):
+    seen, deadline = [], time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
         seen = notes(client, notebook)
         if any(word in note for note in seen):
             break
