@@ -13,6 +13,7 @@ out; --bin names one more folder to look for it.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import resource
@@ -32,6 +33,13 @@ SOLUTIONS = ROOT / "solutions"
 COMPLETE = ("15-uvicorn-main", "14-websocket-frames", "12-lifespan", "11-asgi-server")
 BIN = [Path(sys.executable).parent]
 CONNECTIONS = 16
+# Idle connections are kept for a minute, where there is an option for it.
+PATIENT = {
+    "uvicorn": ["--timeout-keep-alive", "60"],
+    "lab 11": ["--keep-alive", "60"],
+    "hypercorn": ["--keep-alive", "60"],
+    "gunicorn": ["--keep-alive", "60"],
+}
 GREETING = """
 async def application(scope, receive, send):
     if scope["type"] == "lifespan":
@@ -50,7 +58,7 @@ def command(name: str) -> str:
 
 def uvicorn(application: str, port: int, http: str, loop: str) -> list[str]:
     where = ["--host", "127.0.0.1", "--port", str(port), "--no-access-log", "--lifespan", "off"]
-    return [command("uvicorn"), application, *where, "--http", http, "--loop", loop]
+    return [command("uvicorn"), application, *where, "--http", http, "--loop", loop, *PATIENT["uvicorn"]]
 
 
 def complete(application: str, port: int) -> list[str]:
@@ -62,13 +70,14 @@ def commands(port: int) -> dict[str, list[str]]:
     """How each server is started on a port."""
     name, bind = "greeting:application", f"127.0.0.1:{port}"
     lab = [sys.executable, str(SOLUTIONS / "11-asgi-server/server.py"), name, "--port", str(port)]
+    lab += PATIENT["lab 11"]
     granian = ["--interface", "asgi", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
     gunicorn = ["-k", "asgi", "--workers", "1", "--log-level", "critical", "--bind", bind]
     found = {
         "uvicorn httptools": uvicorn(name, port, "httptools", "uvloop"),
         "uvicorn h11": uvicorn(name, port, "h11", "asyncio"),
-        "hypercorn": [command("hypercorn"), name, "--bind", bind],
-        "gunicorn -k asgi": [command("gunicorn"), name, *gunicorn],
+        "hypercorn": [command("hypercorn"), name, "--bind", bind, *PATIENT["hypercorn"]],
+        "gunicorn -k asgi": [command("gunicorn"), name, *gunicorn, *PATIENT["gunicorn"]],
         "granian": [command("granian"), name, *granian],
         "lab 11": lab,
         "complete server": complete(name, port),
@@ -157,14 +166,15 @@ def drive(port: int, pid: int, seconds: int, result: Result) -> None:
 
 
 def kib_for_idle_connections(port: int, pid: int, count: int) -> float:
-    """What each of so many connections adds, in KiB, after one request on it."""
+    """What each of so many connections adds, in KiB, after one request on it; NaN when it has closed some."""
     open_ones = [asked(port) for _ in range(CONNECTIONS)]  # what a server makes once is there already
     before = resident(pid)
     open_ones += [asked(port) for _ in range(count)]
     grown = resident(pid) - before
+    kept = sum(1 for one in family(pid) for _ in Path(f"/proc/{one}/fd").iterdir())
     for connection in open_ones:
         connection.close()
-    return grown / count / 1024
+    return grown / count / 1024 if kept >= count else math.nan
 
 
 def asked(port: int) -> socket.socket:

@@ -25,7 +25,7 @@ from workshop.paths import APPS, LABS, SOLUTIONS
 from workshop.run import nginx_config, process, tcp_ports
 
 MAIN = SOLUTIONS / "15-uvicorn-main" / "main.py"
-STANDS_ON = ("13-websockets", "11-asgi-server", "12-lifespan", "14-websocket-frames")  # `app` is the chat
+STANDS_ON = ("13-websockets", "11-asgi-server", "12-lifespan", "14-websocket-frames", "18-mini-framework")
 SECONDS = 15.0
 
 STARLETTE = """
@@ -422,6 +422,58 @@ def test_no_child_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
         one.process.wait(timeout=SECONDS)
         assert until(lambda: not list_running(children)), one.said
         assert one.said.count("app: shutdown, 0 in flight") == 3
+
+
+STREAM = """
+import asyncio
+
+from framework import App, Request, StreamingResponse
+
+app = App()
+
+
+async def numbers():
+    for number in range(8):
+        yield f"{number}\\n"
+        await asyncio.sleep(0.25)
+
+
+async def silence():
+    try:
+        yield "begun"
+        await asyncio.sleep(60)
+    finally:
+        print("let go", flush=True)
+
+
+@app.get("/numbers")
+async def counted(request: Request):
+    return StreamingResponse(numbers())
+
+
+@app.get("/silence")
+async def silent(request: Request):
+    return StreamingResponse(silence())
+"""
+
+
+def test_client_that_half_closes_gets_its_whole_stream(tmp_path: Path) -> None:
+    """RFC 9112 §9.6 is about both sides; one that sends no more may read on. One that left is let go."""
+    (tmp_path / "page.py").write_text(STREAM, encoding="utf-8")
+    get = b"GET /%b HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with running(tmp_path, "page:app") as one:
+        with socket.create_connection(("127.0.0.1", one.port), timeout=SECONDS) as client:
+            client.sendall(get % b"numbers")
+            client.shutdown(socket.SHUT_WR)
+            answer = b""
+            while data := client.recv(65536):
+                answer += data
+        assert answer.endswith(b"2\r\n7\n\r\n0\r\n\r\n"), answer
+        with socket.create_connection(("127.0.0.1", one.port), timeout=SECONDS) as client:
+            client.sendall(get % b"silence")
+            while b"begun" not in client.recv(65536):
+                pass
+        assert until(lambda: "let go" in one.said), one.said
 
 
 # --- reload -------------------------------------------------------------------------------------------

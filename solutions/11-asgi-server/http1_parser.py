@@ -84,6 +84,11 @@ class Parser:
         self._scanned = max(0, self._scanned - self._at)
         self._at = 0
 
+    def _drop_used(self) -> None:
+        """A connection that is idle keeps nothing of its last request."""
+        if self._at == len(self._buffer):
+            self._buffer, self._at, self._scanned = b"", 0, 0
+
     @property
     def rest(self) -> bytes:
         """What was fed and belongs to no head or body yet."""
@@ -110,6 +115,7 @@ class Parser:
             return None
         self._at = end + 4
         head = read_head(self._buffer, start, end + 2)
+        self._drop_used()
         self._expect_body(head.length)
         return head
 
@@ -143,6 +149,7 @@ class Parser:
         self._left -= len(data)
         if self._left == 0 and not self._chunked:
             self.body_ended = True
+        self._drop_used()
         return data
 
     def _next_chunk(self) -> bool:

@@ -52,6 +52,7 @@ HIGH_WATER = 64 * 1024  # bytes that wait for the application before the client 
 DISCARD_LIMIT = 64 * 1024  # bytes of an unread body that are read away to keep a connection
 ONE_WRITE = 64 * 1024  # bytes of a body that are copied behind the head, to leave in one piece
 LINGER = 2.0  # seconds in which a client may still be sending after the last answer
+HALF_CLOSED = 1.5  # seconds without a write until a client that sends no more is taken for gone
 TICK = 0.5  # seconds between two looks at who is overdue
 STOP = 2.0  # seconds for the requests in flight after SIGTERM
 BACKLOG = 2048
@@ -148,6 +149,8 @@ class Exchange:
                 raise
         else:
             self._end_early()
+        finally:
+            self.connection.owner.ended(self)
 
     def _end_early(self) -> None:
         """Before the first byte a 500 can be sent; after it, only an end that is no end of a body."""
@@ -192,8 +195,8 @@ class Exchange:
                 return {"type": "http.disconnect"}
             if self._body or (self._body_ended and not self._told_end):
                 return self._request_event()
-            if self.connection.ended:
-                # A body cut short is no shorter body; and who closes after the request has left.
+            if self.connection.gone or (self.connection.ended and not self._body_ended):
+                # Who closes after the request has left; and a body cut short is no shorter body.
                 return {"type": "http.disconnect"}
             if not self._body_ended:
                 self._ask_for_body()
@@ -372,20 +375,27 @@ def date_line() -> bytes:
 class HTTPProtocol(asyncio.Protocol):
     """One connection: its parser, the exchange that is under way, and who waits for whom."""
 
+    # A thousand idle connections are a thousand of these.
+    __slots__ = (
+        *("_discarded", "_in_head", "_wrote_last", "_writable", "client", "deadline", "ended", "exchange"),
+        *("gone", "lingering", "loop", "lost", "owner", "parser", "reading_paused", "scheme", "server"),
+        *("transport", "writing_paused"),
+    )
+
     # per connection, from connection_made on
     transport: asyncio.Transport
-    scheme = "http"
-    client: tuple[str, int] | None = None
-    server: tuple[str, int | None] | None = None
+    scheme: str
+    client: tuple[str, int] | None
+    server: tuple[str, int | None] | None
 
     def __init__(self, owner: Server) -> None:
         self.owner, self.loop = owner, owner.loop
         self.parser = Parser()
         self.exchange: Exchange | None = None  # per request
         self.deadline = self.loop.time() + owner.time_out  # when patience with the client ends
-        self.lost = self.ended = self.lingering = False
+        self.lost = self.ended = self.gone = self.lingering = False
         self.writing_paused = self.reading_paused = False
-        self._discarded, self._in_head = 0, False
+        self._discarded, self._in_head, self._wrote_last = 0, False, 0.0
         self._writable: asyncio.Event | None = None
 
     # --- the loop calls these
@@ -405,15 +415,20 @@ class HTTPProtocol(asyncio.Protocol):
         self.advance()
 
     def eof_received(self) -> bool:
-        """The client sends no more. It has left, or it waits for its answer with one side closed."""
+        """The client sends no more. It has left, or it waits for its answer with one side closed.
+
+        Which of the two, TCP tells who writes: one that has left answers with a reset, and the connection is
+        lost. So it is there as long as the answer goes on; `look` ends that when nothing is written.
+        """
         self.ended = True
         if self.exchange is None:
             return False
+        self._wrote_last = self.loop.time()
         self.exchange.wake()
         return self.transport.can_write_eof()  # TLS knows no half of a connection
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.lost = self.ended = True
+        self.lost = self.ended = self.gone = True
         self.owner.connections.discard(self)
         self.resume_writing()
         if self.exchange is not None:
@@ -508,6 +523,8 @@ class HTTPProtocol(asyncio.Protocol):
     # --- writing
 
     def write(self, data: bytes) -> None:
+        if self.ended:
+            self._wrote_last = self.loop.time()
         self.transport.write(data)
 
     async def writable(self) -> None:
@@ -584,6 +601,9 @@ class HTTPProtocol(asyncio.Protocol):
 
     def look(self, now: float) -> None:
         """Close who is overdue: idle, in a head, silent where a body is waited for, lingering."""
+        if self.ended and self.exchange is not None and not self.writing_paused:
+            self.gone = self.gone or now - self._wrote_last > HALF_CLOSED
+            self.exchange.wake()
         if self.deadline > now or (self.lingering and self.transport.get_write_buffer_size()):
             return
         if self.exchange is not None or self.lingering:
@@ -597,7 +617,7 @@ class HTTPProtocol(asyncio.Protocol):
 def address(found: Any, named: bool = False) -> Any:
     """(host, port) of one end of a connection; for a Unix socket its path and None, or None."""
     if isinstance(found, tuple):
-        return (found[0], found[1])
+        return found[:2]
     return (found, None) if named and found else None
 
 
@@ -627,7 +647,7 @@ class Server:
         self.connections: set[HTTPProtocol] = set()
         self.upgraded: list[tuple[asyncio.Transport, asyncio.Protocol]] = []
         self.draining = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[Exchange, asyncio.Task[None]] = {}
         self._listeners: list[asyncio.Server] = []
         self._ticker: asyncio.TimerHandle | None = None
 
@@ -648,8 +668,11 @@ class Server:
     def start(self, exchange: Exchange) -> None:
         """Run the application for one request, in a task of its own: what it raises is nobody else's."""
         task = self.loop.create_task(exchange.run(self.application), context=self.fresh_context())
-        self._tasks.add(task)  # the loop itself holds tasks weakly
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[exchange] = task  # the loop itself holds tasks weakly
+
+    def ended(self, exchange: Exchange) -> None:
+        """The application has returned. (A done callback would be one more call of the loop's, each time.)"""
+        self._tasks.pop(exchange, None)
 
     def fresh_context(self) -> contextvars.Context:
         """What ContextVars say when a request begins, whatever the requests before it have set.
@@ -703,17 +726,18 @@ class Server:
         """Until every task has returned, and every connection has taken its last byte."""
         while self._tasks or self.connections or self.upgraded:
             if self._tasks:
-                await asyncio.wait(self._tasks, timeout=TICK)
+                await asyncio.wait(self._tasks.values(), timeout=TICK)
             else:
                 await asyncio.sleep(TICK / 10)
             self.upgraded = [pair for pair in self.upgraded if not pair[0].is_closing()]
 
     async def _cut_off(self) -> int:
-        cut = list(self._tasks)
+        cut = list(self._tasks.values())
         for task in cut:
             task.cancel()
         if cut:
             await asyncio.wait(cut, timeout=STOP)
+        self._tasks.clear()  # who was cancelled before the first step has ended without a word
         transports = [connection.transport for connection in self.connections]
         transports += [transport for transport, _ in self.upgraded]
         unsent = sum(transport.get_write_buffer_size() > 0 for transport in transports)

@@ -25,6 +25,7 @@ from workshop.judge.checks import (
 )
 from workshop.judge.stack import Stack
 
+PATIENCE = 4.0  # seconds until what must be noted is said not to have been
 TRIES = 150  # questions until something that is on its way has happened
 
 
@@ -115,7 +116,8 @@ def notes(client: Client, notebook: str) -> list[str]:
 def notes_with(client: Client, notebook: str, word: str) -> list[str]:
     """The notes, as soon as one of them has `word` in it; asked for again and again, but not for ever."""
     seen: list[str] = []
-    for _ in range(TRIES):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
         seen = notes(client, notebook)
         if any(word in note for note in seen):
             break
