@@ -129,11 +129,11 @@ def test_task1_visits_are_shared_through_the_state(probe, front, rng):
 
 
 @check(task=1, rule=FAILED)
-def test_task1_startup_that_fails_is_said(service, probe, rng):
+def test_task1_startup_that_fails_is_said(service, stack, trail, probe, rng):
     """No journal, or no state: startup.failed with a message, and uvicorn ends"""
     told_without_state(probe, rng)
     where = "your application: its lifespan, told to by uvicorn"
-    reply, client = refuses_to_start(service, "no-journal")
+    reply, client = refuses_to_start(service, stack, trail, "no-journal")
     if reply is None:
         answer = client.get("/visits")
         fail(
@@ -188,13 +188,13 @@ def test_task2_nothing_is_accepted_before_startup_completes(service, stack):
 
 
 @check(task=2, rule=FAILED)
-@together.on("refuses")
-def test_task2_startup_failed_ends_the_process(probe, service, rng):
+@together.on("probe")
+def test_task2_startup_failed_ends_the_process(probe, service, stack, trail, rng):
     """startup.failed: StartupFailed with its message; the process prints it and ends"""
     for manner in ("failed", "failed, then raises", "failed, then waits"):
         message = f"no table for {name(rng)}"
         ended_with("startup", meet(probe, manner, message)["startup"], "StartupFailed", message)
-    reply, _ = refuses_to_start(service, "refuses")
+    reply, _ = refuses_to_start(service, stack, trail, "refuses")
     if reply is None:
         fail("the server listens", "a process that ends, with the message of startup.failed", where=RUN)
     that(reply["code"], f"exit code {reply['code']}", "not 0: whoever started it must notice", where=RUN)
@@ -204,7 +204,7 @@ def test_task2_startup_failed_ends_the_process(probe, service, rng):
 
 
 @check(task=2, rule=UNSUPPORTED)
-@together.on("plain")
+@together.on("probe")
 def test_task2_applications_without_lifespan_still_run(probe, service, rng):
     """An application that raises or returns instead of replying is served all the same"""
     for manner in ("raises at once", "raises", "returns"):
@@ -403,10 +403,8 @@ def test_task4_every_visit_is_written_once_before_the_end(probe, rng):
             "every visit once, in order: a write that was begun is waited for, then the rest is written"
         )
         if lost and who[1] in got:
-            expected = (
-                "every visit once: those that came while a write was under way were not in it, and are "
-            )
-            expected += "written after it. What `await journal.write(…)` was given is written, and no more"
+            expected = "every visit once: what came while a write was under way was not in it. Wait for it, "
+            expected += "take what it was given for written, and no more; then the rest is written"
         that(not lost, f"shutdown came in a write, {when} it took place; lost: {lost!r}", expected)
         that(not twice, f"shutdown came in a write, {when} it took place; twice: {twice!r}", expected)
         expect("what is in the journal", got, who, "in order")

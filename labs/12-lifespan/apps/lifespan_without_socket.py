@@ -170,7 +170,7 @@ async def _run(run: Any, startup: str, shutdown: str) -> Any:
 
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        return await asyncio.wait_for(run(application, sock, stop, None), 3 * PATIENCE)
+        return await run(application, sock, stop, None)
 
 
 @contextlib.contextmanager

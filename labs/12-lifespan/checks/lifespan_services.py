@@ -43,10 +43,20 @@ def probe(means: Means) -> Probe:
     return Probe(means.stack, means.trail, Clock(means.seconds))
 
 
-def refuses_to_start(service, name):
-    """The agent's report of a service that has ended before it listened; the Client, when it listens."""
+def refuses_to_start(service, stack, trail, name):
+    """The agent's report of a service that has ended; its Client, when it goes on.
+
+    A socket may listen before startup: then the service was there for a moment.
+    """
     try:
-        return None, service(name)
+        client = service(name)
+        look = lambda: stack.ask("status", service=name)  # noqa: E731
+        reply = settle(look, lambda reply: reply["state"] == "exited")
+        if reply["state"] != "exited":
+            return None, client
+        trail.marks.clear()
+        trail.service = ""  # that it ended is what was asked of it
+        return reply, None
     except StartTrouble as trouble:
         if trouble.reply["state"] != "exited" or "NotImplementedError" in trouble.reply["output"]:
             raise
