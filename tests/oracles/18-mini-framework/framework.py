@@ -1,7 +1,9 @@
 """The lab's framework as FastAPI has it: a thin layer for what is spelled differently."""
 
-from fastapi import FastAPI, HTTPException, Request, Response, WebSocket, WebSocketDisconnect
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi import FastAPI, HTTPException, Request, WebSocket, WebSocketDisconnect
+from fastapi.responses import JSONResponse
+from fastapi.responses import Response as PlainResponse
+from fastapi.responses import StreamingResponse as Stream
 from starlette.middleware import Middleware
 from starlette.routing import Match
 
@@ -15,6 +17,30 @@ __all__ = [
     "WebSocket",
     "WebSocketDisconnect",
 ]
+
+
+class OneLine:
+    """Starlette writes a header's line breaks as they are; the server refuses them, or not."""
+
+    def init_headers(self, headers=None):
+        for name, value in (headers or {}).items():
+            if any(end in name + value for end in "\r\n"):
+                raise ValueError(f"{name!r}: {value!r} is more than one line")
+        super().init_headers(headers)
+
+
+class Response(OneLine, PlainResponse):
+    pass
+
+
+class StreamingResponse(OneLine, Stream):
+    """Starlette leaves the pieces to the garbage collector when `send` raises."""
+
+    async def __call__(self, scope, receive, send):
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self.body_iterator.aclose()
 
 
 class App(FastAPI):
