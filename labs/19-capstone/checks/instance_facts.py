@@ -95,7 +95,8 @@ def must_know(known: Known, client: str, lie: str, where: str) -> None:
     that(
         got == client,
         f"X-Forwarded-For: {every(known, 'x-forwarded-for')}, {where}, when the client had sent {lie}",
-        f"{client} at its end: nginx's own word, which the instance trusts",
+        f"{client} at its end: nginx's own word, which the instance trusts. (A location with one "
+        "proxy_set_header of its own, be it Connection, inherits none of the server's)",
     )
     for field in ("x-real-ip", "forwarded"):
         said = every(known, field)

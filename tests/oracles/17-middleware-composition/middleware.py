@@ -1,8 +1,9 @@
 """The same layers over Starlette's, and the adapters of a2wsgi, with what they leave to others.
 
 Added here: weights in Accept-Encoding (by werkzeug) and weak ETags around Starlette's GZipMiddleware, 204
-and 304 past it, and a list of headers that it may write into; a copy of the scope for AuthenticationMiddleware;
-for a2wsgi's adapters an end when clients leave, and a header that waits for the first byte.
+and 304 past it, and a list of headers that it may write into; a copy of the scope for
+AuthenticationMiddleware; for a2wsgi's adapters an end when clients leave, and a header that waits for the
+first byte.
 """
 
 from __future__ import annotations
