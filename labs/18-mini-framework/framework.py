@@ -37,9 +37,10 @@ class StreamingResponse(Response):
 
 
 class WebSocket(Connection):
-    """accept(subprotocol=None), receive_text(), send_text(), send_bytes(), iter_text(), close(code=1000)
+    """accept(subprotocol=None), receive_text(), send_text(), send_bytes(), iter_text(), close(code, reason)
 
-    receive_text raises WebSocketDisconnect(code) at the end; iter_text ends. close before accept refuses.
+    receive_text raises WebSocketDisconnect(code) at the end; so does a send whose client has gone (OSError).
+    iter_text ends. close before accept refuses. code is 1000 and reason "", unless they are given.
     """
 
     def __init__(self, scope, receive, send):
@@ -91,15 +92,18 @@ class App:
         return lambda handler: self.sockets.append((path, handler)) or handler
 
     def exception_handler(self, kind):
-        """handler(request, error) → response, for `kind` and what derives from it; the nearest class wins."""
-        return lambda handler: self.handlers.setdefault(kind, handler)
+        """handler(request, error) → response, for `kind` and what derives from it; the nearest class wins.
+
+        Of two handlers for one class, the last.
+        """
+        return lambda handler: self.handlers.update({kind: handler}) or handler
 
     def mount(self, prefix, app):
         """`app` gets what is below `prefix`: root_path is longer by it, path stays whole."""
         self.mounts.append((prefix, app))
 
     async def __call__(self, scope, receive, send):
-        """ValueError for a type but http, websocket, lifespan. What nobody handles: 500, and raised."""
+        """An exception for a type but http, websocket, lifespan. What nobody handles: 500, and raised."""
         # TODO task 1: find the route; call the handler with the Request, under whatever name it wants it.
         # TODO task 2: its other values. TODO task 3: the other two types.
         # TODO task 4: self.handlers, self.middleware, self.mounts.

@@ -9,7 +9,8 @@ class TestClient:
         with client.websocket_connect("/rooms/tea?name=Ada") as socket:
             socket.send_text("hi"); socket.receive_text(); socket.receive_bytes(); socket.close()
 
-    get, post, patch, delete. No method is a coroutine. What the application raises is raised here. A receive
+    get, post, patch, delete. No method is a coroutine. What the application raises is raised here, and two
+    starts of one answer are an error. Each scope has a copy of the lifespan's state. A receive
     raises WebSocketDisconnect(code) when the application has closed, and so does entering when it refuses.
     """
 

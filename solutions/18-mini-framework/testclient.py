@@ -131,6 +131,9 @@ class TestClient:
             return waiting.pop()
 
         async def send(message: Message) -> None:
+            # ASGI www, "Response Start": one answer has one.
+            if message["type"] == "http.response.start" and sent:
+                raise RuntimeError("a second http.response.start")
             sent.append(message)
             if message["type"] == "http.response.body" and not message.get("more_body", False):
                 complete.set()

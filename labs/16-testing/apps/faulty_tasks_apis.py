@@ -2,6 +2,7 @@
 
     POST /open      {"shape": "flask", "fault": "forgets a deletion"}    201, {"name": "5f0c…"}
     any other       X-Lineup: 5f0c…/3                                    answered by that API, its third copy
+                    X-Lineup-Method: BREW                                as if its method were that
 
 A right one comes in three shapes. They differ in all that the contract (labs/16-testing/test_tasks.py) leaves
 open: ids, order, further keys and headers, the words of an error. Each copy begins empty, so that each test
@@ -158,6 +159,15 @@ def by_hand(fault: str) -> Any:
 def in_flask(fault: str) -> Asgi:
     """Flask: ids far apart, the newest first; indented, with a header of its own, errors as pages."""
     store = Store(iter(range(4000 + secrets.randbelow(4000), 10**9, 17)), fault)
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        return FLASK({**environ, "tasks.store": store}, start_response)
+
+    return over_asgi(application)
+
+
+def flask_app() -> flask.Flask:
+    """One for all copies, for making one takes milliseconds; each request brings the store of its copy."""
     app = flask.Flask("tasks")
     app.json.compact = False  # type: ignore[attr-defined]
 
@@ -170,33 +180,40 @@ def in_flask(fault: str) -> Asgi:
         response.headers["X-Request-Id"] = secrets.token_hex(4)
         return response
 
+    def store() -> Store:
+        found: Store = flask.request.environ["tasks.store"]
+        return found
+
     def said(new: bool = False) -> Task:
         request = flask.request
-        return store.read(request.headers.get("Content-Type", ""), request.get_data(), new)
+        return store().read(request.headers.get("Content-Type", ""), request.get_data(), new)
 
     @app.get("/tasks")
     def all_tasks() -> Any:
-        return flask.jsonify(list(reversed(store.rows.values())))
+        return flask.jsonify(list(reversed(store().rows.values())))
 
     @app.post("/tasks")
     def create() -> Any:
-        task = store.add(said(new=True))
-        return flask.jsonify(task), 201, {"Location": store.location(task)}
+        task = store().add(said(new=True))
+        return flask.jsonify(task), 201, {"Location": store().location(task)}
 
     @app.get("/tasks/<id>")
     def show(id: str) -> Any:
-        return flask.jsonify(store.get(id))
+        return flask.jsonify(store().get(id))
 
     @app.patch("/tasks/<id>")
     def change(id: str) -> Any:
-        return flask.jsonify(store.change(id, said()))
+        return flask.jsonify(store().change(id, said()))
 
     @app.delete("/tasks/<id>")
     def delete(id: str) -> Any:
-        store.delete(id)
+        store().delete(id)
         return "", 204
 
-    return over_asgi(app)
+    return app
+
+
+FLASK = flask_app()
 
 
 def in_starlette(fault: str) -> Asgi:
@@ -292,6 +309,9 @@ class Lineup:
         shape, fault = self.opened[name]
         if copy not in self.copies:
             self.copies[copy] = SHAPES[shape](fault)
+        method = dict(scope["headers"]).get(b"x-lineup-method")
+        if method is not None:
+            scope = {**scope, "method": method.decode("latin-1")}
         silent = fault == "a wrong method is told nothing"
         await self.copies[copy](scope, receive, without_allow(send) if silent else send)
 

@@ -20,6 +20,7 @@ from urllib.parse import quote
 from werkzeug_client import GivenClient
 
 SECONDS = 5.0
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 HOP_BY_HOP = ("connection", "date", "server", "transfer-encoding")
 
 
@@ -36,7 +37,11 @@ class Relay:
         if environ.get("QUERY_STRING"):
             target += f"?{environ['QUERY_STRING']}"
         method, sent = environ["REQUEST_METHOD"], body_of(environ)
-        self.link.request(method, target, sent, self.fields(environ))
+        fields = self.fields(environ)
+        if method in METHODS:
+            self.link.request(method, target, sent, fields)
+        else:  # uvicorn would answer 400 itself
+            self.link.request("POST", target, sent, {**fields, "X-Lineup-Method": method})
         answer = self.link.getresponse()
         body = answer.read()
         kept = [(name, value) for name, value in answer.getheaders() if name.lower() not in HOP_BY_HOP]
@@ -54,7 +59,7 @@ class Relay:
         }
         if environ.get("CONTENT_TYPE"):
             found["Content-Type"] = environ["CONTENT_TYPE"]
-        for name in ("CONNECTION", "TRANSFER-ENCODING", "X-LINEUP", "EXPECT"):
+        for name in ("CONNECTION", "TRANSFER-ENCODING", "X-LINEUP", "X-LINEUP-METHOD", "EXPECT"):
             found.pop(name, None)
         return {**found, "X-Lineup": self.copy}
 

@@ -47,6 +47,44 @@ def a_lifespan() -> list[Any]:
     return found
 
 
+def a_mark() -> list[Any]:
+    """Whether what one request leaves in its state is there for the next."""
+    with TestClient(framework_features.app) as client:
+        return [client.get("/mark").json(), client.get("/mark").json()]
+
+
+def a_shutdown() -> list[str]:
+    """What the lifespan has done when the with block is over, and what it raises at its end."""
+    framework_features.LIVED.clear()
+    with TestClient(framework_features.app):
+        pass
+    lived = list(framework_features.LIVED)
+    try:
+        with TestClient(framework_features.dry):
+            pass
+        return [*lived, "nothing was raised"]
+    except Exception as error:
+        return [*lived, f"{type(error).__name__}: {error}"]
+
+
+def a_stream() -> str:
+    """A streamed answer that listens for its client's leaving while it sends."""
+    with TestClient(framework_features.app) as client:
+        try:
+            return str(client.get("/ticks?number=3").text)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+
+
+def a_broken_answer() -> str:
+    """What the client makes of two starts."""
+    try:
+        with TestClient(framework_features.two_starts) as client:
+            return f"status {client.get('/').status_code}"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
 def a_failed_startup() -> str:
     try:
         with TestClient(framework_features.broken):
@@ -62,6 +100,16 @@ def an_accident() -> str:
             return f"status {client.get('/accident').status_code}"
         except Exception as error:
             return f"{type(error).__name__}: {error}"
+
+
+def a_websocket_accident() -> str:
+    """What the application raises in a conversation, its `with` raises: in a receive, or at its end."""
+    try:
+        with TestClient(framework_features.app) as client, client.websocket_connect("/ws-accident") as socket:
+            socket.receive_text()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "nothing was raised"
 
 
 def a_chat(first: str, second: str, text: str) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from framework import WebSocketDisconnect as Left
 
 STREAMS = {"open": 0, "opened": 0}
 HEARD: list[Any] = []
+LIVED: list[str] = []
 GATE = threading.Event()
 
 
@@ -54,6 +56,10 @@ class DeepTrouble(Trouble):
     pass
 
 
+class OwnTrouble(DeepTrouble):
+    """It has a handler of its own."""
+
+
 def layer(name: str) -> Any:
     """A pure ASGI layer that adds its name to x-layers, and counts what passes through it."""
 
@@ -67,6 +73,8 @@ def layer(name: str) -> Any:
                     message = {**message, "headers": [*message["headers"], (b"x-layers", name.encode())]}
                 await send(message)
 
+            if scope["type"] == "lifespan":
+                print(f"layer {name}: lifespan", flush=True)
             await inner(scope, receive, send_on)
 
         return layered
@@ -77,7 +85,10 @@ def layer(name: str) -> Any:
 @asynccontextmanager
 async def lifespan(app: App) -> AsyncIterator[dict[str, Any]]:
     print("switchboard opened", flush=True)
+    LIVED.append("opened")
     yield {"ink": "blue", "visits": []}
+    await asyncio.sleep(0)
+    LIVED.append("closed")
     print("switchboard closed", flush=True)
 
 
@@ -101,6 +112,24 @@ bare = App()
 @app.get("/line/{first}/{rest:path}")
 async def line(request: Request) -> Any:
     return {**request.path_params, "layers": request.scope.get("layers")}
+
+
+@app.get("/line.csv")
+async def line_csv() -> Any:
+    return "a line"
+
+
+# Two routes that fit /first/fixed.
+
+
+@app.get("/first/{name}")
+async def first_name(request: Request) -> Any:
+    return ["the first route", request.path_params["name"]]
+
+
+@app.get("/first/fixed")
+async def first_fixed() -> Any:
+    return ["the second route"]
 
 
 @app.get("/line")
@@ -127,13 +156,17 @@ async def unchanged() -> None:
 async def seen(request: Request) -> Any:
     body = await request.body()
     return {
-        "twice": body == await request.body(),
         "body": body.decode("latin-1"),
         "note": request.headers.get("X-Note"),
         "notes": request.headers.getlist("x-note"),
         "tags": request.query_params.getlist("tag"),
         "none": request.headers.get("x-none", "none"),
     }
+
+
+@app.post("/twice")
+async def twice(request: Request) -> Any:
+    return await request.body() == await request.body()
 
 
 @app.get("/answer")
@@ -152,13 +185,13 @@ async def count() -> Any:
 async def ticks(request: Request) -> Any:
     number = int(request.query_params.get("number") or 0)
 
-    async def pieces() -> AsyncIterator[bytes]:
+    async def pieces() -> AsyncIterator[str | bytes]:
         STREAMS["open"] += 1
         STREAMS["opened"] += 1
         try:
             at = 0
             while not number or at < number:
-                yield b"%d\n" % at
+                yield f"{at}\n" if at % 2 else b"%d\n" % at
                 at += 1
                 await asyncio.sleep(0.01)
         finally:
@@ -173,6 +206,11 @@ async def ticks(request: Request) -> Any:
 @app.get("/typed/{number}")
 async def typed(number: int, ratio: float, word: str, loud: bool = False, maybe: int | None = None) -> Any:
     return [number, ratio, word, loud, maybe]
+
+
+@app.get("/no-number")
+async def no_number() -> Any:
+    return {"ratio": float("nan")}
 
 
 @app.post("/errands/{number}")
@@ -233,12 +271,36 @@ async def careless(websocket: WebSocket) -> None:
         await websocket.send_text(await websocket.receive_text())
 
 
+@app.websocket("/ws-accident")
+async def ws_accident(websocket: WebSocket) -> None:
+    await websocket.accept()
+    raise LookupError("nobody handles this either")
+
+
+@app.get("/mark")
+async def mark(request: Request) -> Any:
+    """Whether an earlier request's mark is in the state; then it leaves one."""
+    found = "mark" in request.scope["state"]
+    request.scope["state"]["mark"] = True
+    return found
+
+
 @app.get("/heard")
 async def heard() -> Any:
     return HEARD
 
 
 # Errors and mounts.
+
+
+@app.exception_handler(Trouble)
+async def first_trouble(request: Request, error: Exception) -> Response:
+    return JSONResponse("the first of two handlers for one class", 418)
+
+
+@app.exception_handler(OwnTrouble)
+async def own_trouble(request: Request, error: Exception) -> Response:
+    return JSONResponse({"own": str(error)}, 420)
 
 
 @app.exception_handler(Trouble)
@@ -249,6 +311,11 @@ async def trouble(request: Request, error: Exception) -> Response:
 @app.get("/trouble/{text}")
 async def get_trouble(text: str) -> Any:
     raise DeepTrouble(text)
+
+
+@app.get("/own-trouble/{text}")
+async def get_own_trouble(text: str) -> Any:
+    raise OwnTrouble(text)
 
 
 @app.get("/refused")
@@ -303,3 +370,79 @@ async def where(request: Request, name: str) -> Any:
 
 app.mount("/below", below)
 app.mount("/inner", inner)
+
+
+# An application that is none, and one that does not close as it should: for the client.
+
+
+@asynccontextmanager
+async def no_end(app: App) -> AsyncIterator[None]:
+    yield
+    raise RuntimeError("the ink is dry")
+
+
+dry = App(lifespan=no_end)
+
+
+async def two_starts(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "lifespan":
+        await bare(scope, receive, send)
+        return
+    for status in (200, 500):
+        await send({"type": "http.response.start", "status": status, "headers": []})
+    await send({"type": "http.response.body", "body": b"which?"})
+
+
+# Servers of a few lines, whose `send` is the first to know that the client has gone.
+
+KEPT: list[Any] = []
+
+
+async def stream_whose_send_fails() -> list[str]:
+    """What becomes of a stream's pieces when `send` raises OSError; somebody else holds them, too."""
+    seen: list[str] = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            for number in range(100):
+                seen.append(f"piece {number}")
+                yield b"piece"
+        finally:
+            seen.append("closed")
+
+    KEPT.append(pieces())
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            raise OSError("the client has gone")
+
+    asgi = {"version": "3.0", "spec_version": "2.4"}
+    scope = {"type": "http", "asgi": asgi, "method": "GET", "path": "/", "headers": []}
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(3):
+            await StreamingResponse(KEPT[-1])(scope, receive, send)
+    return list(seen)
+
+
+async def socket_whose_send_fails() -> list[str]:
+    """What a handler sees when `send` raises OSError after accept."""
+    seen: list[str] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "websocket.send":
+            raise OSError("the client has gone")
+
+    scope = {"type": "websocket", "asgi": {"version": "3.0", "spec_version": "2.4"}, "subprotocols": []}
+    socket = WebSocket({**scope, "path": "/", "headers": [], "state": {}}, receive, send)
+    await socket.accept()
+    try:
+        await socket.send_text("is anybody there?")
+    except Exception as error:
+        seen.append(type(error).__name__)
+    return seen

@@ -11,7 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse as Plain
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response as PlainResponse
+from starlette.responses import StreamingResponse as Stream
 from starlette.routing import Match, Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -27,7 +28,31 @@ __all__ = [
 ]
 
 
-class JSONResponse(Plain):
+class OneLine:
+    """Starlette writes a header's line breaks as they are; the server refuses them, or not."""
+
+    def init_headers(self, headers=None):
+        for name, value in (headers or {}).items():
+            if any(end in name + value for end in "\r\n"):
+                raise ValueError(f"{name!r}: {value!r} is more than one line")
+        super().init_headers(headers)
+
+
+class Response(OneLine, PlainResponse):
+    pass
+
+
+class StreamingResponse(OneLine, Stream):
+    """Starlette leaves the pieces to the garbage collector when `send` raises."""
+
+    async def __call__(self, scope, receive, send):
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self.body_iterator.aclose()
+
+
+class JSONResponse(OneLine, Plain):
     def render(self, content):
         return pydantic.TypeAdapter(typing.Any).dump_json(content)
 
@@ -59,7 +84,7 @@ class App(Starlette):
         def register(handler):
             async def endpoint(request):
                 result = await called(handler, request)
-                if isinstance(result, Response):
+                if isinstance(result, PlainResponse):
                     return result
                 return content(result, status_code)
 

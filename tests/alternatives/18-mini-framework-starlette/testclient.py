@@ -103,6 +103,8 @@ class TestClient:
             messages.append(call.next())
         call.tell(type="http.disconnect")
         call.future.result()
+        if [one["type"] for one in messages].count("http.response.start") != 1:
+            raise RuntimeError("one answer has one start")
         body = b"".join(one.get("body", b"") for one in messages[1:])
         return types.SimpleNamespace(
             status_code=messages[0]["status"],

@@ -2,9 +2,11 @@
 
 import json
 
-from fastapi import FastAPI, HTTPException, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi import FastAPI, HTTPException, Request, WebSocket, WebSocketDisconnect
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
+from fastapi.responses import Response as PlainResponse
+from fastapi.responses import StreamingResponse as Stream
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.routing import Match
@@ -37,6 +39,30 @@ class Strict(APIRoute):
             return await handler(request)
 
         return strict
+
+
+class OneLine:
+    """Starlette writes a header's line breaks as they are; the server refuses them, or not."""
+
+    def init_headers(self, headers=None):
+        for name, value in (headers or {}).items():
+            if any(end in name + value for end in "\r\n"):
+                raise ValueError(f"{name!r}: {value!r} is more than one line")
+        super().init_headers(headers)
+
+
+class Response(OneLine, PlainResponse):
+    pass
+
+
+class StreamingResponse(OneLine, Stream):
+    """Starlette leaves the pieces to the garbage collector when `send` raises."""
+
+    async def __call__(self, scope, receive, send):
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self.body_iterator.aclose()
 
 
 class App(FastAPI):

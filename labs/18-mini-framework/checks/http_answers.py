@@ -1,0 +1,196 @@
+"""What an answer says: its status, its JSON, what a 422 complains of."""
+
+import json
+import random
+import re
+from typing import Any
+from urllib.parse import quote
+
+from workshop.judge.checks import (
+    NOT_JSON,
+    Client,
+    Probe,
+    Response,
+    Transcript,
+    expect,
+    fail,
+    http_scope,
+    object_of,
+    that,
+)
+
+PATIENCE = 5.0  # seconds until what must come is said not to have come
+WORDS = ("Zoë", "Łódź", "東京", "naïve", "a b", "100%", "tea & cake", "x=1")
+JSON = [("Content-Type", "application/json")]
+
+
+def status(answer: Response, wanted: int, why: str = "", **more: str) -> None:
+    """Fail unless the status is this one; a 500 is said to be the application's exception."""
+    hint = " (an exception: see the trace, or the log)" if answer.status == 500 != wanted else ""
+    said = f": {why}" if why else ""
+    that(
+        answer.status == wanted,
+        f"status = {answer.status}{hint}, body = {answer.text[:160]!r}",
+        f"status = {wanted}{said}",
+        **more,
+    )
+
+
+def value(answer: Response, wanted: int = 200, why: str = "") -> Any:
+    """The JSON of an answer that must have this status."""
+    status(answer, wanted, why)
+    kind = (answer.get("Content-Type") or "").partition(";")[0]
+    expect("Content-Type", kind, "application/json", "what a handler returns is sent as JSON")
+    try:
+        return json.loads(answer.body)
+    except NOT_JSON:
+        fail(f"body = {answer.body[:200]!r}", "JSON")
+
+
+def members(found: Any) -> dict[str, Any]:
+    """A JSON object's members; none, where it is something else."""
+    return found if isinstance(found, dict) else {}
+
+
+def problems(answer: Response, asked: str) -> dict[tuple[Any, ...], str]:
+    """What a 422 complains of, by loc."""
+    detail = value(answer, 422, f"{asked} can't be used")
+    found = detail.get("detail") if isinstance(detail, dict) else None
+    shape = '{"detail": [{"loc": ["query", "limit"], "msg": "..."}]}'
+    that(isinstance(found, list) and found, f"body = {answer.text[:300]}", shape)
+    complaints = {}
+    for one in found or []:
+        good = isinstance(one, dict) and isinstance(one.get("loc"), list) and isinstance(one.get("msg"), str)
+        that(good, f"one of the detail = {one!r}", shape)
+        that(one["msg"].strip(), f"msg = {one['msg']!r}", "a msg that says what was wrong")
+        complaints[tuple(one["loc"])] = one["msg"]
+    return complaints
+
+
+def complains_of(answer: Response, asked: str, *wanted: tuple[Any, ...]) -> dict[tuple[Any, ...], str]:
+    """The complaints, which must be of these and of nothing else."""
+    found = problems(answer, asked)
+    that(
+        set(found) == set(wanted),
+        f"{asked}: complaints of {sorted(map(list, found), key=str)}",
+        f"of {sorted(map(list, wanted), key=str)}: all that is wrong, and nothing else",
+    )
+    return found
+
+
+def title(rng: random.Random) -> str:
+    return f"{rng.choice(WORDS)} {rng.randrange(10**6)}"
+
+
+def sent_types(seen: Transcript) -> list[Any]:
+    return [one.get("type") if isinstance(one, dict) else one for one in seen.sends]
+
+
+def response_says(client: Client, probe: Probe, rng: random.Random) -> None:
+    """Status, body, fields of a Response; a header that would end its line is refused."""
+    note = f"n{rng.randrange(999)}"
+    text, code = title(rng), rng.choice([200, 202, 404, 503])
+    answer = client.get(f"/answer?text={quote(text)}&status={code}&note={note}")
+    status(answer, code, "Response(text, status_code=…)")
+    expect("body", answer.body.decode("utf-8", "replace"), text)
+    expect("X-Note", answer.get("X-Note"), note, "Response(…, headers=…)")
+    kind = (answer.get("Content-Type") or "").partition(";")[0]
+    expect("Content-Type", kind, "text/markdown", "Response(…, media_type=…)")
+    length = str(len(text.encode()))
+    expect("Content-Length", answer.get("Content-Length"), length, "of the bytes", rule="RFC 9110 §8.6")
+    for key, field in (("X-Note", "a\r\nX-Admin: 1"), ("X-Note\n", "a")):
+        raised = probe.raises("framework:Response", "hi", 200, {key: field})
+        that(
+            raised and "ValueError" in raised["bases"],
+            got=f"raised {raised and raised['type']}",
+            expected="ValueError: whoever chose the value must not get to write the next line",
+            rule="framework.py, Response; RFC 9110 §5.5",
+            sent=f"Response('hi', 200, {{{key!r}: {field!r}}})",
+        )
+
+
+def half_a_body_is_none(probe: Probe, body: bytes) -> None:
+    """A client that leaves in the middle of its body."""
+    half = [{"type": "http.request", "body": body, "more_body": True}, {"type": "http.disconnect"}]
+    cut = probe.asgi("framework_features:app", http_scope("POST", "/seen"), half)
+    said = [one.get("status") for one in cut.sends if isinstance(one, dict) and "status" in one]
+    that(
+        "still running" not in cut.names() and all(type(code) is int and code >= 400 for code in said),
+        got="the call goes on" if "still running" in cut.names() else f"status {said}, for half a body",
+        expected="no answer: half a body is none, and its client has left (ClientDisconnect)",
+        rule='ASGI www, "Disconnect - receive event"',
+    )
+
+
+def no_nan_goes_out(client: Client, text: str) -> None:
+    """A float that is no number, in and out."""
+    for target in (f"/typed/1?word=w&ratio={text}", "/no-number"):
+        odd = client.get(target)
+        number = b"NaN" not in odd.body and b"Infinity" not in odd.body
+        that(
+            odd.status in (422, 500) or (odd.status == 200 and number),
+            got=f"status = {odd.status}, body = {odd.text[:160]!r}",
+            expected="422, or 500: NaN and the infinities are no numbers in JSON",
+            rule="RFC 8259 §6: they are not permitted",
+        )
+
+
+def no_content(probe: Probe, target: str, whose: str) -> None:
+    """A 304 without a body, and without the length of one, whatever was to be sent in it."""
+    path, _, query = target.partition("?")
+    scope = http_scope(path=path, query=query.encode())
+    seen = probe.asgi("framework_features:app", scope, [{"type": "http.request"}])
+    start = seen.sends[0] if seen.sends and isinstance(seen.sends[0], dict) else {}
+    expect(f"status of {target}", start.get("status"), 304, whose)
+    body = b"".join(one.get("body", b"") for one in seen.sends if isinstance(one, dict))
+    expect("the body of a 304", body, b"", "it has none, whatever it is made of", rule="RFC 9110 §15.4.5")
+    lengths = [value for key, value in start.get("headers", []) if bytes(key).lower() == b"content-length"]
+    that(
+        lengths in ([], [b"0"]),
+        f"content-length of a 304 = {lengths}",
+        "none: a server that believes it waits for a body",
+        rule="RFC 9110 §8.6",
+    )
+
+
+def parcels_are_validated(client: Client) -> None:
+    """What a dataclass itself refuses, what it makes by itself, and numbers that JSON does not have."""
+    heavy = problems(
+        client.request("POST", "/parcels", JSON, b'{"weight": 0}'), "a Parcel that weighs nothing"
+    )
+    that(
+        all(one[0] == "body" for one in heavy) and any("weighs something" in msg for msg in heavy.values()),
+        f"{heavy}",
+        "a complaint of the body, with the ValueError's own words: __post_init__ raised it",
+    )
+    mine = client.request("POST", "/parcels", JSON, b'{"weight": 2, "label": "3 kg"}')
+    why = "label has init=False: it is not for the client to say"
+    if mine.status == 200:
+        label = object_of(mine).get("label")
+        that(label == "2 kg", f"label = {label!r}", "'2 kg', which __post_init__ made, or 422: " + why)
+    else:
+        status(mine, 422, why)
+    for number in ("NaN", "-Infinity", "1e999", "1" + "0" * 5000):
+        asked = f'{{"weight": {number[:12]}}}'
+        answer = client.request("POST", "/parcels", JSON, f'{{"weight": {number}}}'.encode())
+        sound = answer.status == 200 and not re.search("NaN|Infinity", answer.text)
+        that(
+            sound or 400 <= answer.status < 500,
+            f"status = {answer.status} for {asked}, body = {answer.text[:80]!r}",
+            "422, or JSON without NaN and Infinity: no client can read those",
+            rule="RFC 8259 §6",
+        )
+    for body in (b'{"title": "\\ud83d", "minutes": 5}', b"[" * 100_000):
+        answer = client.request("POST", "/errands/1", JSON, body)
+        got = f"status = {answer.status} for {body[:40]!r}"
+        that(400 <= answer.status < 500, got, "422: it can't be used", rule="RFC 8259 §8.2, §9")
+
+
+def breaks_off(probe: Probe, path: str, what: str) -> None:
+    """A stream that fails is not ended as if it were whole, and the exception goes on to the server."""
+    half = probe.asgi("framework_features:app", http_scope(path=path), [{"type": "http.request"}])
+    starts = sent_types(half).count("http.response.start")
+    expect("http.response.start sent", starts, 1, "the answer had begun: a second one can't be given")
+    that(half.raised, f"no exception from {path}", f"{what}, so that the server breaks the connection off")
+    ended = any(one.get("type") == "http.response.body" and not one.get("more_body") for one in half.sends)
+    that(not ended, "the body was ended as if it were whole", "half a body, and an exception")
