@@ -139,9 +139,8 @@ def test_task2_strangers_are_asked_for_a_token(probe, rng):
             expected="status = 401",
         )
         says_how_to_ask(got, said, realm)
-    that(
-        is_called(probe.asgi(app, scope_with(right))), "the right token was refused", "the application called"
-    )
+    called = is_called(probe.asgi(app, scope_with(right)))
+    that(called, "the right token was refused", "the application called")
 
 
 @check(task=2, rule="RFC 6750 §2.1; RFC 9110 §11.1: a scheme's name has no case")
@@ -155,9 +154,8 @@ def test_task2_those_with_a_token_are_let_in(probe, rng):
             got = Answer(seen)
             expect("status", got.status, 200, f"{scheme} {token}: the token is right")
             expect("body", got.body, b"secret", "the application's own")
-            expect(
-                'scope["user"]', inner_scope(seen).get("user"), user, "the application needs to know who asks"
-            )
+            known = inner_scope(seen).get("user")
+            expect('scope["user"]', known, user, "the application needs to know who asks")
     token = next(iter(tokens))
     door = made("functools:partial", ref("middleware:bearer"), tokens=tokens)
     untouched_scope(probe, "bearer", door, scope_with(authorization(f"Bearer {token}")))
