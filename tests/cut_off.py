@@ -41,18 +41,66 @@ def hole_of(function: Function) -> int:
     return int(match[1]) if match else 0
 
 
+def names_in(node: ast.AST) -> set[str]:
+    """Every name that code mentions, of attributes as well."""
+    found = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+    return found | {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
+
+
+def needed(solved: ast.Module, first: set[str]) -> set[str]:
+    """The functions that these ones of the solution are built on, themselves among them.
+
+    What the solution shares between two tasks is its own affair: it proves nothing of what a check needs.
+    """
+    known = dict(functions(solved))
+    found, waiting = set(), [key for key in first if key in known]
+    while waiting:
+        key = waiting.pop()
+        if key in found:
+            continue
+        found.add(key)
+        mentioned = names_in(known[key])
+        for other in known:
+            owner, _, name = other.rpartition(".")
+            made = owner in mentioned and (name.startswith("__") or name in mentioned)
+            same = owner == key.rpartition(".")[0] and name in mentioned
+            if (made or same) and other not in found:
+                waiting.append(other)
+    return found
+
+
+def module_level(solved: ast.Module, later: set[str]) -> set[str]:
+    """The names that are given a value when the module is imported, by what later tasks ask for."""
+    found = set()
+    for node in solved.body:
+        if isinstance(node, ast.Assign) and names_in(node.value) & later:
+            found |= {one.id for one in node.targets if isinstance(one, ast.Name)}
+    return found
+
+
 def without_later_tasks(lab: Lab, name: str, task: int) -> str:
-    """A file of the solution whose functions of later tasks are holes."""
-    solved = (SOLUTIONS / lab.name / name).read_text(encoding="utf-8")
-    begun = ast.parse((starter(lab) / name).read_text(encoding="utf-8"))
-    later = {key: number for key, one in functions(begun) if (number := hole_of(one)) > task}
-    lines = solved.splitlines()
-    found = [(key, one) for key, one in functions(ast.parse(solved)) if key in later]
-    for key, one in reversed(found):
-        body = body_of(one)
-        first = min([body[0].lineno, *(d.lineno for d in getattr(body[0], "decorator_list", []))])
-        hole = f'raise NotImplementedError("lab {lab.number} task {later[key]}: {one.name}")'
-        lines[first - 1 : one.end_lineno] = [" " * body[0].col_offset + hole]
+    """A file of the solution whose functions of later tasks are holes, as far as earlier ones do without."""
+    text = (SOLUTIONS / lab.name / name).read_text(encoding="utf-8")
+    begun_text = (starter(lab) / name).read_text(encoding="utf-8")
+    solved, begun = ast.parse(text), ast.parse(begun_text)
+    holes = {key: number for key, one in functions(begun) if (number := hole_of(one))}
+    kept = needed(solved, {key for key, number in holes.items() if number <= task})
+    later = {key: number for key, number in holes.items() if number > task and key not in kept}
+    lines = text.splitlines()
+    cut: list[tuple[int, int, list[str]]] = []
+    for key, one in functions(solved):
+        if key in later:
+            body = body_of(one)
+            hole = f'raise NotImplementedError("lab {lab.number} task {later[key]}: {one.name}")'
+            cut.append((body[0].lineno, one.end_lineno or 0, [" " * body[0].col_offset + hole]))
+    given = dict(functions(begun))
+    for node in solved.body:  # `application = stack(…)`: the starter has a function in its place
+        made = module_level(ast.Module([node], []), {key.rpartition(".")[2] for key in later})
+        for key in made & given.keys():
+            source = ast.get_source_segment(begun_text, given[key]) or ""
+            cut.append((node.lineno, node.end_lineno or 0, source.splitlines()))
+    for first, last, instead in sorted(cut, reverse=True):
+        lines[first - 1 : last] = instead
     return "\n".join(lines) + "\n"
 
 

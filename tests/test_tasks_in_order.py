@@ -15,6 +15,7 @@ PYTHON = [lab for lab in all_labs() if all(name.endswith(".py") for name in lab.
 CASES = [(lab, number) for lab in PYTHON for number in range(1, len(lab.tasks))]
 
 
+@pytest.mark.whole("solutions cut off after a task")
 @pytest.mark.parametrize(
     ("lab", "task"), [pytest.param(lab, task, id=f"{lab.name}-{task}") for lab, task in CASES]
 )
