@@ -41,10 +41,11 @@ def hole_of(function: Function) -> int:
     return int(match[1]) if match else 0
 
 
-def names_in(node: ast.AST) -> set[str]:
-    """Every name that code mentions, of attributes as well."""
-    found = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
-    return found | {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
+def called_in(node: ast.AST) -> set[str]:
+    """The names of what code calls. What it only mentions, as in a table of handlers, waits for its task."""
+    functions = [one.func for one in ast.walk(node) if isinstance(one, ast.Call)]
+    found = {one.id for one in functions if isinstance(one, ast.Name)}
+    return found | {one.attr for one in functions if isinstance(one, ast.Attribute)}
 
 
 def needed(solved: ast.Module, first: set[str]) -> set[str]:
@@ -59,7 +60,7 @@ def needed(solved: ast.Module, first: set[str]) -> set[str]:
         if key in found:
             continue
         found.add(key)
-        mentioned = names_in(known[key])
+        mentioned = called_in(known[key])
         for other in known:
             owner, _, name = other.rpartition(".")
             made = owner in mentioned and (name.startswith("__") or name in mentioned)
@@ -73,7 +74,7 @@ def module_level(solved: ast.Module, later: set[str]) -> set[str]:
     """The names that are given a value when the module is imported, by what later tasks ask for."""
     found = set()
     for node in solved.body:
-        if isinstance(node, ast.Assign) and names_in(node.value) & later:
+        if isinstance(node, ast.Assign) and called_in(node.value) & later:
             found |= {one.id for one in node.targets if isinstance(one, ast.Name)}
     return found
 
