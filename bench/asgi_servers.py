@@ -38,7 +38,7 @@ PATIENT = {
     "uvicorn": ["--timeout-keep-alive", "60"],
     "lab 11": ["--keep-alive", "60"],
     "hypercorn": ["--keep-alive", "60"],
-    "gunicorn": ["--keep-alive", "60"],
+    "gunicorn": ["--keep-alive", "60", "--worker-connections", "10000"],
 }
 GREETING = """
 async def application(scope, receive, send):
@@ -166,10 +166,13 @@ def drive(port: int, pid: int, seconds: int, result: Result) -> None:
 
 
 def kib_for_idle_connections(port: int, pid: int, count: int) -> float:
-    """What each of so many connections adds, in KiB, after one request on it; NaN when it has closed some."""
+    """What each of so many connections adds, in KiB, after one request; NaN when it has closed some."""
     open_ones = [asked(port) for _ in range(CONNECTIONS)]  # what a server makes once is there already
     before = resident(pid)
-    open_ones += [asked(port) for _ in range(count)]
+    try:
+        open_ones += [asked(port) for _ in range(count)]
+    except OSError:
+        return math.nan
     grown = resident(pid) - before
     kept = sum(1 for one in family(pid) for _ in Path(f"/proc/{one}/fd").iterdir())
     for connection in open_ones:
@@ -178,12 +181,15 @@ def kib_for_idle_connections(port: int, pid: int, count: int) -> float:
 
 
 def asked(port: int) -> socket.socket:
-    """A connection that has been answered once."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=20.0)
+    """A connection that has been answered once. Raises OSError when it was not."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10.0)
     connection.sendall(GET)
     answer = b""
     while not answer.endswith(b"world!\n"):
-        answer += connection.recv(4096)
+        data = connection.recv(4096)
+        if not data:
+            raise ConnectionAbortedError("it ended before the answer did")
+        answer += data
     return connection
 
 
