@@ -147,10 +147,12 @@ class Crew:
             time.sleep(process.POLL)
 
     def _give_up(self, name: str, reply: Reply) -> Reply:
+        """End it, and remember why: except where a check told it to end, before it was up."""
         self._clear(name)
         if self.moved is not None and not tcp_ports.can_bind(self.bind, self.ports[name]):
             return {"state": "taken"}
-        self.failed[name] = reply
+        if reply["pid"] not in self.told:
+            self.failed[name] = reply
         return reply
 
     def _reply(self, state: str, name: str, one: process.Process) -> Reply:
