@@ -68,6 +68,7 @@ class Stack:
     public: str
     service_host: str = "127.0.0.1"
     reference_front: Address | None = None
+    wanted_port: int = 0  # that nginx was to have; 0: any
     notes: list[str] = field(default_factory=list)
     # Modules that do not import, with what the agent said: the same files would do the same again.
     not_imported: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -182,7 +183,8 @@ class Stack:
         """Go where nginx is."""
         assert self.front is not None
         if ports["learner"] != self.front.port:
-            self.notes.append(f"Port {self.front.port} is taken; using {ports['learner']}.")
+            if self.wanted_port:
+                self.notes.append(f"Port {self.front.port} is taken; using {ports['learner']}.")
             self.front = Address(self.front.host, ports["learner"])
             self.public = self.front.url
         if self.reference_front is not None:
@@ -278,6 +280,7 @@ def embedded(
         front=Address("127.0.0.1", chosen),
         public=f"http://127.0.0.1:{chosen}",
         reference_front=other,
+        wanted_port=port,
         notes=[said] if said else [],
     )
     try:
