@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.judging import SECONDS, check_words, environment, report
-from workshop.judge.warm_runs import WarmRuns
 from workshop.labs import Lab, all_labs
 from workshop.paths import ROOT
+from workshop.warm_runs import WarmRuns
 
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".workshop", "__pycache__", ".*_cache", ".hypothesis")
 HOG = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"

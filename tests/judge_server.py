@@ -13,7 +13,8 @@ from typing import IO
 
 import jinja2  # noqa: F401  (warm, before the forks)
 
-from workshop.judge import stack, warm_runs
+from workshop import warm_runs
+from workshop.judge import stack
 from workshop.paths import ROOT
 from workshop.run import agent
 

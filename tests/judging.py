@@ -16,9 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from workshop.judge.warm_runs import WarmRuns
 from workshop.labs import Lab, all_labs
 from workshop.paths import ROOT, SOLUTIONS
+from workshop.warm_runs import WarmRuns
 
 MISTAKES = ROOT / "tests" / "mistakes"
 ALTERNATIVES = ROOT / "tests" / "alternatives"

@@ -478,7 +478,7 @@ def test_client_that_half_closes_gets_its_whole_stream(tmp_path: Path) -> None:
 
 # --- reload -------------------------------------------------------------------------------------------
 
-PAGE = "from roster import edition\n\napp = edition({!r})\n"
+PAGE = "from which_process_asgi import edition\n\napp = edition({!r})\n"
 MOMENT = 1_700_000_000_000_000_000  # nanoseconds: the beginning of a second
 
 

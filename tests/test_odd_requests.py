@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from workshop.paths import APPS, SOLUTIONS
+from workshop.paths import APPS, LABS, SOLUTIONS
 
 DIGITS = "9" * 5000
 
@@ -68,7 +68,10 @@ TASKS = {
 
 def run(lab: str, code: str, *words: str) -> Any:
     """What a program prints as JSON, with a lab's reference and the applications on its path."""
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SOLUTIONS / lab), str(APPS)])}
+    env = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, [SOLUTIONS / lab, APPS, LABS / lab / "apps"])),
+    }
     done = subprocess.run(
         [sys.executable, "-c", CALL + code, *words],
         env=env,

@@ -23,7 +23,7 @@ GRADE = "workshop.grade."
 MAY: dict[str, set[str]] = {
     "workshop.run": set(),
     "workshop.judge": {"workshop.run"},
-    "workshop.learn": {"workshop.run", "workshop.judge"},
+    "workshop.learn": {"workshop.run", "workshop.judge", "workshop.warm_runs"},
     "workshop.load": {"workshop.run", "workshop.judge"},
     "workshop.grade.submissions": {"workshop.grade.untrusted_text"},
     "workshop.grade.sandboxes": {"workshop.run", "workshop.judge"},

@@ -24,9 +24,9 @@ import watchfiles
 
 from workshop.errors import EXIT_PASSED, EXIT_USAGE
 from workshop.judge.stack import Stack
-from workshop.judge.warm_runs import WarmRuns
 from workshop.labs import target_folder
 from workshop.paths import ROOT
+from workshop.warm_runs import WarmRuns
 
 DEBOUNCE_MS = 150
 LOAD_REQUESTED = 75

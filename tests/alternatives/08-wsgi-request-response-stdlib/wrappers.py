@@ -352,13 +352,17 @@ def redirect(location, status=303):
 
 
 def file(path, content_type=None):
-    content_type = content_type or mimetypes.guess_type(path)[0] or "application/octet-stream"
+    guessed, packed = (content_type, None) if content_type else mimetypes.guess_type(path)
+    # RFC 9110 §8.4: a type with its coding, or the bytes as they are.
+    coding = [("Content-Encoding", "gzip")] if packed == "gzip" else []
+    kind = guessed if guessed and packed in (None, "gzip") else "application/octet-stream"
     try:
         body = Opened(path)
     except OSError:
         raise HTTPError(404, "no such file") from None
     stat = Path(path).stat()
-    return Response(body, content_type=content_type, etag=f'"{stat.st_mtime_ns}"', modified=stat.st_mtime)
+    tag, changed = f'"{stat.st_mtime_ns}"', stat.st_mtime
+    return Response(body, headers=coding, content_type=kind, etag=tag, modified=changed)
 
 
 def wsgi(handler):

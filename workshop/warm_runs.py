@@ -1,6 +1,6 @@
 """Runs `workshop` commands in forks of one warm process: what a run imports is imported once.
 
-`python -m workshop.judge.warm_runs FD` reads one JSON request a line: {"words": ["check", "5", ...]}, and
+`python -m workshop.warm_runs FD` reads one JSON request a line: {"words": ["check", "5", ...]}, and
 maybe a file "out" for what it prints and "seconds" after which it is ended. It answers, on the descriptor FD,
 with two lines: {"pid": n} when the run begins, and {"code": exit code} when it has ended, null where time was
 over. It ends with its input.
@@ -94,9 +94,7 @@ def code_of(pid: int, seconds: float | None) -> int | None:
 class WarmRuns:
     """The other end: begins runs, one at a time."""
 
-    def __init__(
-        self, env: dict[str, str], module: str = "workshop.judge.warm_runs", root: Path = ROOT
-    ) -> None:
+    def __init__(self, env: dict[str, str], module: str = "workshop.warm_runs", root: Path = ROOT) -> None:
         reader, writer = os.pipe()
         words = [sys.executable, "-m", module, str(writer)]
         self.process = subprocess.Popen(words, cwd=root, env=env, stdin=subprocess.PIPE, pass_fds=(writer,))
