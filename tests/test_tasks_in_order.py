@@ -12,8 +12,8 @@ from workshop.labs import Lab, all_labs
 
 # Of a lab whose files are no Python, the starter's holes say what belongs to which task, and nothing is cut.
 PYTHON = [lab for lab in all_labs() if all(name.endswith(".py") for name in lab.edit)]
-# Where the reference does an earlier task with a function that a later one asks for, cutting it off proves
-# nothing: lab 5's first answers go out by task 2's `write`, lab 7's exact routes are parsed by task 2's `parse`.
+# Where the reference does an earlier task with a function of a later one, cutting it off proves
+# nothing: lab 5's first answers go out by task 2's `write`, lab 7's exact routes by task 2's `parse`.
 SHARED = {
     "05-wsgi-server": {1},
     "07-wsgi-routing": {1},
