@@ -32,7 +32,7 @@ help:            ## this list
 lab-%: FORCE     ## put nginx in front of your service, judge it, keep watching (FROM=solution fast-forwards)
 	@$(from) $(RUN) lab $* $(target) $(more)
 
-check-%: FORCE   ## judge once: make ends with 0 when all passed, and with 2 otherwise
+check-%: FORCE   ## judge once; exit code 0 when all passed, 2 otherwise
 	@$(RUN) check $* $(target) $(more)
 
 load-%: FORCE    ## put your service under load, beside the reference (UI=1, WORKERS=n)

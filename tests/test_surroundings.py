@@ -17,7 +17,7 @@ from tests import judging
 from tests.test_bad_input import assert_all_gone, checkout_fixture, launch, said
 from workshop import bootstrap
 from workshop.labs import find
-from workshop.learn import leftovers
+from workshop.learn import checkout_processes
 from workshop.paths import ROOT
 
 __all__ = ["checkout_fixture"]
@@ -229,7 +229,9 @@ def test_down_ends_every_process_of_this_folder(checkout: Path) -> None:
             pass
         of_checkout = [pid for pid in all_pids() if pid != run.pid and belongs(pid, checkout)]
         assert len(of_checkout) >= 4, "agent, nginx, its worker, a service"
-        agent = next(pid for pid in of_checkout if b"workshop.run.agent" in leftovers._read(pid, "cmdline"))
+        agent = next(
+            pid for pid in of_checkout if b"workshop.run.agent" in checkout_processes._read(pid, "cmdline")
+        )
         for pid in (agent, run.pid):
             os.kill(pid, signal.SIGKILL)
     done = launch("down", cwd=checkout)
@@ -247,7 +249,7 @@ def all_pids() -> list[int]:
 
 
 def belongs(pid: int, checkout: Path) -> bool:
-    return f"WORKSHOP_CHECKOUT={checkout}".encode() in leftovers._read(pid, "environ").split(b"\0")
+    return f"WORKSHOP_CHECKOUT={checkout}".encode() in checkout_processes._read(pid, "environ").split(b"\0")
 
 
 def test_work_comes_back_from_the_attic(checkout: Path) -> None:

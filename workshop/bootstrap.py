@@ -84,10 +84,13 @@ def installing_env(interpreter):
         ("trusted-host", "UV_INSECURE_HOST"),
         ("proxy", "ALL_PROXY"),
         ("no-index", "UV_NO_INDEX"),
-        ("find-links", "UV_FIND_LINKS"),
     ):
         if setting in told:
             env.setdefault(name, told[setting])
+    if "find-links" in told:
+        env["UV_FIND_LINKS"] = ",".join(told["find-links"].split())
+    # As pip does, uv looks in every index for the version that the lock names; a hash says that it is right.
+    env.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     index = index_of(interpreter, told)
     if index != PYPI:
         env["UV_DEFAULT_INDEX"] = env["PIP_INDEX_URL"] = index
@@ -126,6 +129,13 @@ def shown(index):
     return scheme + slashes + host.rpartition("@")[2] + slash + path
 
 
+def asked(env):
+    """Every index that pip and uv have asked, as a person may read it."""
+    more = env.get("UV_INDEX", "") or env.get("PIP_EXTRA_INDEX_URL", "")
+    indexes = [env.get("UV_DEFAULT_INDEX", PYPI)] + more.split()
+    return ", ".join(shown(one) for one in indexes)
+
+
 def run(what, words, asks_index=False):
     """Run a step; its own words are shown only when it fails, with the index that it has asked."""
     env = installing_env(python() if os.path.exists(python()) else sys.executable)
@@ -135,7 +145,7 @@ def run(what, words, asks_index=False):
         last = [line for line in output.splitlines() if line.strip()][-3:]
         said = "{0} failed: {1}".format(what, " / ".join(last) or "exit {0}".format(done.returncode))
         if asks_index and not wheels():
-            said += " Asked: {0}".format(shown(env.get("UV_DEFAULT_INDEX", PYPI)))
+            said += " Asked: {0}".format(asked(env))
         raise Trouble(said)
 
 

@@ -285,7 +285,7 @@ def attic(options: argparse.Namespace) -> int:
 
 def down(options: argparse.Namespace) -> int:
     """End every process of this checkout, but the one that asks."""
-    from workshop.learn.leftovers import end_all
+    from workshop.learn.checkout_processes import end_all
 
     print(end_all())
     return EXIT_PASSED

@@ -48,7 +48,7 @@ def _download(lock: Path, wheels: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, env=env, check=False)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        asked = bootstrap.shown(env.get("UV_DEFAULT_INDEX", bootstrap.PYPI))
+        asked = bootstrap.asked(env)
         raise InfraError(f"{lock.relative_to(ROOT)} can't be downloaded whole: {last} Asked: {asked}")
 
 

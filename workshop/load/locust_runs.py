@@ -71,7 +71,7 @@ def _step(words: list[str]) -> None:
     done = subprocess.run(words, capture_output=True, text=True, env=env, check=False)
     if done.returncode != 0:
         said = " / ".join(line.strip(" ×├╰─▶") for line in done.stderr.strip().splitlines()[:3])
-        asked = bootstrap.shown(env.get("UV_DEFAULT_INDEX", bootstrap.PYPI))
+        asked = bootstrap.asked(env)
         raise Refusal(
             f"locust can't be installed ({said[:200]}; asked: {asked}). A load run needs it once "
             "from the network, or from `make bundle`; everything else works without."
