@@ -1,65 +1,92 @@
 # The workshop. `make lab-1` is the first command; `make` alone lists the others.
-# Works with GNU Make 3.81. MODE=docker|embedded, PORT=, ARGS=, FROM= and TARGET= are handed on.
+# Works with GNU Make 3.81. make knows two exit codes, 0 and 2: `.venv/bin/workshop check 5` tells 0, 1, 2 and 3 apart.
 
 PYTHON ?= python3
 RUN = sh workshop/launch.sh
-export MODE PORT PYTHON UI WORKERS
+
+# These count on make's command line only: other tools have variables of the same names.
+given = $(if $(filter command,$(word 1,$(origin $(1)))),$($(1)))
+target = $(if $(call given,TARGET),--target "$(call given,TARGET)")
+more = $(call given,ARGS)
+from.solution = $(RUN) solution $* --apply &&
+from.starter = $(RUN) reset $* &&
+from = $(if $(call given,FROM),$(or $(from.$(FROM)),echo "FROM=$(FROM) can't be used: it is solution or starter." >&2; exit 2;))
+ifneq ($(origin UI),command line)
+unexport UI
+endif
+ifneq ($(origin WORKERS),command line)
+unexport WORKERS
+endif
+# MODE=docker|embedded may be set for a whole machine. In the environment another word is somebody else's.
+ifneq ($(filter docker embedded,$(MODE))$(filter command,$(origin MODE)),)
+export MODE
+else
+unexport MODE
+endif
+export PORT PYTHON
+unexport FROM TARGET ARGS SUBMISSIONS
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile | sed 's/%/N/'
 
 lab-%: FORCE     ## put nginx in front of your service, judge it, keep watching (FROM=solution fast-forwards)
-	@$(if $(FROM),$(RUN) solution $* --apply &&) $(RUN) lab $* $(if $(TARGET),--target "$(TARGET)") $(ARGS)
+	@$(from) $(RUN) lab $* $(target) $(more)
 
-check-%: FORCE   ## judge once; exit code 0 all passed, 1 some failed, 2 usage, 3 our fault
-	@$(RUN) check $* $(if $(TARGET),--target "$(TARGET)") $(ARGS)
+check-%: FORCE   ## judge once; exit code 0 when all passed, 2 otherwise
+	@$(RUN) check $* $(target) $(more)
 
 load-%: FORCE    ## put your service under load, beside the reference (UI=1, WORKERS=n)
-	@$(RUN) load $* $(if $(TARGET),--target "$(TARGET)") $(ARGS); code=$$?; case $$code in 1|4) ;; *) exit $$code ;; esac
+	@$(RUN) load $* $(target) $(more); code=$$?; case $$code in 1|4) ;; *) exit $$code ;; esac
 
-serve-%: FORCE   ## serve a lab at http://127.0.0.1:8000, without checks
-	@$(RUN) serve $* $(if $(TARGET),--target "$(TARGET)") $(ARGS)
+serve-%: FORCE   ## serve a lab at http://127.0.0.1:8000, without checks; shows what it prints
+	@$(RUN) serve $* $(target) $(more)
 
 hint-%: FORCE    ## the next hint for the task that fails
-	@$(RUN) hint $* $(ARGS)
+	@$(RUN) hint $* $(more)
 
 solution-%: FORCE ## the solution's notes and where it is
-	@$(RUN) solution $* $(ARGS)
+	@$(RUN) solution $* $(more)
 
 reset-%: FORCE   ## the starter again; your work is kept in .workshop/attic
-	@$(RUN) reset $* $(ARGS)
+	@$(RUN) reset $* $(more)
+
+attic: FORCE     ## what of your work is kept in .workshop/attic
+	@$(RUN) attic $(more)
+
+restore-%: FORCE ## bring work back from the attic: the latest, or ARGS="--kept NAME"
+	@$(RUN) restore $* $(more)
 
 debug-%: FORCE   ## the checks' calls in one process, so that breakpoint() works; no points
-	@$(RUN) debug $* $(ARGS)
+	@$(RUN) debug $* $(target) $(more)
 
 progress: FORCE  ## how far you are
-	@$(RUN) progress $(ARGS)
+	@$(RUN) progress $(more)
 
 doctor: FORCE    ## what this machine has, and what is missing
-	@$(RUN) doctor $(ARGS)
+	@$(RUN) doctor $(more)
 
 grade:           ## grade a class, in sandboxes: SUBMISSIONS=folder
 regrade:         ## all of them once more; ARGS=--diff shows every grade that changed
 grade regrade: FORCE
-	@$(if $(SUBMISSIONS),$(RUN) $@ "$(SUBMISSIONS)" $(if $(LAB),--lab $(LAB)) $(ARGS),echo "make $@ SUBMISSIONS=folder" >&2; exit 2)
+	@$(if $(call given,SUBMISSIONS),$(RUN) $@ "$(SUBMISSIONS)" $(if $(call given,LAB),--lab $(LAB)) $(more),echo "make $@ SUBMISSIONS=folder" >&2; exit 2)
 
 autograder: FORCE ## Gradescope's autograder.zip of a lab: LAB=5
-	@$(if $(LAB),$(RUN) $@ --lab $(LAB) $(ARGS),echo "make $@ LAB=5" >&2; exit 2)
+	@$(if $(call given,LAB),$(RUN) $@ --lab $(LAB) $(more),echo "make $@ LAB=5" >&2; exit 2)
 
 bundle: FORCE    ## everything that a room without a network needs
-	@$(RUN) bundle $(ARGS)
+	@$(RUN) bundle $(more)
 
-down: FORCE      ## end what a run left behind
+down: FORCE      ## end what a run left behind, all of this folder's
 	@$(RUN) down
 
 test: .venv-test ## the repository's own proof, in minutes; says what it leaves to `make proof`
-	@.venv/bin/python -m pytest -q -rs -n 3 -m "not whole" $(ARGS)
+	@.venv/bin/python -E -m pytest -q -rs -n 3 -m "not whole" $(more)
 
 proof: .venv-test ## the rest of it: all mistakes, load scripts, hostile programs, both modes, repeats
-	@.venv/bin/python -m pytest -q -rs -n 3 -m whole $(ARGS)
+	@.venv/bin/python -E -m pytest -q -rs -n 3 -m whole $(more)
 
 flakes: .venv-test ## every solution and oracle N times, on a busy machine: what is not the same each time
-	@.venv/bin/python -m tests.flakes $(or $(N),50) $(ARGS)
+	@.venv/bin/python -E -m tests.flakes $(or $(call given,N),50) $(more)
 
 bench: .venv-test ## the measurements that the documents quote
 	@for file in bench/*.py; do .venv/bin/python "$$file" || exit 1; done
@@ -72,7 +99,7 @@ lock: .venv-test ## write the lock files from pyproject.toml
 	@sh services/runtime/lock.sh
 
 .venv-test: FORCE
-	@$(PYTHON) workshop/bootstrap.py test
+	@$(PYTHON) -E workshop/bootstrap.py test
 
 FORCE:
 .PHONY: help test proof flakes bench lint lock .venv-test FORCE

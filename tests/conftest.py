@@ -19,6 +19,7 @@ from tests.kills import forget_kills, matrix
 ONE_AT_A_TIME = {
     "test_bad_input": "launcher",
     "test_modes": "launcher",
+    "test_surroundings": "launcher",
     "test_load": "load",
     "test_load_stage": "load",
     "test_hostile": "hostile",

@@ -16,6 +16,7 @@ from workshop.paths import ROOT
 DOCUMENTS = [
     README,
     ROOT / "CONTRIBUTING.md",
+    ROOT / "AGENTS.md",
     *sorted(ROOT.glob("labs/*/README.md")),
     *sorted(ROOT.glob("labs/*/MAP.md")),
     *sorted(ROOT.glob("labs/*/hints.md")),

@@ -9,7 +9,14 @@ import pytest
 
 from workshop.paths import LABS, ROOT
 
-COMMON = {"workshop.errors", "workshop.labs", "workshop.last_verdicts", "workshop.paths"}
+COMMON = {
+    "workshop.bootstrap",
+    "workshop.environment",
+    "workshop.errors",
+    "workshop.labs",
+    "workshop.last_verdicts",
+    "workshop.paths",
+}
 # What loads the learner's code, or stands in the process that does.
 BESIDE_THE_LEARNER = {
     "workshop.run.agent",

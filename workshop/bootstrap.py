@@ -52,19 +52,101 @@ def is_ready(group):
     return found == stamp(group) or (group == "course" and found == stamp("test"))
 
 
-def run(what, words):
-    """Run a step; its own words are shown only when it fails."""
-    env = dict(os.environ, UV_PYTHON_DOWNLOADS="never", PIP_DISABLE_PIP_VERSION_CHECK="1")
+# What pip and uv go by here: where packages are, and how to get there. What else they can be told (PIP_USER,
+# PIP_TARGET, UV_PYTHON ...) would put other things into .venv, or the same ones elsewhere.
+INSTALLERS_GO_BY = """
+    PATH HOME USER LOGNAME SHELL TMPDIR LANG LC_ALL LC_CTYPE
+    LD_LIBRARY_PATH DYLD_LIBRARY_PATH DYLD_FALLBACK_LIBRARY_PATH NIX_LD NIX_LD_LIBRARY_PATH
+    XDG_CONFIG_HOME XDG_CONFIG_DIRS XDG_CACHE_HOME NETRC
+    SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
+    HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy
+    PIP_CONFIG_FILE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_NO_INDEX PIP_FIND_LINKS PIP_KEYRING_PROVIDER
+    PIP_CERT PIP_CLIENT_CERT PIP_PROXY PIP_TRUSTED_HOST PIP_RETRIES PIP_TIMEOUT PIP_DEFAULT_TIMEOUT
+    PIP_CACHE_DIR PIP_NO_CACHE_DIR
+    UV_CONFIG_FILE UV_NO_INDEX UV_FIND_LINKS UV_EXTRA_INDEX_URL UV_KEYRING_PROVIDER UV_OFFLINE
+    UV_SYSTEM_CERTS UV_NATIVE_TLS UV_INSECURE_HOST UV_HTTP_TIMEOUT UV_HTTP_RETRIES UV_CONCURRENT_DOWNLOADS
+    UV_CACHE_DIR UV_NO_CACHE UV_LINK_MODE UV_DEFAULT_INDEX
+"""
+PYPI = "https://pypi.org/simple"
+
+
+def installing_env(interpreter):
+    """The environment of pip and uv: both ask the index that the user's pip asks, or else uv's."""
+    listed = INSTALLERS_GO_BY.split()
+    env = {key: os.environ[key] for key in os.environ if key in listed or key.startswith("UV_INDEX")}
+    env.update(UV_PYTHON_DOWNLOADS="never", PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_USER="0")
     # Companies and universities that open TLS on the way put their certificate into the system's store.
     env.setdefault("UV_SYSTEM_CERTS", "1")
-    if "PIP_CERT" in env:
-        env.setdefault("SSL_CERT_FILE", env["PIP_CERT"])
-    env.pop("VIRTUAL_ENV", None)
+    told = pip_settings(interpreter, env)
+    for setting, name in (
+        ("cert", "SSL_CERT_FILE"),
+        ("extra-index-url", "UV_INDEX"),
+        ("trusted-host", "UV_INSECURE_HOST"),
+        ("proxy", "ALL_PROXY"),
+        ("no-index", "UV_NO_INDEX"),
+    ):
+        if setting in told:
+            env.setdefault(name, told[setting])
+    if "find-links" in told:
+        env["UV_FIND_LINKS"] = ",".join(told["find-links"].split())
+    # As pip does, uv looks in every index for the version that the lock names; a hash says that it is right.
+    env.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
+    index = index_of(interpreter, told)
+    if index != PYPI:
+        env["UV_DEFAULT_INDEX"] = env["PIP_INDEX_URL"] = index
+    return env
+
+
+def index_of(interpreter, told=None):
+    """Which index is asked: pip's own, by variable or pip.conf; then uv's."""
+    told = pip_settings(interpreter, os.environ) if told is None else told
+    uv = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL")
+    return told.get("index-url") or uv or PYPI
+
+
+def pip_settings(interpreter, env):
+    """What pip is told by variables and by its files, by the option's name; the more special one counts."""
+    quiet = {key: env[key] for key in env if not key.startswith("PYTHON")}
+    words = [interpreter, "-m", "pip", "config", "list"]
+    try:
+        asked = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=quiet)
+        lines = asked.communicate()[0].decode("utf-8", "replace").splitlines()
+    except (IOError, OSError):
+        return {}
+    found = {}
+    for section in ("global", "install", ":env:"):
+        for line in lines:
+            name, _, value = line.partition("=")
+            if name.startswith(section + "."):
+                found[name[len(section) + 1 :]] = value.strip("'\"").replace("\\n", " ").strip()
+    return found
+
+
+def shown(index):
+    """An index's address, without the password that may stand in it."""
+    scheme, slashes, rest = index.partition("://")
+    host, slash, path = rest.partition("/")
+    return scheme + slashes + host.rpartition("@")[2] + slash + path
+
+
+def asked(env):
+    """Every index that pip and uv have asked, as a person may read it."""
+    more = env.get("UV_INDEX", "") or env.get("PIP_EXTRA_INDEX_URL", "")
+    indexes = [env.get("UV_DEFAULT_INDEX", PYPI)] + more.split()
+    return ", ".join(shown(one) for one in indexes)
+
+
+def run(what, words, asks_index=False):
+    """Run a step; its own words are shown only when it fails, with the index that it has asked."""
+    env = installing_env(python() if os.path.exists(python()) else sys.executable)
     done = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
     output = done.communicate()[0].decode("utf-8", "replace").strip()
     if done.returncode != 0:
         last = [line for line in output.splitlines() if line.strip()][-3:]
-        raise Trouble("{0} failed: {1}".format(what, " / ".join(last) or "exit {0}".format(done.returncode)))
+        said = "{0} failed: {1}".format(what, " / ".join(last) or "exit {0}".format(done.returncode))
+        if asks_index and not wheels():
+            said += " Asked: {0}".format(asked(env))
+        raise Trouble(said)
 
 
 def python():
@@ -95,6 +177,7 @@ def make_venv():
     run(
         "Installing uv",
         [python(), "-m", "pip", "install", "-q", "--require-hashes", "-r", UV_LOCK] + wheels(),
+        asks_index=True,
     )
 
 
@@ -108,15 +191,34 @@ def install(group):
     uv = os.path.join(VENV, "bin", "uv")
     say("Installing what the lock names, by hash ...")
     base = [uv, "pip", "install", "-q", "--python", python(), "--require-hashes", "--compile-bytecode"]
-    run("Installing the packages", base + wheels() + ["-r", LOCKS[group]])
+    run("Installing the packages", base + wheels() + ["-r", LOCKS[group]], asks_index=True)
     if not shutil.which("nginx") and not os.environ.get("NGINX"):
         try:
-            run("Installing nginx", base + wheels() + ["-r", NGINX_LOCK])
+            run("Installing nginx", base + wheels() + ["-r", NGINX_LOCK], asks_index=True)
         except Trouble:
             say(
                 "There is no nginx for this machine: install one (Debian: apt-get install nginx-light; "
                 "macOS: brew install nginx) or set NGINX=. Until then checks through nginx do not run."
             )
+
+
+COMMAND = """#!/bin/sh
+# The command that pyproject.toml names, for the folder of this .venv. Written by workshop/bootstrap.py.
+unset CDPATH
+here=$(cd "$(dirname "$0")/../.." && pwd -P) || exit 3
+start='import sys; sys.path.insert(0, sys.argv.pop(1)); from workshop.__main__ import run; sys.exit(run())'
+WORKSHOP_CHECKOUT=$here exec "$here/.venv/bin/python" -I -c "$start" "$here" "$@"
+"""
+
+
+def write_command(path):
+    """Exit codes 0, 1, 2 and 3 as they are, from any folder, whatever Python's variables say."""
+    venv = os.path.dirname(os.path.dirname(path))
+    if os.path.exists(path) or os.path.islink(venv):  # a linked one is somebody else's
+        return
+    with open(path, "w") as file:
+        file.write(COMMAND)
+    os.chmod(path, 0o755)
 
 
 def compile_given():
@@ -135,14 +237,17 @@ def compile_given():
 
 def main(arguments):
     group = arguments[0] if arguments else "course"
-    if is_ready(group):
-        return 0
+    command = os.path.join(VENV, "bin", "workshop")
     try:
+        if is_ready(group):
+            write_command(command)
+            return 0
         check_python()
         if not os.path.exists(os.path.join(VENV, "bin", "uv")):
             make_venv()
         install(group)
         compile_given()
+        write_command(command)
         with open(ready_file(), "w") as file:
             file.write(stamp(group) + "\n")
     except Trouble as trouble:

@@ -7,11 +7,17 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing
+from pathlib import Path
 
 from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, Refusal
 from workshop.grade import options as grade_options
 from workshop.judge.stack import DEFAULT_PORT, Stack, attached, embedded, is_attached
 from workshop.labs import Lab, find, target_folder
+
+EPILOG = (
+    "Exit codes: 0 all passed, 1 some failed, 2 wrong usage, 3 the workshop's own failure. "
+    "make ends with 0 or 2."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="workshop", description="Build the Python web stack yourself.")
+    parser = argparse.ArgumentParser(
+        prog="workshop", description="Build the Python web stack yourself.", epilog=EPILOG
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, text, run in COMMANDS:
         command = commands.add_parser(name, help=text, description=text)
@@ -42,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("grade", "regrade", "merge", "similar", "autograder"):
             getattr(grade_options, name)(command)
             continue
-        if name in ("progress", "doctor", "bundle"):
+        if name == "completion":
+            command.add_argument("shell", choices=("bash", "zsh"))
+        if name in ("progress", "doctor", "bundle", "attic", "down", "completion"):
             continue
         command.add_argument("lab", help="a lab's number")
         if name in ("lab", "check", "debug"):
@@ -58,6 +68,10 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--service", help="which of the lab's services (the first)")
         if name == "solution":
             command.add_argument("--apply", action="store_true", help="put it in place; your work is kept")
+        if name == "restore":
+            command.add_argument(
+                "--kept", metavar="NAME", help="which of those that `attic` lists (the latest)"
+            )
         if name == "hint":
             command.add_argument("--task", type=int, help="which task (the first that fails)")
     return parser
@@ -72,8 +86,15 @@ def _check_options(command: argparse.ArgumentParser) -> None:
 
 
 def _target_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--target", default="starter", help="starter, solution, oracle, or a folder")
+    command.add_argument(
+        "--target", default="starter", type=_target, help="starter, solution, oracle, or a folder"
+    )
     command.add_argument("--port", type=int, help=f"the port on 127.0.0.1 ({DEFAULT_PORT})")
+
+
+def _target(text: str) -> str:
+    """A folder's whole path: what is started stands in another folder."""
+    return text if text in ("starter", "solution", "oracle") else str(Path(text).resolve())
 
 
 def _wanted_port(options: argparse.Namespace) -> int:
@@ -199,16 +220,14 @@ def _serve_behind_nginx(chosen: Lab, options: argparse.Namespace) -> int:
     import signal
     import threading
 
+    from workshop.learn.serving import Serving
+
     ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    with embedded(chosen, options.target, _wanted_port(options)) as stack:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: ended.set())
+    with _stack_for(chosen, options) as stack:
         _say(stack.notes)
-        stack.await_front()
-        for name, service in chosen.services.items():
-            if service.at is not None:
-                reply = stack.ask("start", service=name)
-                print(f"{stack.public}{service.at}  →  {reply['command']}", flush=True)
-        ended.wait()
+        Serving(stack).run(ended)
     return EXIT_PASSED
 
 
@@ -246,6 +265,36 @@ def reset(options: argparse.Namespace) -> int:
     from workshop.learn import attic
 
     print(attic.reset(find(options.lab)))
+    return EXIT_PASSED
+
+
+def restore(options: argparse.Namespace) -> int:
+    """Bring work back from .workshop/attic; what is in its place goes there."""
+    from workshop.learn import attic
+
+    print(attic.restore(find(options.lab), options.kept))
+    return EXIT_PASSED
+
+
+def attic(options: argparse.Namespace) -> int:
+    from workshop.learn.attic import listing
+
+    print("\n".join(listing()))
+    return EXIT_PASSED
+
+
+def down(options: argparse.Namespace) -> int:
+    """End every process of this checkout, but the one that asks."""
+    from workshop.learn.checkout_processes import end_all
+
+    print(end_all())
+    return EXIT_PASSED
+
+
+def completion(options: argparse.Namespace) -> int:
+    from workshop.learn.completion import script
+
+    print(script(_parser(), options.shell))
     return EXIT_PASSED
 
 
@@ -313,6 +362,8 @@ COMMANDS = [
     ("hint", "the next hint for the task that fails", hint),
     ("solution", "the solution's notes and where it is; --apply puts it in place", solution),
     ("reset", "the starter again; your work is kept in .workshop/attic", reset),
+    ("restore", "bring work back from .workshop/attic: the latest, or --kept NAME", restore),
+    ("attic", "what of your work is kept in .workshop/attic", attic),
     ("progress", "how far you are", progress),
     ("grade", "grade a folder of submissions, in sandboxes, into the files that an LMS takes", grade),
     ("regrade", "grade all of them again, whatever is known of them", regrade),
@@ -321,4 +372,6 @@ COMMANDS = [
     ("autograder", "make Gradescope's autograder.zip for a lab", autograder),
     ("bundle", "everything that a room without a network needs", bundle),
     ("doctor", "what this machine has, and what is missing", doctor),
+    ("down", "end every process of this folder that a run left behind", down),
+    ("completion", "a shell's completion of these words: bash or zsh", completion),
 ]

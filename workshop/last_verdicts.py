@@ -1,4 +1,4 @@
-"""The last whole verdict on a learner's own files, a lab each, in .workshop/results."""
+"""The last whole verdict on a learner's own files, a lab each, and the best so far, in .workshop/results."""
 
 from __future__ import annotations
 
@@ -33,10 +33,17 @@ def remember(result: dict[str, Any]) -> bool:
     with suppress(OSError):
         RESULTS.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".new")
-        files = digests(load(LABS / result["name"]))
-        draft.write_text(json.dumps({**result, "files": files}, indent=2), encoding="utf-8")
+        lab = load(LABS / result["name"])
+        said = {**result, "files": digests(lab), "best": max(best_points(lab), int(result["points"]))}
+        draft.write_text(json.dumps(said, indent=2), encoding="utf-8")
         draft.replace(path)
     return first
+
+
+def best_points(lab: Lab) -> int:
+    """The most points that a whole verdict has given, of those that the lab has today."""
+    result = last_result(lab) or {}
+    return min(int(result.get("best", result.get("points", 0))), lab.points)
 
 
 def standing_of(lab: Lab) -> str:

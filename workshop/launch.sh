@@ -2,7 +2,10 @@
 # What `make` calls:   sh workshop/launch.sh lab 3 --all
 # Decides between Docker and embedded, says which and why, runs `python -m workshop …` there, hands on its exit code.
 # MODE=docker or MODE=embedded forces one, and then nothing falls back. Exit codes: 2 wrong usage, 3 our own trouble.
+# What of the user's environment goes on from here: compose.yaml names it for containers, workshop/environment.py for
+# processes. Python is started with -E, so that it reads nothing of it.
 
+unset CDPATH IFS
 here=$PWD
 cd "$(dirname "$0")/.." || exit 2
 checkout=$(pwd -P)
@@ -44,7 +47,7 @@ take_lock() {
 }
 
 is_ours() {    # is_ours PID COMMAND: does that process run that command of ours? Numbers come around again.
-    [ -n "$1" ] && [ "$1" != $$ ] && kill -0 "$1" 2>/dev/null && ps -o args= -p "$1" | grep -qE "(launch.sh|-m workshop) $2"
+    [ -n "$1" ] && [ "$1" != $$ ] && kill -0 "$1" 2>/dev/null && ps -o args= -p "$1" | grep -qE "(launch.sh|-m workshop) ${2:-[a-z]}"
 }
 
 # --- Is there an engine? ------------------------------------------------------------------------------------------
@@ -52,7 +55,7 @@ is_ours() {    # is_ours PID COMMAND: does that process run that command of ours
 limited() {    # limited SECONDS COMMAND…: an engine that hangs must not hang us
     seconds=$1; shift
     "$@" & running=$!
-    { sleep "$seconds"; kill $running; } >/dev/null 2>&1 & watch=$!
+    { sleep "$seconds" & nap=$!; trap 'kill $nap' TERM; wait $nap && kill $running; } >/dev/null 2>&1 & watch=$!
     wait $running; ended=$?
     kill $watch 2>/dev/null
     return $ended
@@ -158,9 +161,10 @@ in_docker() {
     if [ -n "$stack" ]; then
         [ -z "$was_stale" ] || dc_down
         stack_up
-        [ "$command" = serve ] && { say "http://127.0.0.1:$PORT   (Ctrl-C ends it)"; dc logs -f --no-log-prefix app nginx; exit; }
     fi
     [ -z "$given_target" ] || set -- "$@" --target "$TARGET"
+    # In the background, as a shell hears no SIGTERM while it waits for a command in the foreground.
+    [ "$command" != serve ] || { docker_run "$@" </dev/null & wait $!; exit; }
     # 75: the watch asks for a load run, which is a stack of its own beside this one.
     until docker_run "$@"; [ $result -ne 75 ]; do PORT=8000 sh workshop/launch.sh load "$number"; done
     exit $result
@@ -170,18 +174,19 @@ in_docker() {
 
 embedded() {
     for python in "$PYTHON" python3.14 python3.13 python3.12 python3.11 python3 ""; do
-        [ -n "$python" ] && "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break
+        [ -n "$python" ] && "$python" -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break
     done
     [ -n "$python" ] || stop 2 "Python 3.11 or newer is needed (or Docker), and there is none on PATH."
-    "$python" workshop/bootstrap.py || exit
+    "$python" -E workshop/bootstrap.py || exit
     [ -z "$given_target" ] || set -- "$@" --target "$TARGET"
-    exec .venv/bin/python -m workshop "$@"
+    WORKSHOP_CHECKOUT=$checkout exec .venv/bin/python -E -m workshop "$@"
 }
 
 everything_down() {
     for pid in $(cat $state/*.lock/pid 2>/dev/null); do
         is_ours "$pid" "" && kill "$pid"
     done
+    [ ! -x .venv/bin/python ] || .venv/bin/python -E -m workshop down
     if engine_answers; then
         settings
         for network in $(docker network ls --filter "name=$project-" --filter "label=com.docker.compose.network=back" --format '{{.Name}}'); do
@@ -196,7 +201,7 @@ everything_down() {
 
 command=${1:-help} MODE=${MODE:-auto} service=grade left=$#
 number="" stack="" load="" plain="" given_target="" json="" lock="" was_stale=""
-target_is "${TARGET:-starter}"
+target_is starter
 [ "$command" = load ] && service=load load=1
 while [ "$left" -gt 0 ]; do    # takes out --mode, and --target, which goes back in with the name it has there
     word=$1 value=${2:-}; shift; left=$((left - 1))
@@ -219,7 +224,7 @@ case ${PORT:-8000} in *[!0-9]* | ?????? | ? | ?? | ???) stop 2 "PORT=$PORT can't
 case $MODE in auto | docker | embedded) ;; *) stop 2 "MODE is docker or embedded, not '$MODE'." ;; esac
 case $command in
 lab | check | load | serve) [ -n "$plain" ] || ! lab_exists "$number" || stack=yes ;;
-reset | solution) service=edit ;;
+reset | restore | solution) service=edit ;;
 down) everything_down ;;
 esac
 is_writable || stop 2 "This folder can't be written to: $checkout. Copy the workshop to a folder of your own."

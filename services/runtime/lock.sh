@@ -1,6 +1,7 @@
 #!/bin/sh
 # Write every lock file: hashes for each platform, no index addresses.
 set -eu
+unset CDPATH
 cd "$(dirname "$0")/../.."
 compile() { .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
     --no-emit-index-url --no-header "$@"; }

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from workshop import environment
 from workshop.errors import InfraError, Refusal
 from workshop.judge import agent_replies, http_connection
 from workshop.labs import Lab, target_folder
@@ -317,7 +318,7 @@ def _start_agent(stack: Stack, early: str) -> None:
         )
     else:
         words += ["--nginx", program]
-    env = {**os.environ, "WORKSHOP_TETHERED": "1", "WORKSHOP_START": early}
+    env = {**environment.of_tool(os.environ), "WORKSHOP_TETHERED": "1", "WORKSHOP_START": early}
     stack.agent_process = spawn_agent(words, env)
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from workshop import bootstrap
 from workshop.errors import InfraError
 from workshop.paths import ROOT, SERVICES, STATE
 
@@ -43,10 +44,12 @@ def make_bundle() -> list[str]:
 def _download(lock: Path, wheels: Path) -> None:
     words = [sys.executable, "-m", "pip", "download", "-q", "--require-hashes", "--dest", str(wheels)]
     words += ["--only-binary", ":all:", "-r", str(lock)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    env = bootstrap.installing_env(sys.executable)
+    done = subprocess.run(words, capture_output=True, text=True, env=env, check=False)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise InfraError(f"{lock.relative_to(ROOT)} can't be downloaded whole: {last}")
+        asked = bootstrap.asked(env)
+        raise InfraError(f"{lock.relative_to(ROOT)} can't be downloaded whole: {last} Asked: {asked}")
 
 
 def _save_images() -> str:

@@ -70,7 +70,10 @@ class DebugStack(Stack):
         port = self.ports[name]
         if name not in self.running or self.running[name].poll() is not None:
             words = serve.argv(self.lab.services[name], "127.0.0.1", port, self.run)
-            env = {**serve.environment(self.lab, self.folder), "GUNICORN_CMD_ARGS": "--timeout 0"}
+            env = {
+                **serve.environment(self.lab, self.folder, on_terminal=True),
+                "GUNICORN_CMD_ARGS": "--timeout 0",
+            }
             self.running[name] = subprocess.Popen(words, cwd=self.folder, env=env)
         while self.running[name].poll() is None and not self._listens(name):
             time.sleep(process.POLL)

@@ -1,4 +1,4 @@
-"""How far a learner is: the last verdict of every lab, kept in .workshop/results."""
+"""How far a learner is: the best and the last verdict of every lab, kept in .workshop/results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from workshop.labs import Lab, all_labs
-from workshop.last_verdicts import PASSED, last_result, standing_of
+from workshop.last_verdicts import PASSED, best_points, last_result, standing_of
 
 
 def show_progress(console: Console) -> None:
@@ -64,10 +64,11 @@ def _row(lab: Lab) -> list[str]:
     result = last_result(lab)
     if result is None:
         return [str(lab.number), lab.title, "[dim]" + "·" * 10 + "[/dim]", f"0/{lab.points}", "not begun"]
-    points = min(int(result["points"]), lab.points)
+    points, last = best_points(lab), min(int(result["points"]), lab.points)
     full = round(10 * points / lab.points)
     bar = f"[green]{'█' * full}[/green][dim]{'·' * (10 - full)}[/dim]"
-    return [str(lab.number), lab.title, bar, f"{points}/{lab.points}", _next(lab, result)]
+    now = f"last {last}/{lab.points}; " if last < points else ""
+    return [str(lab.number), lab.title, bar, f"{points}/{lab.points}", now + _next(lab, result)]
 
 
 def _next(lab: Lab, result: dict[str, Any]) -> str:

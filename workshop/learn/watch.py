@@ -146,13 +146,18 @@ class Watch:
         )
 
     def _watch_files(self) -> None:
-        """Write the names of saved files to the pipe; poll where the kernel does not tell."""
-        try:
-            self._watch_with(force_polling=self.stack.mode == "docker")
-        except OSError:
-            self._watch_with(force_polling=True)
+        """Write the names of saved files to the pipe.
 
-    def _watch_with(self, force_polling: bool) -> None:
+        Whether to poll, watchfiles finds out (WSL), or WATCHFILES_FORCE_POLLING says; a bind mount of another
+        kernel's is what it can't know of, and where the kernel refuses to watch, polling is what is left.
+        """
+        told = os.environ.get("WATCHFILES_FORCE_POLLING")
+        try:
+            self._watch_with(True if self.stack.mode == "docker" and not told else None)
+        except OSError:
+            self._watch_with(True)
+
+    def _watch_with(self, force_polling: bool | None) -> None:
         edited = {str(self.folder / name) for name in self.stack.lab.edit}
         changes = watchfiles.watch(
             self.folder,

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workshop import bootstrap, environment
 from workshop.errors import InfraError, Refusal
 from workshop.judge.stack import Stack
 from workshop.labs import Lab
@@ -66,16 +67,14 @@ def _install() -> None:
 
 
 def _step(words: list[str]) -> None:
-    env = {"UV_SYSTEM_CERTS": "1", **os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_HTTP_TIMEOUT": "15"}
-    if "PIP_CERT" in env:
-        env.setdefault("SSL_CERT_FILE", env["PIP_CERT"])
-    env.pop("VIRTUAL_ENV", None)
+    env = {"UV_HTTP_TIMEOUT": "15", **bootstrap.installing_env(sys.executable)}
     done = subprocess.run(words, capture_output=True, text=True, env=env, check=False)
     if done.returncode != 0:
         said = " / ".join(line.strip(" ×├╰─▶") for line in done.stderr.strip().splitlines()[:3])
+        asked = bootstrap.asked(env)
         raise Refusal(
-            f"locust can't be installed ({said[:200]}). A load run needs it once from the network, "
-            "or from `make bundle`; everything else works without."
+            f"locust can't be installed ({said[:200]}; asked: {asked}). A load run needs it once "
+            "from the network, or from `make bundle`; everything else works without."
         )
 
 
@@ -167,9 +166,8 @@ def _started(
 def _environment(stack: Stack, plan: Plan, folder: Path) -> dict[str, str]:
     """What locust sees: both fronts, the agent's socket, and none of the user's own locust settings."""
     assert stack.front is not None and stack.reference_front is not None
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "PYTHON"))}
     return {
-        **kept,
+        **environment.of_program(os.environ),
         "HOME": str(folder),
         "PYTHONPATH": str(SERVICES / "load"),
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from workshop import environment
 from workshop.labs import Lab
 from workshop.run import nginx_config, process, tcp_ports
 
@@ -50,11 +51,14 @@ class Door:
             path = self.run / conf
             if path.exists() and not (nginx_config.is_own(self.lab) and self._is_refused(path)):
                 words = [self.program, "-e", "stderr", "-c", str(path), "-g", "daemon off;"]
-                self.running.append(process.Process(words, cwd=self.run, env=dict(os.environ)))
+                self.running.append(
+                    process.Process(words, cwd=self.run, env=environment.of_program(os.environ))
+                )
 
     def _is_refused(self, path: Path) -> bool:
         words = [self.program, "-t", "-q", "-e", "stderr", "-c", str(path)]
-        tried = subprocess.run(words, cwd=self.run, capture_output=True, text=True, check=False)
+        env = environment.of_program(os.environ)
+        tried = subprocess.run(words, cwd=self.run, env=env, capture_output=True, text=True, check=False)
         if tried.returncode:
             self.refused = nginx_config.complaint(tried.stderr, self.run)
         return bool(tried.returncode)

@@ -7,9 +7,11 @@ import shlex
 import sys
 from pathlib import Path
 
+from workshop import environment as passed_on
 from workshop.errors import Refusal
 from workshop.labs import Lab, Service, target_folder
 from workshop.paths import APPS, LABS, SOLUTIONS, STATE
+from workshop.run import tcp_ports
 
 
 def argv(service: Service, host: str, port: int, state: Path = STATE) -> list[str]:
@@ -24,11 +26,10 @@ def argv(service: Service, host: str, port: int, state: Path = STATE) -> list[st
     return [str(program) if program.exists() else words[0], *words[1:]]
 
 
-def environment(lab: Lab, folder: Path) -> dict[str, str]:
+def environment(lab: Lab, folder: Path, *, on_terminal: bool = False) -> dict[str, str]:
     """What the learner's process sees: its own folder on the path, the lab's given files and applications."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("WORKSHOP_", "PYTEST_"))}
     return {
-        **kept,
+        **passed_on.of_program(os.environ, on_terminal=on_terminal),
         "PYTHONPATH": os.pathsep.join(map(str, import_path(lab, folder))),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
@@ -59,9 +60,11 @@ def serve(lab: Lab, target: str, host: str, port: int, name: str | None = None) 
     chosen = name or next(iter(lab.services))
     if chosen not in lab.services:
         raise Refusal(f"Lab {lab.number} has no service {chosen!r}: it has {', '.join(lab.services)}.")
+    if tcp_ports.is_listening(host, port) or not tcp_ports.can_bind(host, port):
+        raise Refusal(f"Port {port} is taken: end what listens there, or choose another with PORT=.")
     folder = target_folder(lab, target)
     STATE.mkdir(exist_ok=True)
     words = argv(lab.services[chosen], host, port)
     print(f"{shown_command(words)}    (in {folder})", flush=True)
     os.chdir(folder)
-    os.execvpe(words[0], words, environment(lab, folder))
+    os.execvpe(words[0], words, environment(lab, folder, on_terminal=True))
