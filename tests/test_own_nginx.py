@@ -48,7 +48,7 @@ def test_holes_are_filled_and_lines_keep_their_numbers() -> None:
     filled = files["learner/nginx.conf"]
     assert filled.count("\n") == written.count("\n") and "@" not in filled
     assert "server app:7001 " in filled and "listen 127.0.0.1:7000;" in filled
-    assert f"include {RUN}/reference/nginx.conf;" in files["reference.conf"]
+    assert f'include "{RUN}/reference/nginx.conf";' in files["reference.conf"]
 
 
 def test_configuration_that_nginx_refuses_is_a_finding(tmp_path: Path) -> None:
