@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from workshop.grade.judging.manifest import Manifest, secret_seed
 from workshop.grade.judging.outcome import Outcome, blank
 from workshop.grade.judging.outcome_cache import Store, canonical
 from workshop.grade.results import summary_csv, written_files
-from workshop.grade.results.late_policy import Policy, score
+from workshop.grade.results.late_policy import Policy, local, score
 from workshop.grade.results.lms_export import filled
 from workshop.grade.results.student_result import Graded, Result, result_of
 from workshop.grade.submissions.class_roster import Person, Roster
@@ -78,9 +79,18 @@ def test_the_grid_says_how_many_passed_each_check(manifest: Manifest, tmp_path: 
     assert [int(count) for count in counts] == [1, 2, *[3] * (len(manifest.lab.checks) - 2)]
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
-def test_no_cell_is_a_formula(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "Ada;=1+1", 'a,"=1', "a;; +1", "a|-1", "a\n=1"]
+)
+@pytest.mark.parametrize("between", [",", ";", "|", "\t"])
+def test_no_cell_is_a_formula(text: str, between: str, manifest: Manifest) -> None:
+    """Whatever a spreadsheet takes for the end of a cell."""
     assert not cell(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+    document = summary_csv.document([result(manifest, text)])
+    for row in csv.reader(io.StringIO(document), delimiter=between):
+        assert not [
+            one for one in row if one.lstrip(" \"'").startswith(("=", "+", "-", "@")) and one[0] != "'"
+        ]
 
 
 def test_text_from_strangers_is_shown_and_does_nothing() -> None:
@@ -182,6 +192,70 @@ def test_one_column_of_moodle_is_filled(manifest: Manifest, tmp_path: Path) -> N
     data = b"Identifier;Full name;Grade;Last modified\nParticipant 4711;Ada Lovelace;;-\nParticipant 1;X;;-"
     done, count = filled(data, [result(manifest, "ada")], Roster.read(people), "grade")
     assert count == 1 and done == data.replace(b"Lovelace;;", b"Lovelace;30;")
+
+
+MOODLE_HEADS = {
+    "German": "ID,Vollständiger Name,E-Mail-Adresse,Status,Bewertung,Bestwertung",
+    "French": "Identifiant,Nom complet,Adresse de courriel,Statut,Note,Note maximale",
+    "Spanish": "Identificador,Nombre completo,Dirección de correo,Estado,Calificación,Calificación máxima",
+}
+PARTICIPANTS = {"German": "Teilnehmer/in88", "French": "Participant 88", "Spanish": "Participante 88"}
+
+
+@pytest.mark.parametrize("language", MOODLE_HEADS)
+def test_moodle_s_worksheet_in_other_languages(language: str, manifest: Manifest) -> None:
+    head, who = MOODLE_HEADS[language], PARTICIPANTS[language]
+    data = f"{head}\n{who},Ada Lovelace,ada@x,,,30\n".encode()
+    done, count = filled(data, [result(manifest, "88")], Roster(), head.split(",")[4])
+    assert count == 1 and done.decode().endswith(f"{who},Ada Lovelace,ada@x,,30,30\n")
+
+
+def test_an_export_in_which_nobody_is_known_is_refused(manifest: Manifest) -> None:
+    data = b"Tunniste,Koko nimi,Arvosana\nOsallistuja 88,Ada,\n"
+    with pytest.raises(Refusal, match=r"No row of the export is about anybody.*Tunniste, Koko nimi"):
+        filled(data, [result(manifest, "88")], Roster(), "Arvosana")
+
+
+def called(manifest: Manifest, id: str, name: str) -> Result:
+    return result_of(manifest, Policy(), [Graded(Submission(Person(id, name), 1), passing(manifest))])
+
+
+ROWS = {
+    b'Student,ID,Lab\r\n"Hopper, Grace",4711,\r\n': "is 'Hopper, Grace''s, and has in it what names 4711",
+    b'Student,ID,Lab\r\n"Lovelace, Ada",9,\r\n"Lovelace, Ada",4711,\r\n': "Two rows of the export fit 4711",
+    b'Student,ID,Lab\r\n"Lovelace, Ada",5,\r\n': "fits 4711 and 5",
+}
+
+
+@pytest.mark.parametrize("data", ROWS)
+def test_a_row_that_does_not_agree_is_refused(data: bytes, manifest: Manifest) -> None:
+    class_ = [called(manifest, "4711", "Ada Lovelace"), called(manifest, "5", "Bob")]
+    with pytest.raises(Refusal, match=re.escape(ROWS[data])):
+        filled(data, class_, Roster(), "Lab")
+    row = b'Student,ID,Lab\r\n"Lovelace, Ada K.",4711,\r\n'
+    assert filled(row, class_, Roster(), "Lab") == (row.replace(b"4711,", b"4711,30"), 1)
+
+
+def test_days_late_are_days_of_the_wall_clock(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Berlin the night to 25 October 2026 has an hour more, the night to 29 March one less."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        for due, submitted, days in (
+            ("2026-10-24T18:00", "2026-10-25T18:00", 1),
+            ("2026-10-24T18:00", "2026-10-25T18:01", 2),
+            ("2026-03-28T18:00", "2026-03-29T18:00", 1),
+            ("2026-03-28T18:00", "2026-03-29T18:01", 2),
+            ("2026-10-25T02:30+02:00", "2026-10-25T02:10+01:00", 1),
+        ):
+            when = local(datetime.fromisoformat(submitted))
+            one = Submission(Person("ada", "Ada", when), 1)
+            assert Policy(local(datetime.fromisoformat(due))).days_late(one) == days
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    with pytest.raises(Refusal, match="no time"):
+        local(datetime.fromisoformat("9999-12-31T23:59-10:00"))
 
 
 def test_a_column_that_can_mean_two_is_refused(manifest: Manifest) -> None:

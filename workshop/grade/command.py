@@ -21,14 +21,14 @@ from workshop.grade.judging.outcome_cache import Store, canonical, write_whole
 from workshop.grade.judging.pool import Pool, Threads
 from workshop.grade.judging.whole_class import Batch
 from workshop.grade.results import written_files
-from workshop.grade.results.late_policy import Policy
+from workshop.grade.results.late_policy import Policy, local
 from workshop.grade.results.lms_export import fill
 from workshop.grade.results.plagiarism_folder import detect, lay_out
 from workshop.grade.results.student_result import Graded, Result, result_of
 from workshop.grade.sandboxes import choose
 from workshop.grade.submissions.class_roster import Roster
 from workshop.grade.submissions.collect import Submission, collect
-from workshop.grade.submissions.which_lab import lab_of
+from workshop.grade.submissions.which_lab import lab_of, see_that_it_fits
 from workshop.labs import Lab, find
 
 
@@ -45,9 +45,11 @@ def grade(chosen: argparse.Namespace, again: bool = False) -> int:
         raise Refusal("--load-points counts what --load measures: give both.")
     roster = Roster.read(chosen.roster) if chosen.roster else Roster()
     submissions = collect(chosen.submissions, lab, roster)
+    if warning := see_that_it_fits(lab, submissions, bool(chosen.lab)):
+        print(warning, file=sys.stderr)
     if chosen.shard:
         submissions = shard(submissions, chosen.shard)
-    due = chosen.due.astimezone() if chosen.due else None
+    due = local(chosen.due) if chosen.due else None
     policy = Policy(due, chosen.late_per_day, chosen.late_most, chosen.attempts)
     before = written_files.read_scores(out)
     manifest, graded = judge(chosen, lab, out, submissions, again)
