@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from workshop.errors import Refusal
-from workshop.grade.judging.manifest import Manifest, secret_seed
+from workshop.grade.judging.manifest import Manifest, named_secret
 from workshop.grade.judging.outcome import Outcome, blank
 from workshop.grade.judging.outcome_cache import Store, canonical
 from workshop.grade.results import summary_csv, written_files
@@ -158,7 +158,7 @@ def test_a_hidden_check_says_no_more_than_category_and_hint(tmp_path: Path) -> N
     (extra / "test_extra.py").write_text("def test_task6_secret(): ...\n")
     manifest = Manifest.make(find("5"), tmp_path / "m", 7, extra)
     assert manifest.lab.points == find("5").points + 5
-    assert secret_seed(find("5"), extra) == 814003 and secret_seed(find("5"), None) is None
+    assert named_secret(find("5"), extra) == 814003 and named_secret(find("5"), None) is None
     entry = blank(manifest, Verdict.FAIL, "the secret input", "", "").checks[-1]
     assert entry["hidden"] and entry["finding"] == {"category": "limits", "hint": "read RFC 9112"}
     assert "secret input" not in json.dumps(entry)
@@ -166,7 +166,47 @@ def test_a_hidden_check_says_no_more_than_category_and_hint(tmp_path: Path) -> N
         Manifest.make(find("5"), tmp_path / "n", 7, find("5").folder)
     (extra / "extra.toml").write_text('[class]\nseed = "x"\n')
     with pytest.raises(Refusal, match="not a whole number"):
-        secret_seed(find("5"), extra)
+        named_secret(find("5"), extra)
+
+
+def test_no_file_of_a_student_s_names_a_hidden_check(tmp_path: Path) -> None:
+    """Neither one that failed nor one that passed, not even where it was flaky or left a traceback."""
+    extra = tmp_path / "extra"
+    extra.mkdir()
+    names = [f"test_task6_secret_{word}" for word in ("one", "two")]
+    (extra / "extra.toml").write_text(
+        '[[tasks]]\ntitle = "Hidden"\n[tasks.checks]\n'
+        + "".join(f"{name} = 5\n" for name in names)
+        + f'[hidden.{names[0]}]\ncategory = "limits"\nhint = "read it"\n'
+        + f'[hidden.{names[1]}]\ncategory = "passed-category"\n'
+    )
+    (extra / "test_extra.py").write_text("".join(f"def {name}(): ...\n" for name in names))
+    manifest = Manifest.make(find("5"), tmp_path / "m", 7, extra)
+    outcome = blank(manifest, Verdict.FAIL, "x", "", "").better(passing(manifest, names[0]))
+    outcome.run["judge_process"] = {"code": 70, "log": f"Traceback in {names[0]}"}
+    outcome.transcript = f"== {names[0]}\n  > GET /\n== {manifest.lab.checks[0]}\n  > GET /\n"
+    written_files.write_all(tmp_path / "out", [result(manifest, "ada", outcome)])
+    for path in (tmp_path / "out" / "students" / "ada").iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert "secret" not in text and "passed-category" not in text, path
+    data = json.loads((tmp_path / "out/students/ada/results.json").read_text())
+    assert [(check["name"], check["title"]) for check in data["checks"][-2:]] == [
+        ("hidden_1", "hidden 1: limits"),
+        ("hidden_2", "hidden 2"),
+    ]
+    assert names[0] in (tmp_path / "out" / written_files.LOGS / "ada.txt").read_text()
+
+
+def test_each_work_has_a_seed_of_its_own(tmp_path: Path) -> None:
+    first, other = (Manifest.make(find("5"), tmp_path / name, 7 + n) for n, name in enumerate("ab"))
+    ada = Person("ada", "Ada")
+    one, two = (Submission(ada, number, {"server.py": b"%d" % number}) for number in (1, 2))
+    seeds = {manifest.seed_of(work.digest) for manifest in (first, other) for work in (one, two)}
+    assert len(seeds) == 4 and first.seed_of(one.digest) == first.seed_of(one.digest)
+    data = result_of(first, Policy(), [Graded(one, passing(first)), Graded(two, passing(first))]).data
+    assert [row["seed"] for row in data["attempts"]] == [first.seed_of(one.digest), first.seed_of(two.digest)]
+    assert data["seed"] == data["attempts"][data["counted"] - 1]["seed"]
+    assert first.class_mark != other.class_mark
 
 
 CANVAS = (

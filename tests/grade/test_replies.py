@@ -103,7 +103,7 @@ def test_a_value_that_looks_like_a_tag_is_a_value(value: Any) -> None:
     assert probe.decode(sent) == value
 
 
-EVENTS = {
+EVENTS: dict[str, dict[str, Any]] = {
     "start_response": {"status": "200 OK", "headers": [], "of": "list", "exc_info": None},
     "chunk": {"data": {"$bytes": ""}, "type": "bytes"},
     "noted": {"name": "x", "args": [], "kwargs": {}},

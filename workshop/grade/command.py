@@ -16,7 +16,7 @@ from workshop.errors import EXIT_INFRA, EXIT_PASSED, Refusal
 from workshop.grade import autograder_zip as autograders
 from workshop.grade.judging.dask_pool import Cluster, Tls
 from workshop.grade.judging.load_stage import LoadStage
-from workshop.grade.judging.manifest import Manifest, secret_seed
+from workshop.grade.judging.manifest import Manifest, named_secret
 from workshop.grade.judging.outcome_cache import Store, canonical, write_whole
 from workshop.grade.judging.pool import Pool, Threads
 from workshop.grade.judging.whole_class import Batch
@@ -30,6 +30,8 @@ from workshop.grade.submissions.class_roster import Roster
 from workshop.grade.submissions.collect import Submission, collect
 from workshop.grade.submissions.which_lab import lab_of, see_that_it_fits
 from workshop.labs import Lab, find
+
+SECRET_BITS = 128
 
 
 def grade(chosen: argparse.Namespace, again: bool = False) -> int:
@@ -69,7 +71,7 @@ def judge(
     place = place_of(chosen, lab, out)
     try:
         with tempfile.TemporaryDirectory(prefix=f"wg-{os.getpid()}-manifest-") as folder:
-            manifest = Manifest.make(lab, Path(folder), seed_of(out, lab, chosen), chosen.extra)
+            manifest = Manifest.make(lab, Path(folder), secret_of(out, lab, chosen), chosen.extra)
             batch = Batch(manifest, place, Store(out / "store"), fresh=again)
             driver = place.engine if chosen.load and isinstance(place, Threads) else None
             stage = LoadStage(lab, driver, batch.store.folder, fresh=again) if driver else None
@@ -143,7 +145,7 @@ def merge(chosen: argparse.Namespace) -> int:
             if merged.setdefault(result.id, result).data != result.data:
                 raise Refusal(f"{result.id} is in two parts, with different results.")
     ways = {
-        (*(str(one.data[key]) for key in ("lab", "seed", "manifest", "grader", "of")), "load" in one.data)
+        (*(str(one.data[key]) for key in ("lab", "class", "manifest", "grader", "of")), "load" in one.data)
         for one in merged.values()
     }
     if len(ways) > 1:
@@ -185,25 +187,25 @@ def similar(chosen: argparse.Namespace) -> int:
 def autograder(chosen: argparse.Namespace) -> int:
     """Make what Gradescope wants uploaded."""
     lab = find(chosen.lab)
-    named = secret_seed(lab, chosen.extra)
+    named = named_secret(lab, chosen.extra)
     if named is not None and chosen.seed is not None:
         raise Refusal("The hidden checks name a seed already: leave --seed out.")
-    seed = next((one for one in (named, chosen.seed) if one is not None), secrets.randbelow(10**9))
+    seed = next((one for one in (named, chosen.seed) if one is not None), secrets.randbits(SECRET_BITS))
     count = autograders.make(lab, chosen.out, seed, chosen.extra)
     print(f"{chosen.out}: {count} files, seed {seed}. Gradescope takes it under Configure Autograder.")
     return EXIT_PASSED
 
 
-def seed_of(out: Path, lab: Lab, chosen: argparse.Namespace) -> int:
-    """The seed of a class: --seed, or that of --extra, or the last one, or one that nobody can guess."""
+def secret_of(out: Path, lab: Lab, chosen: argparse.Namespace) -> int:
+    """The secret of a class: --seed, or that of --extra, or the last one, or one that nobody can guess."""
     path = out / "seed.json"
-    wanted: int | None = chosen.seed if chosen.seed is not None else secret_seed(lab, chosen.extra)
+    wanted: int | None = chosen.seed if chosen.seed is not None else named_secret(lab, chosen.extra)
     if wanted is None:
         try:
             return int(json.loads(path.read_text(encoding="utf-8"))[lab.name])
         except (OSError, ValueError, KeyError, TypeError):
-            wanted = secrets.randbelow(10**9)
-    write_whole(path, canonical({lab.name: wanted}))
+            wanted = secrets.randbits(SECRET_BITS)
+    write_whole(path, canonical({lab.name: wanted}), mode=0o600)
     return wanted
 
 
