@@ -55,7 +55,7 @@ pytestmark = [
 
 def tiny_manifest(folder: Path, checks: str = TINY) -> Manifest:
     """Lab 5's services, judged by two checks."""
-    made = Manifest.make(LAB, folder, seed=7)
+    made = Manifest.make(LAB, folder, secret=7)
     for path in made.folder.glob("test_*.py"):
         path.unlink()
     toml = made.folder / "lab.toml"

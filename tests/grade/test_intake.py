@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
+import re
 import tarfile
 import zipfile
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from workshop.errors import Refusal
 from workshop.grade.submissions import archives
+from workshop.grade.submissions import collect as collecting
 from workshop.grade.submissions.class_roster import Roster
 from workshop.grade.submissions.collect import Submission, collect
 from workshop.labs import find
@@ -50,26 +53,174 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
     return info
 
 
-def test_names_of_folders_archives_and_downloads(tmp_path: Path) -> None:
-    roster_file = tmp_path / "roster.csv"
-    roster_file.write_text(
-        "id,name,canvas,email\nal1,Ada Lovelace,4711,ada@x.org\ngh2,Grace Hopper,4712,g@x.org\n"
-    )
-    roster = Roster.read(roster_file)
-    folder = tmp_path / "in"
-    folder.mkdir()
-    (folder / "lovelaceada_LATE_4711_99001_server-1.py").write_bytes(CODE)
-    moodle = folder / "Grace Hopper_88_assignsubmission_file_"
-    moodle.mkdir()
-    zipped(moodle / "work.zip", {"lab5/server.py": CODE, "__MACOSX/server.py": b"x"})
-    (folder / "eve").mkdir()
-    (folder / "eve" / "server.py").write_bytes(CODE)
+def roster_of(folder: Path, text: str, encoding: str = "utf-8") -> Roster:
+    (folder / "roster.csv").write_bytes(text.encode(encoding))
+    return Roster.read(folder / "roster.csv")
+
+
+def class_of(folder: Path, *names: str, data: bytes = CODE) -> Path:
+    """A folder with files of these names."""
+    (folder / "in").mkdir()
+    for name in names:
+        (folder / "in" / name).write_bytes(data)
+    return folder / "in"
+
+
+PEOPLE = "id,name,canvas,email\nal1,Ada Lovelace,4711,ada@x.org\ngh2,Grace Hopper,4712,g@x.org\n"
+
+
+def test_names_of_folders_and_archives(tmp_path: Path) -> None:
+    folder = class_of(tmp_path)
+    for name in ("Hopper, Grace", "eve"):
+        (folder / name).mkdir()
+        (folder / name / "server.py").write_bytes(CODE)
     tarred(folder / "eve@2.tar.gz", [member("./server.py")], b"second")
+    roster = roster_of(tmp_path, PEOPLE)
     found = {(one.person.id, one.attempt): one for one in collect(folder, LAB, roster)}
     assert set(found) == {("al1", 1), ("gh2", 1), ("?eve", 1), ("?eve", 2)}
-    assert found["al1", 1].late and not found["gh2", 1].late
-    assert found["al1", 1].files == found["gh2", 1].files == {"server.py": CODE}
+    assert found["gh2", 1].files == {"server.py": CODE}
     assert found["?eve", 2].files == {"server.py": b"second"}
+
+
+CANVAS_NAMES = {
+    "lovelaceada_LATE_4711_99001_server-1.py": ("al1", True),
+    "lovelaceada_4711_99001_server (2).py": ("al1", False),
+    "ada_king_lovelace_4711_99001_server.py": ("al1", False),
+    "LATE_anon_x7Kd2_99001_server.py": ("?anon_x7Kd2", True),
+    "anon_x7Kd2_99001_server-3.py": ("?anon_x7Kd2", False),
+    # What a student calls a file says nothing, whichever system's names it looks like.
+    "hoppergrace_4712_99_Ada Lovelace_4711_assignsubmission_file_server.py": ("gh2", False),
+    "hoppergrace_4712_99_lovelaceada_4711_1_server.py": ("gh2", False),
+}
+
+
+@pytest.mark.parametrize("name", CANVAS_NAMES)
+def test_names_of_canvas(name: str, tmp_path: Path) -> None:
+    person, late = CANVAS_NAMES[name]
+    roster = roster_of(tmp_path, PEOPLE)
+    found = {one.person.id: one for one in collect(class_of(tmp_path, name), LAB, roster)}
+    others = {"al1", "gh2"} - {person}
+    assert set(found) == {person} | others and found[person].late is late
+    assert bool(found[person].files) is not name.startswith("hoppergrace")  # a file of another name
+    assert all(found[one].trouble == ["nothing was handed in"] for one in others)
+
+
+def test_what_was_typed_into_canvas_is_no_code_and_is_the_person_s(tmp_path: Path) -> None:
+    folder = class_of(tmp_path, "lovelaceada_4711_text.html", "lovelaceada_4711_99001_server.py")
+    (found,) = collect(folder, LAB, Roster())
+    assert found.person.id == "4711" and found.files == {"server.py": CODE} and not found.trouble
+
+
+def test_names_of_moodle(tmp_path: Path) -> None:
+    folder = class_of(tmp_path, "Ada Lovelace_7_assignsubmission_file_server.py")
+    work = folder / "Grace Hopper_88_assignsubmission_file_"
+    work.mkdir()
+    zipped(work / "work.zip", {"lab5/server.py": CODE, "__MACOSX/server.py": b"x"})
+    found = {one.person.id: one for one in collect(folder, LAB, roster_of(tmp_path, PEOPLE))}
+    assert set(found) == {"al1", "gh2"} and all(one.files == {"server.py": CODE} for one in found.values())
+
+
+def test_a_folder_is_of_one_system(tmp_path: Path) -> None:
+    moodle = "Ada Lovelace_88_assignsubmission_file_server.py"
+    folder = class_of(tmp_path, "a_1_9_server.py", "b_2_9_server.py", moodle)
+    found = {one.person.id: one for one in collect(folder, LAB, Roster())}
+    assert set(found) == {"1", "2", f"?{moodle}"} and "gives no such name" in found[f"?{moodle}"].trouble[0]
+    (folder / "b_2_9_server.py").unlink()
+    with pytest.raises(Refusal, match=r"As many names are Canvas's \(a_1_9_server.py\) as Moodle's"):
+        collect(folder, LAB, Roster())
+
+
+def test_a_plain_folder_s_names_are_whole(tmp_path: Path) -> None:
+    """Where the instructor names things, one name in Canvas's form is a name as any other."""
+    folder = class_of(tmp_path, "ada.zip", "bob.zip", "eve_4711_99_server.py")
+    assert {one.person.id for one in collect(folder, LAB, Roster())} == {
+        "ada",
+        "bob",
+        "eve_4711_99_server.py",
+    }
+
+
+CONFLICTS = {
+    "a number that is somebody else's id": ("id,name\n4711,Ada Lovelace\ngh2,Grace Hopper\n", "gracehopper"),
+    "an unknown name with somebody's id": ("id,name\n4711,Ada Lovelace\n", "hoppergrace"),
+    "a number and a name of two people": (PEOPLE, "hoppergrace"),
+}
+
+
+@pytest.mark.parametrize("what", CONFLICTS)
+def test_names_that_do_not_agree_are_refused(what: str, tmp_path: Path) -> None:
+    people, name = CONFLICTS[what]
+    folder = class_of(tmp_path, f"{name}_4711_99_server.py")
+    with pytest.raises(Refusal, match="Whose is it"):
+        collect(folder, LAB, roster_of(tmp_path, people))
+
+
+def test_a_number_that_is_an_id_and_fits_the_name(tmp_path: Path) -> None:
+    folder = class_of(tmp_path, "lovelaceada_4711_99_server.py")
+    roster = roster_of(tmp_path, "id,name\n4711,Ada Lovelace\n")
+    assert [one.person.id for one in collect(folder, LAB, roster)] == ["4711"]
+
+
+def test_two_people_of_one_name_are_told_by_their_ids(tmp_path: Path) -> None:
+    roster = roster_of(tmp_path, "id,name\nal1,Ada Lovelace\nal2,Ada Lovelace\n")
+    (tmp_path / "in" / "al2").mkdir(parents=True)
+    (tmp_path / "in" / "al2" / "server.py").write_bytes(CODE)
+    found = {one.person.id: one for one in collect(tmp_path / "in", LAB, roster)}
+    assert found["al2"].files and not found["al1"].files
+    (tmp_path / "in" / "al2").rename(tmp_path / "in" / "Ada Lovelace")
+    with pytest.raises(Refusal, match="'Ada Lovelace' is al1 or al2"):
+        collect(tmp_path / "in", LAB, roster)
+
+
+ROSTERS = {
+    "empty last rows": "id,name\nada,Ada L\n,\n,,,\n\n",
+    "a section": "id,name,section\nada,Ada L,1\nbob,Bob M,1\n",
+    "semicolons": "id;name\nada;Ada L\n",
+    "capitals": "ID,Name\nada,Ada L\n",
+    "a mark in front": "\ufeffid,name\nada,Ada L\n",
+    "a short row": "name,email,id\nAda L,a@x,ada\n\n",
+}
+
+
+@pytest.mark.parametrize("what", ROSTERS)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_rosters_as_spreadsheets_write_them(what: str, encoding: str, tmp_path: Path) -> None:
+    roster = roster_of(tmp_path, ROSTERS[what].lstrip("\ufeff" if encoding == "utf-16" else ""), encoding)
+    found = roster.find("Ada L")
+    assert found is not None and (found.id, found.name) == ("ada", "Ada L")
+
+
+BAD_ROSTERS = {
+    "id,name\nada,A\nada,B\n": "row 3: there is another row with the id 'ada'",
+    "name,id\nada\n": "row 2 has no id",
+    "name\nada\n": "needs a column `id`",
+    "": "needs a column `id`",
+    "id,submitted\nada,9999-12-31T23:59-10:00\n": "row 2: '9999-12-31T23:59-10:00' is no time",
+    "id,submitted\nada,soon\n": "row 2: 'soon' is no time",
+}
+
+
+@pytest.mark.parametrize("text", BAD_ROSTERS)
+def test_a_roster_that_can_t_be_used_says_where(text: str, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=re.escape(BAD_ROSTERS[text])):
+        roster_of(tmp_path, text)
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_of_a_whole_repository_the_lab_s_own_file_is_taken(kind: str, tmp_path: Path) -> None:
+    members = {
+        "repo/labs/05-wsgi-server/server.py": CODE,
+        "repo/labs/11-asgi-server/server.py": b"of another lab",
+        "repo/solutions/05-wsgi-server/server.py": b"the answer",
+        "repo/.venv/lib/python3.11/site-packages/server.py": b"a library",
+        "repo/server.py": b"a leftover",
+    }
+    if kind == "zip":
+        zipped(tmp_path / "ada.zip", members)
+    for name, data in members.items() if kind == "folder" else ():
+        (tmp_path / "ada" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "ada" / name).write_bytes(data)
+    assert only(tmp_path).files == {"server.py": CODE} and not only(tmp_path).trouble
 
 
 def test_who_handed_nothing_in_is_there_all_the_same(tmp_path: Path) -> None:
@@ -163,6 +314,62 @@ def test_bombs_are_let_go_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     found = {one.person.id: one for one in collect(tmp_path, LAB, Roster())}
     assert set(found) == {"big", "many", "manytar", "nozip", "nogzip"}
     assert not any(one.files for one in found.values()) and all(one.trouble for one in found.values())
+
+
+def broken_uploads(folder: Path) -> dict[str, bytes]:
+    """Archives that are broken, or of a kind that nobody needs, by the name of whoever hands them in."""
+    big = {"server.py": CODE, "long.bin": os.urandom(300_000)}
+    whole_zip = zipped(folder / "w.zip", big).read_bytes()
+    with tarfile.open(folder / "w.tar.gz", "w:gz") as file:
+        for name, data in [("long.bin", os.urandom(300_000)), ("server.py", CODE)]:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            file.addfile(info, io.BytesIO(data))
+    whole_tar = (folder / "w.tar.gz").read_bytes()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("server.py", CODE * 100)
+    lzma = packed.getvalue()
+    name_at = whole_zip.index(b"server.py")
+    for path in folder.glob("w.*"):
+        path.unlink()
+    return {
+        "lzma.zip": lzma,
+        "brokenlzma.zip": lzma[:45] + b"\xff" * 20 + lzma[65:],
+        "localname.zip": whole_zip[:6]
+        + b"\x00\x08"
+        + whole_zip[8:name_at]
+        + b"\xff\xfe"
+        + whole_zip[name_at + 2 :],
+        "cut.tar.gz": whole_tar[: len(whole_tar) // 2],
+        "cut.zip": whole_zip[: len(whole_zip) // 2],
+        "short.tar.gz": gzip.compress(gzip.decompress(whole_tar)[:100_000]),
+        "flipped.tar.gz": whole_tar[:1000] + bytes(200) + whole_tar[1200:],
+    }
+
+
+def test_a_broken_upload_is_its_owner_s_trouble_alone(tmp_path: Path) -> None:
+    uploads = broken_uploads(tmp_path)
+    for name, data in uploads.items():
+        (tmp_path / name).write_bytes(data)
+    zipped(tmp_path / "ada.zip", {"server.py": CODE})
+    found = {one.person.id: one for one in collect(tmp_path, LAB, Roster())}
+    assert len(found) == len({name.partition(".")[0] for name in uploads}) + 1
+    assert found.pop("ada").files == {"server.py": CODE}
+    assert not [one for one in found.values() if one.files]
+    assert all(one.trouble and "Traceback" not in str(one.trouble) for one in found.values())
+
+
+def test_whatever_is_raised_over_an_entry_is_that_entry_s_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path, refused: list[str]) -> None:
+        raise LookupError(path)
+
+    class_of(tmp_path, "ada.zip", "server.py")
+    monkeypatch.setattr(collecting, "members", fail)
+    found = {one.person.id: one for one in collect(tmp_path / "in", LAB, Roster())}
+    assert "it can't be read (LookupError)" in found["ada"].trouble[0] and found["server.py"].files
 
 
 def test_what_a_tar_unpacks_to_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

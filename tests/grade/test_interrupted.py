@@ -15,7 +15,7 @@ import pytest
 
 from tests.grade.test_batch import LAB
 from tests.judging import environment
-from workshop.grade.sandboxes import choose, weak
+from workshop.grade.sandboxes import choose, sandbox_sockets, weak
 from workshop.grade.sandboxes.bubblewrap import family, sweep_processes
 from workshop.grade.sandboxes.cgroup_limits import PREFIX, TREE
 from workshop.paths import ROOT, SOLUTIONS
@@ -147,3 +147,14 @@ def test_what_a_weak_sandbox_left_is_found_without_its_folder() -> None:
         for one in (stray, other):
             one.kill()
             one.wait()
+
+
+@pytest.mark.parametrize("name", ["wg-1x-lab-", "wg-", "wg--", "wg-99999999999999999999-x", "wg-²-x"])
+def test_a_folder_of_a_strange_name_is_nobody_s(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / name).mkdir()
+    (tmp_path / "wg-999999999-lab-x").mkdir()
+    assert sandbox_sockets.sweep() == ["folder wg-999999999-lab-x"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]

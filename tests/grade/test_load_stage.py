@@ -172,7 +172,7 @@ def test_a_second_grader_says_that_it_waits(
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Manifest:
-    return Manifest.make(LAB, tmp_path / "manifest", seed=7)
+    return Manifest.make(LAB, tmp_path / "manifest", secret=7)
 
 
 def graded(manifest: Manifest, load: LoadOutcome | None, points: int) -> Result:

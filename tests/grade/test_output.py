@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ from xml.etree import ElementTree
 import pytest
 
 from workshop.errors import Refusal
-from workshop.grade.judging.manifest import Manifest, secret_seed
+from workshop.grade.judging.manifest import Manifest, named_secret
 from workshop.grade.judging.outcome import Outcome, blank
 from workshop.grade.judging.outcome_cache import Store, canonical
 from workshop.grade.results import summary_csv, written_files
-from workshop.grade.results.late_policy import Policy, score
+from workshop.grade.results.late_policy import Policy, local, score
 from workshop.grade.results.lms_export import filled
 from workshop.grade.results.student_result import Graded, Result, result_of
 from workshop.grade.submissions.class_roster import Person, Roster
@@ -78,9 +79,18 @@ def test_the_grid_says_how_many_passed_each_check(manifest: Manifest, tmp_path: 
     assert [int(count) for count in counts] == [1, 2, *[3] * (len(manifest.lab.checks) - 2)]
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
-def test_no_cell_is_a_formula(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "Ada;=1+1", 'a,"=1', "a;; +1", "a|-1", "a\n=1"]
+)
+@pytest.mark.parametrize("between", [",", ";", "|", "\t"])
+def test_no_cell_is_a_formula(text: str, between: str, manifest: Manifest) -> None:
+    """Whatever a spreadsheet takes for the end of a cell."""
     assert not cell(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+    document = summary_csv.document([result(manifest, text)])
+    for row in csv.reader(io.StringIO(document), delimiter=between):
+        assert not [
+            one for one in row if one.lstrip(" \"'").startswith(("=", "+", "-", "@")) and one[0] != "'"
+        ]
 
 
 def test_text_from_strangers_is_shown_and_does_nothing() -> None:
@@ -148,7 +158,7 @@ def test_a_hidden_check_says_no_more_than_category_and_hint(tmp_path: Path) -> N
     (extra / "test_extra.py").write_text("def test_task6_secret(): ...\n")
     manifest = Manifest.make(find("5"), tmp_path / "m", 7, extra)
     assert manifest.lab.points == find("5").points + 5
-    assert secret_seed(find("5"), extra) == 814003 and secret_seed(find("5"), None) is None
+    assert named_secret(find("5"), extra) == 814003 and named_secret(find("5"), None) is None
     entry = blank(manifest, Verdict.FAIL, "the secret input", "", "").checks[-1]
     assert entry["hidden"] and entry["finding"] == {"category": "limits", "hint": "read RFC 9112"}
     assert "secret input" not in json.dumps(entry)
@@ -156,7 +166,47 @@ def test_a_hidden_check_says_no_more_than_category_and_hint(tmp_path: Path) -> N
         Manifest.make(find("5"), tmp_path / "n", 7, find("5").folder)
     (extra / "extra.toml").write_text('[class]\nseed = "x"\n')
     with pytest.raises(Refusal, match="not a whole number"):
-        secret_seed(find("5"), extra)
+        named_secret(find("5"), extra)
+
+
+def test_no_file_of_a_student_s_names_a_hidden_check(tmp_path: Path) -> None:
+    """Neither one that failed nor one that passed, not even where it was flaky or left a traceback."""
+    extra = tmp_path / "extra"
+    extra.mkdir()
+    names = [f"test_task6_secret_{word}" for word in ("one", "two")]
+    (extra / "extra.toml").write_text(
+        '[[tasks]]\ntitle = "Hidden"\n[tasks.checks]\n'
+        + "".join(f"{name} = 5\n" for name in names)
+        + f'[hidden.{names[0]}]\ncategory = "limits"\nhint = "read it"\n'
+        + f'[hidden.{names[1]}]\ncategory = "passed-category"\n'
+    )
+    (extra / "test_extra.py").write_text("".join(f"def {name}(): ...\n" for name in names))
+    manifest = Manifest.make(find("5"), tmp_path / "m", 7, extra)
+    outcome = blank(manifest, Verdict.FAIL, "x", "", "").better(passing(manifest, names[0]))
+    outcome.run["judge_process"] = {"code": 70, "log": f"Traceback in {names[0]}"}
+    outcome.transcript = f"== {names[0]}\n  > GET /\n== {manifest.lab.checks[0]}\n  > GET /\n"
+    written_files.write_all(tmp_path / "out", [result(manifest, "ada", outcome)])
+    for path in (tmp_path / "out" / "students" / "ada").iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert "secret" not in text and "passed-category" not in text, path
+    data = json.loads((tmp_path / "out/students/ada/results.json").read_text())
+    assert [(check["name"], check["title"]) for check in data["checks"][-2:]] == [
+        ("hidden_1", "hidden 1: limits"),
+        ("hidden_2", "hidden 2"),
+    ]
+    assert names[0] in (tmp_path / "out" / written_files.LOGS / "ada.txt").read_text()
+
+
+def test_each_work_has_a_seed_of_its_own(tmp_path: Path) -> None:
+    first, other = (Manifest.make(find("5"), tmp_path / name, 7 + n) for n, name in enumerate("ab"))
+    ada = Person("ada", "Ada")
+    one, two = (Submission(ada, number, {"server.py": b"%d" % number}) for number in (1, 2))
+    seeds = {manifest.seed_of(work.digest) for manifest in (first, other) for work in (one, two)}
+    assert len(seeds) == 4 and first.seed_of(one.digest) == first.seed_of(one.digest)
+    data = result_of(first, Policy(), [Graded(one, passing(first)), Graded(two, passing(first))]).data
+    assert [row["seed"] for row in data["attempts"]] == [first.seed_of(one.digest), first.seed_of(two.digest)]
+    assert data["seed"] == data["attempts"][data["counted"] - 1]["seed"]
+    assert first.class_mark != other.class_mark
 
 
 CANVAS = (
@@ -182,6 +232,70 @@ def test_one_column_of_moodle_is_filled(manifest: Manifest, tmp_path: Path) -> N
     data = b"Identifier;Full name;Grade;Last modified\nParticipant 4711;Ada Lovelace;;-\nParticipant 1;X;;-"
     done, count = filled(data, [result(manifest, "ada")], Roster.read(people), "grade")
     assert count == 1 and done == data.replace(b"Lovelace;;", b"Lovelace;30;")
+
+
+MOODLE_HEADS = {
+    "German": "ID,Vollständiger Name,E-Mail-Adresse,Status,Bewertung,Bestwertung",
+    "French": "Identifiant,Nom complet,Adresse de courriel,Statut,Note,Note maximale",
+    "Spanish": "Identificador,Nombre completo,Dirección de correo,Estado,Calificación,Calificación máxima",
+}
+PARTICIPANTS = {"German": "Teilnehmer/in88", "French": "Participant 88", "Spanish": "Participante 88"}
+
+
+@pytest.mark.parametrize("language", MOODLE_HEADS)
+def test_moodle_s_worksheet_in_other_languages(language: str, manifest: Manifest) -> None:
+    head, who = MOODLE_HEADS[language], PARTICIPANTS[language]
+    data = f"{head}\n{who},Ada Lovelace,ada@x,,,30\n".encode()
+    done, count = filled(data, [result(manifest, "88")], Roster(), head.split(",")[4])
+    assert count == 1 and done.decode().endswith(f"{who},Ada Lovelace,ada@x,,30,30\n")
+
+
+def test_an_export_in_which_nobody_is_known_is_refused(manifest: Manifest) -> None:
+    data = b"Tunniste,Koko nimi,Arvosana\nOsallistuja 88,Ada,\n"
+    with pytest.raises(Refusal, match=r"No row of the export is about anybody.*Tunniste, Koko nimi"):
+        filled(data, [result(manifest, "88")], Roster(), "Arvosana")
+
+
+def called(manifest: Manifest, id: str, name: str) -> Result:
+    return result_of(manifest, Policy(), [Graded(Submission(Person(id, name), 1), passing(manifest))])
+
+
+ROWS = {
+    b'Student,ID,Lab\r\n"Hopper, Grace",4711,\r\n': "is 'Hopper, Grace''s, and has in it what names 4711",
+    b'Student,ID,Lab\r\n"Lovelace, Ada",9,\r\n"Lovelace, Ada",4711,\r\n': "Two rows of the export fit 4711",
+    b'Student,ID,Lab\r\n"Lovelace, Ada",5,\r\n': "fits 4711 and 5",
+}
+
+
+@pytest.mark.parametrize("data", ROWS)
+def test_a_row_that_does_not_agree_is_refused(data: bytes, manifest: Manifest) -> None:
+    class_ = [called(manifest, "4711", "Ada Lovelace"), called(manifest, "5", "Bob")]
+    with pytest.raises(Refusal, match=re.escape(ROWS[data])):
+        filled(data, class_, Roster(), "Lab")
+    row = b'Student,ID,Lab\r\n"Lovelace, Ada K.",4711,\r\n'
+    assert filled(row, class_, Roster(), "Lab") == (row.replace(b"4711,", b"4711,30"), 1)
+
+
+def test_days_late_are_days_of_the_wall_clock(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Berlin the night to 25 October 2026 has an hour more, the night to 29 March one less."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        for due, submitted, days in (
+            ("2026-10-24T18:00", "2026-10-25T18:00", 1),
+            ("2026-10-24T18:00", "2026-10-25T18:01", 2),
+            ("2026-03-28T18:00", "2026-03-29T18:00", 1),
+            ("2026-03-28T18:00", "2026-03-29T18:01", 2),
+            ("2026-10-25T02:30+02:00", "2026-10-25T02:10+01:00", 1),
+        ):
+            when = local(datetime.fromisoformat(submitted))
+            one = Submission(Person("ada", "Ada", when), 1)
+            assert Policy(local(datetime.fromisoformat(due))).days_late(one) == days
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    with pytest.raises(Refusal, match="no time"):
+        local(datetime.fromisoformat("9999-12-31T23:59-10:00"))
 
 
 def test_a_column_that_can_mean_two_is_refused(manifest: Manifest) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workshop.grade.sandboxes.sandbox_sockets import _listening
@@ -18,8 +18,10 @@ from workshop.judge import agent_replies
 from workshop.judge.agent_replies import Misbehaved, checked, parsed
 from workshop.judge.http_connection import UNIX, NoAnswer, Wire
 from workshop.judge.stack import SANDBOX, Stack
+from workshop.judge.transcript import decoded
 from workshop.labs import find
-from workshop.run import unix_to_tcp
+from workshop.run import probe, unix_to_tcp
+from workshop.run.probe_values import encode
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -42,7 +44,7 @@ NAMES = [
 VERBS = ["start", "status", "signal", "pids", "connections", "probe", "restart", "nginx"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(VERBS), st.dictionaries(st.sampled_from(NAMES), JSON))
 def test_any_object_is_a_reply_or_misbehaviour(do: str, reply: dict[str, Any]) -> None:
     with contextlib.suppress(Misbehaved):
@@ -78,6 +80,46 @@ def test_an_honest_start_passes_and_its_port_is_ours() -> None:
     assert checked("start", honest, 8001)["port"] == 8001
     with pytest.raises(Misbehaved):
         checked("start", {**honest, "pid": True}, 8001)
+
+
+TAGS = ["$bytes", "$tuple", "$object", "$repr", "$dict", "$import", "$call", "$ref"]
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.integers() | st.text(max_size=5) | st.binary(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.sampled_from(TAGS) | st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(VALUES)
+def test_a_value_that_looks_like_a_tag_is_a_value(value: Any) -> None:
+    """Whatever a submission returns arrives as it was; so does what a check sends."""
+    sent = json.loads(json.dumps(encode(value)))
+    assert decoded(sent) == value
+    assert probe.decode(sent) == value
+
+
+EVENTS: dict[str, dict[str, Any]] = {
+    "start_response": {"status": "200 OK", "headers": [], "of": "list", "exc_info": None},
+    "chunk": {"data": {"$bytes": ""}, "type": "bytes"},
+    "noted": {"name": "x", "args": [], "kwargs": {}},
+    "read": {"method": "read", "size": 1, "returned": 1},
+    "inner chunk": {"name": "inner", "number": 1},
+    "raised": {"type": "E", "message": "", "trace": [], "bases": [], "attributes": {}},
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_every_field_of_an_event_is_checked_by_type(name: str) -> None:
+    fields = EVENTS[name]
+    checked("probe", {"events": [{"event": name, **fields}]}, 1)
+    for field in (one for one in fields if one not in ("status", "data", "size", "attributes")):
+        with pytest.raises(Misbehaved):
+            checked("probe", {"events": [{"event": name, **fields, field: 1.5}]}, 1)
 
 
 def stack_at(folder: Path) -> Stack:

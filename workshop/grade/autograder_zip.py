@@ -31,11 +31,11 @@ SHARED = [
 ]
 
 
-def make(lab: Lab, out: Path, seed: int, extra: Path | None = None) -> int:
+def make(lab: Lab, out: Path, secret: int, extra: Path | None = None) -> int:
     """Write the zip; how many files are in it. Raises Refusal when the hidden checks can't be used."""
     with tempfile.TemporaryDirectory(prefix="autograder-") as folder:
-        Manifest.make(lab, Path(folder), seed, extra)
-    found: dict[str, bytes] = {"lab": lab.name.encode(), "seed.json": canonical({lab.name: seed}).encode()}
+        Manifest.make(lab, Path(folder), secret, extra)
+    found: dict[str, bytes] = {"lab": lab.name.encode(), "seed.json": canonical({lab.name: secret}).encode()}
     for name in ("setup.sh", "run_autograder"):
         found[name] = (SCRIPTS / name).read_bytes()
     earlier = [place for name in references(lab) for place in (SOLUTIONS / name, LABS / name / "apps")]

@@ -16,20 +16,22 @@ from workshop.errors import EXIT_INFRA, EXIT_PASSED, Refusal
 from workshop.grade import autograder_zip as autograders
 from workshop.grade.judging.dask_pool import Cluster, Tls
 from workshop.grade.judging.load_stage import LoadStage
-from workshop.grade.judging.manifest import Manifest, secret_seed
+from workshop.grade.judging.manifest import Manifest, named_secret
 from workshop.grade.judging.outcome_cache import Store, canonical, write_whole
 from workshop.grade.judging.pool import Pool, Threads
 from workshop.grade.judging.whole_class import Batch
 from workshop.grade.results import written_files
-from workshop.grade.results.late_policy import Policy
+from workshop.grade.results.late_policy import Policy, local
 from workshop.grade.results.lms_export import fill
 from workshop.grade.results.plagiarism_folder import detect, lay_out
 from workshop.grade.results.student_result import Graded, Result, result_of
 from workshop.grade.sandboxes import choose
 from workshop.grade.submissions.class_roster import Roster
 from workshop.grade.submissions.collect import Submission, collect
-from workshop.grade.submissions.which_lab import lab_of
+from workshop.grade.submissions.which_lab import lab_of, see_that_it_fits
 from workshop.labs import Lab, find
+
+SECRET_BITS = 128
 
 
 def grade(chosen: argparse.Namespace, again: bool = False) -> int:
@@ -45,9 +47,11 @@ def grade(chosen: argparse.Namespace, again: bool = False) -> int:
         raise Refusal("--load-points counts what --load measures: give both.")
     roster = Roster.read(chosen.roster) if chosen.roster else Roster()
     submissions = collect(chosen.submissions, lab, roster)
+    if warning := see_that_it_fits(lab, submissions, bool(chosen.lab)):
+        print(warning, file=sys.stderr)
     if chosen.shard:
         submissions = shard(submissions, chosen.shard)
-    due = chosen.due.astimezone() if chosen.due else None
+    due = local(chosen.due) if chosen.due else None
     policy = Policy(due, chosen.late_per_day, chosen.late_most, chosen.attempts)
     before = written_files.read_scores(out)
     manifest, graded = judge(chosen, lab, out, submissions, again)
@@ -67,7 +71,7 @@ def judge(
     place = place_of(chosen, lab, out)
     try:
         with tempfile.TemporaryDirectory(prefix=f"wg-{os.getpid()}-manifest-") as folder:
-            manifest = Manifest.make(lab, Path(folder), seed_of(out, lab, chosen), chosen.extra)
+            manifest = Manifest.make(lab, Path(folder), secret_of(out, lab, chosen), chosen.extra)
             batch = Batch(manifest, place, Store(out / "store"), fresh=again)
             driver = place.engine if chosen.load and isinstance(place, Threads) else None
             stage = LoadStage(lab, driver, batch.store.folder, fresh=again) if driver else None
@@ -141,7 +145,7 @@ def merge(chosen: argparse.Namespace) -> int:
             if merged.setdefault(result.id, result).data != result.data:
                 raise Refusal(f"{result.id} is in two parts, with different results.")
     ways = {
-        (*(str(one.data[key]) for key in ("lab", "seed", "manifest", "grader", "of")), "load" in one.data)
+        (*(str(one.data[key]) for key in ("lab", "class", "manifest", "grader", "of")), "load" in one.data)
         for one in merged.values()
     }
     if len(ways) > 1:
@@ -183,25 +187,25 @@ def similar(chosen: argparse.Namespace) -> int:
 def autograder(chosen: argparse.Namespace) -> int:
     """Make what Gradescope wants uploaded."""
     lab = find(chosen.lab)
-    named = secret_seed(lab, chosen.extra)
+    named = named_secret(lab, chosen.extra)
     if named is not None and chosen.seed is not None:
         raise Refusal("The hidden checks name a seed already: leave --seed out.")
-    seed = next((one for one in (named, chosen.seed) if one is not None), secrets.randbelow(10**9))
+    seed = next((one for one in (named, chosen.seed) if one is not None), secrets.randbits(SECRET_BITS))
     count = autograders.make(lab, chosen.out, seed, chosen.extra)
     print(f"{chosen.out}: {count} files, seed {seed}. Gradescope takes it under Configure Autograder.")
     return EXIT_PASSED
 
 
-def seed_of(out: Path, lab: Lab, chosen: argparse.Namespace) -> int:
-    """The seed of a class: --seed, or that of --extra, or the last one, or one that nobody can guess."""
+def secret_of(out: Path, lab: Lab, chosen: argparse.Namespace) -> int:
+    """The secret of a class: --seed, or that of --extra, or the last one, or one that nobody can guess."""
     path = out / "seed.json"
-    wanted: int | None = chosen.seed if chosen.seed is not None else secret_seed(lab, chosen.extra)
+    wanted: int | None = chosen.seed if chosen.seed is not None else named_secret(lab, chosen.extra)
     if wanted is None:
         try:
             return int(json.loads(path.read_text(encoding="utf-8"))[lab.name])
         except (OSError, ValueError, KeyError, TypeError):
-            wanted = secrets.randbelow(10**9)
-    write_whole(path, canonical({lab.name: wanted}))
+            wanted = secrets.randbits(SECRET_BITS)
+    write_whole(path, canonical({lab.name: wanted}), mode=0o600)
     return wanted
 
 

@@ -15,7 +15,11 @@ def grade(command: argparse.ArgumentParser) -> None:
     add("--out", type=Path, help="where the results go (SUBMISSIONS-graded)")
     add("--roster", type=Path, help="a CSV with a column id, and others: name, email, submitted …")
     add("--workers", type=int, help="slots side by side (one a core)")
-    add("--seed", type=int, help="the seed that varies the inputs (one is drawn, and kept with the results)")
+    add(
+        "--seed",
+        type=int,
+        help="the class's secret, from which each work's seed is made (one is drawn, and kept)",
+    )
     add("--sandbox", default="auto", choices=["auto", "bubblewrap", "docker", "weak"])
     add(
         "--allow-weak-isolation",
@@ -82,5 +86,5 @@ def autograder(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--lab", required=True, help="the lab's number")
     add("--out", type=Path, default=Path("autograder.zip"), help="where the zip goes (autograder.zip)")
-    add("--seed", type=int, help="the seed that varies the inputs, the same for everybody (one is drawn)")
+    add("--seed", type=int, help="the class's secret, from which each work's seed is made (one is drawn)")
     add("--extra", type=Path, help="a folder with hidden checks, outside of the workshop")

@@ -10,6 +10,8 @@ from urllib.parse import quote
 CAP = 4000
 NAME_CAP = 80
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# What some spreadsheet takes for the end of a cell: what follows it must not begin a formula either.
+INNER = re.compile(r"([;,|\t])(?=[\s\"']*[=+\-@])")
 
 
 def plain(text: str, cap: int = CAP) -> str:
@@ -29,8 +31,8 @@ def one_line(text: str, cap: int = CAP) -> str:
 
 
 def cell(text: str) -> str:
-    """Text for a spreadsheet, which must not take it for a formula."""
-    shown = one_line(text)
+    """Text for a spreadsheet, which must not take it, or a part of it, for a formula."""
+    shown = INNER.sub(r"\1'", one_line(text))
     return f"'{shown}" if shown.startswith(FORMULA) else shown
 
 

@@ -111,21 +111,27 @@ def _probe(reply: Reply) -> Reply:
     return found
 
 
-# The fields that checks read of each kind of event, as workshop/run/probe.py writes them.
-EVENT_FIELDS: dict[str, tuple[str, ...]] = {
-    "start_response": ("status", "headers", "of", "exc_info"),
-    "write": ("data",),
-    "chunk": ("data", "type"),
-    "returned": (),
-    "send": ("message",),
-    "receive": ("message",),
-    "value": ("value",),
-    "noted": ("name", "args", "kwargs"),
-    "read": ("method", "size", "returned"),
-    "inner called": ("name",),
-    "inner received": ("name", "message"),
-    "inner read": ("name", "data"),
-    "inner chunk": ("name", "number"),
+# The fields that checks read of each kind of event, as workshop/run/probe.py writes them, and their types:
+# `object` where the submission's own values go, of whatever type they are.
+TEXT, NUMBER, LIST, DICT, ANY = (str,), (int,), (list,), (dict,), (object,)
+EVENT_FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
+    "start_response": {"status": ANY, "headers": LIST, "of": TEXT, "exc_info": (str, type(None))},
+    "write": {"data": ANY},
+    "chunk": {"data": ANY, "type": TEXT},
+    "returned": {},
+    "send": {"message": ANY},
+    "receive": {"message": DICT},
+    "value": {"value": ANY},
+    "noted": {"name": TEXT, "args": LIST, "kwargs": DICT},
+    "read": {"method": TEXT, "size": ANY, "returned": NUMBER},
+    "inner called": {"name": TEXT},
+    "inner received": {"name": TEXT, "message": ANY},
+    "inner read": {"name": TEXT, "data": ANY},
+    "inner chunk": {"name": TEXT, "number": NUMBER},
+    "inner exhausted": {"name": TEXT},
+    "inner closed": {"name": TEXT},
+    "inner cancelled": {"name": TEXT},
+    "inner ended": {"name": TEXT},
 }
 
 
@@ -135,9 +141,11 @@ def _event(event: Any) -> Reply:
     name = event["event"]
     if name == "raised":
         return {**event, **_exception(event)}
-    missing = [field for field in EVENT_FIELDS.get(name, ()) if field not in event]
-    if missing:
-        raise Misbehaved(f"a transcript with an event {name!r} that has no {missing[0]!r}")
+    for field, types in EVENT_FIELDS.get(name, {}).items():
+        if field not in event:
+            raise Misbehaved(f"a transcript with an event {_text(name)!r} that has no {field!r}")
+        if not isinstance(event[field], types):
+            raise Misbehaved(f"a transcript with an event {_text(name)!r} whose {field!r} is none")
     return event
 
 

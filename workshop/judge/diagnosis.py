@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from workshop.errors import InfraError
 from workshop.judge import http_connection
 from workshop.judge.agent_replies import Misbehaved
 from workshop.judge.checks import Failed
@@ -77,6 +79,28 @@ def misbehaved(error: Misbehaved) -> Finding:
         got=error.got,
         expected="a sandbox that still works",
         where="your program: it has ended or confused what ran it",
+    )
+
+
+SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ENOMEM, errno.EDQUOT, errno.EAGAIN}
+
+
+def is_of_this_machine(error: BaseException) -> bool:
+    """Whether something was raised because of the machine that judges, and not over an answer."""
+    match error:
+        case InfraError() | MemoryError():
+            return True
+        case OSError(errno=number):
+            return number in SCARCE
+    return not isinstance(error, Exception)
+
+
+def unreadable(error: BaseException) -> Finding:
+    """What somebody reads whose answer no check can make anything of."""
+    return Finding(
+        got=f"an answer of a kind that the check can't read ({type(error).__name__}: {str(error)[:200]})",
+        expected="an answer of the kind that the lab asks for: the lab's own solution gave one",
+        where="your program: what it answered, or returned",
     )
 
 

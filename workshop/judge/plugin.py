@@ -21,7 +21,7 @@ from rich.console import Console
 
 from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, InfraError
 from workshop.judge.agent_replies import Misbehaved
-from workshop.judge.diagnosis import Judge, application_of, misbehaved
+from workshop.judge.diagnosis import Judge, application_of, is_of_this_machine, misbehaved, unreadable
 from workshop.judge.http_client import Client, Clock, Trail
 from workshop.judge.other_stack import OTHER_STACK, OtherStack
 from workshop.judge.probe_client import Probe, import_trouble
@@ -166,12 +166,7 @@ class LabRun:
 
     def _judge(self, item: pytest.Item, error: BaseException) -> None:
         trail = getattr(item, "trail", None) or Trail()
-        try:
-            verdict, finding = Judge(self, trail).of(error)
-        except InfraError as infra:
-            verdict, finding = Verdict.INFRA_ERROR, Finding(got=str(infra))
-        except Misbehaved as stranger:
-            verdict, finding = Verdict.CRASH, misbehaved(stranger)
+        verdict, finding = self._judged(trail, error)
         if verdict is Verdict.INFRA_ERROR:
             self._keep(error)
         mark = item.get_closest_marker("check")
@@ -181,6 +176,27 @@ class LabRun:
         if verdict is Verdict.TIMEOUT:
             with contextlib.suppress(Misbehaved):
                 self.stack.ask("restart")  # a service that hangs would fail every check after this one
+
+    def _judged(self, trail: Trail, error: BaseException) -> tuple[Verdict, Finding]:
+        """The verdict over whatever ended a check.
+
+        The lab's own solution has been through the same checks before a stranger's code is: what a check, or
+        what judges it, raises over a stranger's data is that stranger's doing.
+        """
+        is_stranger = self._stack is not None and self._stack.mode == SANDBOX
+        try:
+            verdict, finding = Judge(self, trail).of(error)
+        except InfraError as infra:
+            return Verdict.INFRA_ERROR, Finding(got=str(infra))
+        except Misbehaved as stranger:
+            return Verdict.CRASH, misbehaved(stranger)
+        except Exception as own:
+            if not is_stranger or is_of_this_machine(own):
+                raise
+            return Verdict.CRASH, unreadable(own)
+        if verdict is Verdict.INFRA_ERROR and is_stranger and not is_of_this_machine(error):
+            return Verdict.CRASH, unreadable(error)
+        return verdict, finding
 
     def _record(self, item: pytest.Item, verdict: Verdict, finding: Finding) -> None:
         self.results[item.name] = self._result(item, verdict, finding)

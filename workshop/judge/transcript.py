@@ -79,9 +79,13 @@ def decoded(value: Any) -> Any:
         return [decoded(item) for item in value]
     if not isinstance(value, dict):
         return value
+    if len(value) != 1:
+        return {key: decoded(item) for key, item in value.items()}
     match value:
         case {"$bytes": data}:
             return base64.b64decode(data)
+        case {"$dict": pairs}:
+            return {key: decoded(item) for key, item in pairs}
         case {"$tuple": items}:
             return tuple(decoded(item) for item in items)
         case {"$object": {"type": name, "fields": fields}}:

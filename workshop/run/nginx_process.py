@@ -16,6 +16,8 @@ from workshop.run import nginx_config, process, tcp_ports
 
 PATIENCE = 10.0  # seconds for a container to see that there is another configuration
 ERRORS_KEPT = 16 << 10  # bytes
+TEST_SECONDS = 10.0  # for `nginx -t`: a configuration can make it wait, for a name or a file
+LISTEN_SECONDS = 10.0  # until an nginx that runs listens, or never will
 
 
 class Door:
@@ -58,10 +60,38 @@ class Door:
     def _is_refused(self, path: Path) -> bool:
         words = [self.program, "-t", "-q", "-e", "stderr", "-c", str(path)]
         env = environment.of_program(os.environ)
-        tried = subprocess.run(words, cwd=self.run, env=env, capture_output=True, text=True, check=False)
+        try:
+            tried = subprocess.run(
+                words,
+                cwd=self.run,
+                env=env,
+                capture_output=True,
+                errors="replace",
+                timeout=TEST_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            self.refused = f"{self.lab.nginx['file']}: `nginx -t` did not end within {TEST_SECONDS:g} s"
+            return True
         if tried.returncode:
             self.refused = nginx_config.complaint(tried.stderr, self.run)
         return bool(tried.returncode)
+
+    def _see_that_it_listens(self) -> None:
+        """A lab's own configuration may be accepted, and listen elsewhere than it is asked for."""
+        if self.refused or not nginx_config.is_own(self.lab):
+            return
+        for front, one in zip(self.fronts, self.running, strict=False):
+            host, _, port = front.listen.rpartition(":")
+            if one.exit_code() is not None:
+                one.drain(0.5)
+                self.refused = nginx_config.complaint(one.output(), self.run)
+                return
+            # It listens before it has any worker.
+            waited = time.monotonic() - one.started > LISTEN_SECONDS or process.descendants(one.pid)
+            if waited and not tcp_ports.is_listening(host, int(port)):
+                file = self.lab.nginx["file"]
+                self.refused = f"{file}: nginx runs with it, and does not listen on @listen@"
 
     def renew(self) -> None:
         """Begin anew with the files as they are now; returns when the new ones are in force, or refused."""
@@ -96,6 +126,7 @@ class Door:
         ready = self.is_ready() if self.program and not self.refused else None
         if not self.program and nginx_config.is_own(self.lab):
             self.refused = self._said_in_container()
+        self._see_that_it_listens()
         ended = [one for one in self.running if one.exit_code() is not None]
         for one in ended:
             one.drain(0.5)

@@ -9,6 +9,7 @@ Values cross as JSON. What JSON can't say is tagged:
 
     {"$bytes": "aGk="}                     bytes, base64
     {"$tuple": [...]}                      a tuple
+    {"$dict": [[key, value], ...]}         a dict one of whose keys begins as a tag does
     {"$object": {"type": ..., "fields"}}   an instance, by its attributes (out only)
     {"$repr": {"type": ..., "text": ...}}  anything else (out only)
     {"$import": "module:attribute"}        the learner's object (in only)
@@ -125,6 +126,7 @@ def note_of(name: str, log: Log | None) -> Callable[..., None]:
 DECODERS: dict[str, Callable[[Json, dict[str, Any], Any], Any]] = {
     "$bytes": lambda inner, names, log: base64.b64decode(inner),
     "$tuple": lambda inner, names, log: tuple(decode(inner, names, log)),
+    "$dict": lambda inner, names, log: {key: decode(item, names, log) for key, item in inner},
     "$import": lambda inner, names, log: import_string(inner),
     "$ref": lambda inner, names, log: names[inner],
     "$call": _decode_call,

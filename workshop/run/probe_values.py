@@ -24,6 +24,8 @@ def encode(value: Any, depth: int = 0) -> Json:
     if isinstance(value, list):
         return [encode(item, depth + 1) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        if any(key.startswith("$") for key in value):  # a value must not be taken for a tag
+            return {"$dict": [[str(key), encode(item, depth + 1)] for key, item in value.items()]}
         return {str(key): encode(item, depth + 1) for key, item in value.items()}
     return _encode_object(value, depth)
 

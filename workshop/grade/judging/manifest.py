@@ -6,6 +6,7 @@ The denominators and the list of checks come from here, never from what was coll
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import re
 import shutil
@@ -20,6 +21,8 @@ from workshop.grade.sandboxes.sandbox_files import is_given, references
 from workshop.labs import Lab, load
 from workshop.paths import APPS, LABS, ROOT, SERVICES, SOLUTIONS
 
+SEEDS = 1 << 52  # as many as every reader of JSON can tell apart, and nobody can try
+
 
 @dataclass(frozen=True)
 class Hidden:
@@ -31,17 +34,21 @@ class Hidden:
 
 @dataclass
 class Manifest:
-    """`lab` is read from `folder`: a copy of the checks that no sandbox sees."""
+    """`lab` is read from `folder`: a copy of the checks that no sandbox sees.
+
+    `secret` is the class's: each work's seed is drawn from it, so that the seed which a report prints says
+    nothing about that of any other work, of the same student's next attempt for one.
+    """
 
     lab: Lab
     folder: Path
-    seed: int
+    secret: int
     digest: str
     grader: str
     hidden: dict[str, Hidden] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, lab: Lab, folder: Path, seed: int, extra: Path | None = None) -> Manifest:
+    def make(cls, lab: Lab, folder: Path, secret: int, extra: Path | None = None) -> Manifest:
         """Lay the checks out in `folder`. Raises Refusal when the extra ones can't be used."""
         place = folder / lab.name
         place.mkdir(parents=True)
@@ -54,12 +61,22 @@ class Manifest:
         hidden = _add_hidden(lab, place, extra) if extra else {}
         judged = load(place)
         checks = digest_of(place)
-        return cls(judged, place, seed, checks, grader_digest(lab), hidden)
+        return cls(judged, place, secret, checks, grader_digest(lab), hidden)
 
     def key(self, submission: str, image: str) -> str:
         """What an outcome depends on, as one word."""
-        words = "\0".join([submission, self.asked, self.grader, image, str(self.seed)])
+        words = "\0".join([submission, self.asked, self.grader, image, str(self.secret)])
         return hashlib.sha256(words.encode()).hexdigest()
+
+    def seed_of(self, submission: str) -> int:
+        """The seed for one work, by its digest: the same work gets the same, other work another one."""
+        drawn = hmac.digest(str(self.secret).encode(), submission.encode(), "sha256")
+        return int.from_bytes(drawn, "big") % SEEDS
+
+    @property
+    def class_mark(self) -> str:
+        """What tells two classes apart, and does not tell the secret."""
+        return hmac.digest(str(self.secret).encode(), b"class", "sha256").hex()[:16]
 
     @cached_property
     def asked(self) -> str:
@@ -103,8 +120,8 @@ def _read_extra(lab: Lab, extra: Path) -> tuple[Path, str, dict[str, Any]]:
         raise Refusal(f"{source / 'extra.toml'} can't be used: {error!r}.") from error
 
 
-def secret_seed(lab: Lab, extra: Path | None) -> int | None:
-    """The seed that an instructor's folder names (`seed` in [class]), if it names one."""
+def named_secret(lab: Lab, extra: Path | None) -> int | None:
+    """The class's secret that an instructor's folder names (`seed` in [class]), if it names one."""
     if extra is None:
         return None
     source, _, data = _read_extra(lab, extra)

@@ -12,6 +12,7 @@ from workshop.grade.judging.judge_process import JudgeProcess, transcript_of
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import Outcome, assemble, blank, read_lines
 from workshop.grade.sandboxes.sandbox import Engine
+from workshop.grade.submissions.collect import digest_of_files
 from workshop.judge.verdict import Verdict
 
 EXPECTED = "a submission with the files that the lab asks for"
@@ -63,7 +64,8 @@ def grade_one(
         except InfraError as error:
             return blank(manifest, Verdict.INFRA_ERROR, str(error), "", "", only)
         try:
-            said = judge_process.judge(manifest.folder, sandbox.wire, out, manifest.seed, budget, only)
+            seed = manifest.seed_of(digest_of_files(files))
+            said = judge_process.judge(manifest.folder, sandbox.wire, out, seed, budget, only)
         except InfraError as error:
             said = {"code": 70, "memory": 0, "trouble": str(error)}
         finally:

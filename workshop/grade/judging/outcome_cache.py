@@ -17,7 +17,7 @@ def canonical(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
     """Write a file so that nobody ever sees half of it, even when the machine stops.
 
     Raises InfraError, with what to do, when it can't be written: a full disk, no right to.
@@ -30,7 +30,7 @@ def write_whole(path: Path, text: str) -> None:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(draft).chmod(0o644)
+            Path(draft).chmod(mode)
             Path(draft).replace(path)
         except BaseException:
             Path(draft).unlink(missing_ok=True)

@@ -46,7 +46,7 @@ def pack_terms(batch: str, manifest: Manifest, image: str, sandbox: str, runtime
         "lab": manifest.lab.name,
         "checks": _as_text(checks),
         "hidden": {name: asdict(one) for name, one in manifest.hidden.items()},
-        "seed": manifest.seed,
+        "secret": manifest.secret,
         "digest": manifest.digest,
         "grader": manifest.grader,
         "image": image,
@@ -139,7 +139,7 @@ class Post:
             if digest_of(place) != terms["digest"]:
                 raise InfraError("the checks did not arrive as they were sent")
             hidden = {name: Hidden(**one) for name, one in terms["hidden"].items()}
-            manifest = Manifest(load(place), place, terms["seed"], terms["digest"], terms["grader"], hidden)
+            manifest = Manifest(load(place), place, terms["secret"], terms["digest"], terms["grader"], hidden)
             local_pool = LocalPool(manifest, engine)
             made.callback(local_pool.close)
             local_pool.calibrate()

@@ -9,12 +9,46 @@ from pathlib import Path
 
 from workshop.errors import Refusal
 from workshop.grade.results.student_result import Result
-from workshop.grade.submissions.class_roster import Roster, folded
+from workshop.grade.submissions.class_roster import Roster, agree, folded, forms
 
 BOM = b"\xef\xbb\xbf"
-# Columns that say who a row is about, as Canvas and Moodle name them.
-WHO = ("id", "sis user id", "sis login id", "student", "identifier", "id number", "email address", "username")
-WHO_TOO = ("full name", "email", "name")
+# Columns that say who a row is about, as Canvas names them, and Moodle in four languages.
+NUMBERS = (
+    "id",
+    "sis user id",
+    "sis login id",
+    "username",
+    "identifier",
+    "id number",
+    "email address",
+    "email",
+    "identifikator",
+    "id-nummer",
+    "matrikelnummer",
+    "anmeldename",
+    "e-mail-adresse",
+    "identifiant",
+    "numéro d'identification",
+    "nom d'utilisateur",
+    "adresse de courriel",
+    "identificador",
+    "número de id",
+    "nombre de usuario",
+    "dirección de correo",
+    "dirección email",
+    "correo electrónico",
+)
+NAMES = (
+    "student",
+    "full name",
+    "name",
+    "vollständiger name",
+    "nachname, vorname",
+    "nom complet",
+    "nombre completo",
+)
+# Moodle's words for a participant whose name is hidden: "Participant 88", "Teilnehmer/in88".
+PARTICIPANT = re.compile(r"(?:Participante?|Teilnehmer(?:/?in|\*in|:in)?) ?(?=\d+$)")
 
 
 @dataclass(frozen=True)
@@ -50,7 +84,7 @@ def rows(data: bytes, delimiter: int) -> Iterator[list[Field]]:
 
 
 def _field(data: bytes, start: int, end: int) -> Field:
-    text = data[start:end].decode("utf-8", "replace")
+    text = data[start:end].decode("utf-8", "replace").replace("\u2019", "'")
     if len(text) >= 2 and text[0] == text[-1] == '"':
         text = text[1:-1].replace('""', '"')
     return Field(start, end, text)
@@ -68,15 +102,29 @@ def filled(data: bytes, results: list[Result], roster: Roster, column: str) -> t
         raise Refusal("The export is empty.")
     head = [field.text for field in table[0]]
     target = column_named(head, column)
-    who = [n for n, name in enumerate(head) if name.strip().casefold() in (*WHO, *WHO_TOO) and n != target]
-    known = _by_name(results, roster)
+    titles = {n: name.strip().casefold() for n, name in enumerate(head) if n != target}
+    find = _Finder(results, roster)
     scores = {result.id: result.score for result in results}
     edits: list[tuple[Field, bytes]] = []
+    rows_of: dict[str, list[str]] = {}
     for row in table[1:]:
-        person = _of_row([row[n].text for n in who if n < len(row)], known)
-        score = scores.get(person) if person is not None else None
+        words = {n: row[n].text.strip() for n in titles if n < len(row)}
+        numbers = [word for n, word in words.items() if titles[n] in NUMBERS]
+        person = find.person(numbers, [word for n, word in words.items() if titles[n] in NAMES])
+        if person is None:
+            continue
+        said = [word for n, word in words.items() if titles[n] in (*NUMBERS, *NAMES)]
+        if person in rows_of:
+            raise Refusal(f"Two rows of the export fit {person}: {rows_of[person]} and {said}.")
+        rows_of[person] = said
+        score = scores.get(person)
         if score is not None and target < len(row):
             edits.append((row[target], _cell(data, row[target], score)))
+    if not edits and any(score is not None for score in scores.values()):
+        raise Refusal(
+            f"No row of the export is about anybody in this class. Its columns are {', '.join(head)}; "
+            f"those that name people are called {', '.join((*NAMES, *NUMBERS)[:12])} …"
+        )
     for field, cell in reversed(edits):
         data = data[: field.start] + cell + data[field.end :]
     return data, len(edits)
@@ -99,23 +147,51 @@ def column_named(head: list[str], wanted: str) -> int:
     return begun[0]
 
 
-def _by_name(results: list[Result], roster: Roster) -> dict[str, set[str]]:
-    known: dict[str, set[str]] = {}
-    for result in results:
-        for name in (result.id, result.data["student"]["name"], *roster.names_of(result.id)):
-            known.setdefault(folded(name), set()).add(result.id)
-    return known
+class _Finder:
+    """Whom a row is about. All that names somebody in it must agree."""
 
+    def __init__(self, results: list[Result], roster: Roster) -> None:
+        self._names: dict[str, set[str]] = {}
+        self._called: dict[str, str] = {}
+        for result in results:
+            name = str(result.data["student"]["name"])
+            self._called[result.id] = "" if name == result.id else name
+            for form in {folded(result.id), *forms(name), *roster.names_of(result.id)}:
+                self._names.setdefault(form, set()).add(result.id)
 
-def _of_row(values: list[str], known: dict[str, set[str]]) -> str | None:
-    """The id of the one whom a row is about; None for somebody else's, or none's."""
-    people: set[str] = set()
-    for value in values:
-        value = re.sub(r"^Participant (?=\d+$)", "", value.strip())
-        people |= known.get(folded(value), set()) if folded(value) else set()
-    if len(people) > 1:
-        raise Refusal(f"A row of the export fits {' and '.join(sorted(people))}: {values}.")
-    return people.pop() if people else None
+    def person(self, numbers: list[str], names: list[str]) -> str | None:
+        """The one person's id; None for somebody else's row, or none's.
+
+        Raises Refusal where it can't be told.
+        """
+        by_number = [self._known(PARTICIPANT.sub("", number)) for number in numbers]
+        by_name = [
+            set[str]().union(*(self._names.get(form, set()) for form in forms(name))) for name in names
+        ]
+        said = [known for known in (*by_number, *by_name) if known]
+        if not said:
+            return None
+        people = set.intersection(*said)
+        if len(people) != 1:
+            fits = " and ".join(sorted(set[str]().union(*said)))
+            raise Refusal(f"A row of the export fits {fits}: {[*names, *numbers]}.")
+        (person,) = people
+        called = self._called[person]
+        for name in filter(None, names):
+            if (
+                called
+                and not PARTICIPANT.match(name)
+                and folded(name) != folded(person)
+                and not agree(name, called)
+            ):
+                raise Refusal(
+                    f"A row of the export is {name!r}'s, and has in it what names {person}, "
+                    f"who is {called!r}: {numbers}."
+                )
+        return person
+
+    def _known(self, text: str) -> set[str]:
+        return self._names.get(folded(text), set()) if folded(text) else set()
 
 
 def fill(export: Path, out: Path, results: list[Result], roster: Roster, column: str) -> str:
@@ -129,4 +205,6 @@ def fill(export: Path, out: Path, results: list[Result], roster: Roster, column:
     if path.resolve() == export.resolve():
         raise Refusal(f"{export} would be overwritten: put the export elsewhere than the results.")
     path.write_bytes(done)
-    return f"{count} grades in the column {column!r}: {path}"
+    left = sum(one.score is not None for one in results) - count
+    more = f"; {left} students with a grade have no row in it" if left else ""
+    return f"{count} grades in the column {column!r}: {path}{more}"

@@ -45,7 +45,7 @@ def lay_out(lab: Lab, submissions: list[Submission], out: Path) -> int:
                 (out / kind).mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source / name, out / kind / Path(name).name)
     text = io.StringIO()
-    csv.writer(text).writerows(rows)
+    csv.writer(text, quoting=csv.QUOTE_NONNUMERIC).writerows(rows)
     write_whole(out / "info.csv", text.getvalue())
     return count
 

@@ -32,12 +32,14 @@ class Graded:
 class Result:
     """One student. `data` is results.json; `run` is what stands beside it: times, sandbox, flaky checks.
 
-    `transcript` is what was said while the attempt that counts was graded, less the hidden checks.
+    `transcript` is what was said while the attempt that counts was graded, less the hidden checks. All three
+    are for the student. `log` is what the judge process said where it failed: that is for us.
     """
 
     data: dict[str, Any]
     run: dict[str, Any]
     transcript: str = ""
+    log: str = ""
 
     @property
     def id(self) -> str:
@@ -79,13 +81,14 @@ def result_of(manifest: Manifest, policy: Policy, attempts: Sequence[Graded], lo
         "schema": SCHEMA,
         "student": {"id": one_line(person.id, 200), "name": one_line(person.name, 200)},
         "lab": {"number": lab.number, "name": lab.name, "title": lab.title},
-        "seed": manifest.seed,
+        "class": manifest.class_mark,
+        "seed": row["seed"],
         "manifest": manifest.digest,
         "grader": manifest.grader,
         "attempts": rows,
         "counted": row["attempt"],
         **{key: row[key] for key in ("raw", "penalty_percent", "score", "of", "verdict")},
-        "checks": graded.outcome.checks,
+        "checks": shown(graded.outcome.checks),
         "hidden_checks": len(manifest.hidden),
         "trouble": [one_line(line) for line in graded.submission.trouble],
         "refused": graded.submission.refused,
@@ -94,12 +97,51 @@ def result_of(manifest: Manifest, policy: Policy, attempts: Sequence[Graded], lo
         data["load"] = row["load"]
     runs = [_run(one) for one in attempts]
     said = without(graded.outcome.transcript, manifest.hidden)
-    return Result(data, {"student": data["student"], "attempts": runs}, said)
+    log = "".join(log_of(one.outcome.run) for one in attempts)
+    return Result(data, {"student": data["student"], "attempts": runs}, said, log)
+
+
+def shown(checks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Checks as a student may see them: a hidden one has a number, and says why only where it failed."""
+    names = shown_names(checks)
+    return [_numbered(check, names[check["name"]]) if check["hidden"] else check for check in checks]
+
+
+def _numbered(check: dict[str, Any], name: str) -> dict[str, Any]:
+    category = check["finding"].get("category", "")
+    title = name.replace("_", " ") + (f": {category}" if category else "")
+    return {**check, "name": name, "title": title}
+
+
+def shown_names(checks: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """What each check is called in what students get, by its own name."""
+    hidden = [check["name"] for check in checks if check["hidden"]]
+    numbers = {name: f"hidden_{number}" for number, name in enumerate(hidden, 1)}
+    return {check["name"]: numbers.get(check["name"], check["name"]) for check in checks}
 
 
 def _run(graded: Graded) -> dict[str, Any]:
-    found: dict[str, Any] = {"attempt": graded.submission.attempt, "run": graded.outcome.run}
+    run = _without_log(graded.outcome.run)
+    if "flaky" in run:
+        names = shown_names(graded.outcome.checks)
+        run["flaky"] = [names.get(name, name) for name in run["flaky"]]
+    found: dict[str, Any] = {"attempt": graded.submission.attempt, "run": run}
     return found if graded.load is None else {**found, "load": graded.load.run}
+
+
+def _without_log(run: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a run, less what the judge process said: its tracebacks may name hidden checks."""
+    kept = dict(run)
+    if "judge_process" in kept:
+        kept["judge_process"] = {key: one for key, one in kept["judge_process"].items() if key != "log"}
+    if "again" in kept:
+        kept["again"] = _without_log(kept["again"])
+    return kept
+
+
+def log_of(run: dict[str, Any]) -> str:
+    again = log_of(run["again"]) if "again" in run else ""
+    return str(run.get("judge_process", {}).get("log", "")) + again
 
 
 def _row(manifest: Manifest, policy: Policy, graded: Graded, load_points: int) -> dict[str, Any]:
@@ -111,6 +153,7 @@ def _row(manifest: Manifest, policy: Policy, graded: Graded, load_points: int) -
     row = {
         "attempt": graded.submission.attempt,
         "submission": graded.submission.digest,
+        "seed": manifest.seed_of(graded.submission.digest),
         "days_late": policy.days_late(graded.submission),
         "raw": None if broken else points,
         "penalty_percent": penalty,

@@ -15,7 +15,7 @@ LOAD = ["load", "load_points"]
 def document(results: list[Result]) -> str:
     """The class as CSV. A missing score is an empty cell: INFRA_ERROR is no number."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
+    writer = csv.writer(text, lineterminator="\r\n", quoting=csv.QUOTE_NONNUMERIC)
     tasks = sorted({check["task"] for result in results for check in result.data["checks"]})
     driven = any("load" in result.data for result in results)
     writer.writerow([*HEAD, *(f"task {task}" for task in tasks), *(LOAD if driven else [])])

@@ -12,6 +12,7 @@ from workshop.grade.untrusted_text import one_line
 
 Scores = dict[str, float | None]
 STUDENTS = "students"
+LOGS = "judge-logs"  # of failures of ours, for the instructor
 
 
 def write_all(out: Path, results: list[Result]) -> None:
@@ -24,6 +25,10 @@ def write_all(out: Path, results: list[Result]) -> None:
         write_whole(folder / "junit.xml", junit_xml.document(result))
         write_whole(folder / "report.html", html_pages.student(result))
         write_whole(folder / "transcript.txt", result.transcript)
+        log = out / LOGS / f"{result.folder}.txt"
+        log.unlink(missing_ok=True)
+        if result.log:
+            write_whole(log, result.log)
     write_whole(out / "index.html", html_pages.grid(results))
     write_whole(out / "summary.csv", summary_csv.document(results))
 

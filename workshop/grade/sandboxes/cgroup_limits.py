@@ -7,6 +7,8 @@ import os
 import time
 from pathlib import Path
 
+from workshop.grade.sandboxes.sandbox_sockets import is_gone, owned
+
 TREE = Path("/sys/fs/cgroup")
 PREFIX = "workshop-grade-"
 FILES = {
@@ -92,9 +94,8 @@ def _folders(name: str) -> list[Path]:
 def sweep() -> list[str]:
     """Remove groups of graders that are gone."""
     swept = []
-    for folder in [*TREE.glob(f"**/{PREFIX}*")] if os.access(TREE, os.W_OK) else []:
-        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
-        if not Path("/proc", owner).exists():
+    for folder, owner in owned(TREE.glob(f"**/{PREFIX}*"), PREFIX) if os.access(TREE, os.W_OK) else []:
+        if is_gone(owner):
             with contextlib.suppress(OSError):
                 folder.rmdir()
                 swept.append(f"cgroup {folder.name}")

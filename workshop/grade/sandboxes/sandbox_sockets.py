@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from workshop.errors import InfraError
@@ -77,12 +78,19 @@ class SandboxSockets:
 def sweep() -> list[str]:
     """Remove the folders of graders that are gone."""
     swept = []
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}[0-9]*-*"):
-        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
-        if is_gone(int(owner)):
+    for folder, owner in owned(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
+        if is_gone(owner):
             shutil.rmtree(folder, ignore_errors=True)
             swept.append(f"folder {folder.name}")
     return swept
+
+
+def owned(folders: Iterable[Path], prefix: str = PREFIX) -> Iterator[tuple[Path, int]]:
+    """Those that a grader has made, with its process id; whatever else is called alike is not ours."""
+    for folder in folders:
+        found = re.fullmatch(rf"{re.escape(prefix)}([0-9]{{1,9}})-.*", folder.name, re.ASCII | re.DOTALL)
+        if found:
+            yield folder, int(found[1])
 
 
 def is_gone(owner: int) -> bool:

@@ -30,7 +30,7 @@ from workshop.grade.sandboxes.bubblewrap import family, private_memory, processo
 from workshop.grade.sandboxes.leftovers import strays
 from workshop.grade.sandboxes.sandbox import CHECKED, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
 from workshop.grade.sandboxes.sandbox_files import SandboxFiles
-from workshop.grade.sandboxes.sandbox_sockets import PREFIX, SandboxSockets, is_gone
+from workshop.grade.sandboxes.sandbox_sockets import PREFIX, SandboxSockets, is_gone, owned
 from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
 from workshop.labs import Lab
 from workshop.run import process, tcp_ports
@@ -126,11 +126,11 @@ class Weak:
     def sweep(self) -> list[str]:
         """End and remove what graders that are gone left behind."""
         clear_strays()
-        for tmp in Path(tempfile.gettempdir()).glob(f"{PREFIX}[0-9]*-*/tmp"):
-            owner = tmp.parent.name.removeprefix(PREFIX).partition("-")[0]
-            with contextlib.suppress(FileNotFoundError):  # another grader sweeps, too
-                if self.is_root and is_gone(int(owner)) and is_ours(tmp.stat().st_uid):
-                    clear(tmp.stat().st_uid)
+        for folder, owner in owned(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
+            with contextlib.suppress(OSError):  # another grader sweeps, too
+                uid = (folder / "tmp").stat().st_uid
+                if self.is_root and is_gone(owner) and is_ours(uid):
+                    clear(uid)
         return sweep_folders()
 
     def close(self) -> None:

@@ -9,7 +9,6 @@ import gzip
 import io
 import os
 import stat
-import struct
 import tarfile
 import zipfile
 import zlib
@@ -24,7 +23,11 @@ UNPACKED_CAP = 128 << 20  # bytes that come out of one while it is read
 FILE_CAP = 1 << 20  # bytes of a file that is taken
 DEPTH_CAP = 16
 ARCHIVES = (".zip", ".tar.gz", ".tgz")
+LISTED_CAP = 60_000  # members of an archive, with those that nobody looks at
 ZIP_LISTED = b"PK\x01\x02"  # with which each member is listed at a zip's end
+ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# Folders of a repository in which nobody's work is, and which may have any number of files.
+ASIDE = frozenset({"__MACOSX", "__pycache__", "node_modules", "site-packages", "solutions", "venv"})
 
 
 class Unusable(Exception):
@@ -37,6 +40,25 @@ class Member:
 
     path: PurePosixPath
     read: Callable[[int], bytes]
+
+
+def is_aside(path: PurePosixPath) -> bool:
+    """Whether a file is in a folder where nobody's work is: an environment, solutions, a hidden one."""
+    return any(one in ASIDE or (one.startswith(".") and one != "..") for one in path.parts[:-1])
+
+
+def in_words(error: Exception) -> str:
+    """Why a stranger's file can't be taken, whatever was raised over it."""
+    match error:
+        case Unusable():
+            return str(error)
+        case EOFError() | tarfile.TarError():
+            return f"it ends in the middle, or is broken: was the upload cut short? ({type(error).__name__})"
+        case zipfile.BadZipFile() | zlib.error():
+            return f"it is no archive that can be read ({type(error).__name__})"
+        case OSError(strerror=str(words)):
+            return words
+    return f"it can't be read ({type(error).__name__})"
 
 
 def is_archive(name: str) -> bool:
@@ -65,10 +87,10 @@ def of_bytes(name: str, data: bytes, refused: list[str]) -> Iterator[Member]:
     kind = _of_zip if name.lower().endswith(".zip") else _of_tar
     try:
         yield from kind(data, refused)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
-        raise Unusable(f"it is no archive that can be read ({type(error).__name__})") from error
-    except (ValueError, NotImplementedError, RuntimeError, struct.error) as error:
-        raise Unusable(f"it is an archive of an unknown kind ({type(error).__name__})") from error
+    except Unusable:
+        raise
+    except Exception as error:  # a library's over a stranger's bytes: nobody can list what they raise
+        raise Unusable(in_words(error)) from error
 
 
 def safe_path(name: str) -> PurePosixPath:
@@ -87,11 +109,13 @@ def _of_folder(folder: Path, refused: list[str]) -> Iterator[Member]:
     while waiting:
         here = waiting.pop(0)
         for entry in sorted(os.scandir(here), key=lambda one: one.name):
+            path = Path(entry.path)
+            inside = PurePosixPath(path.relative_to(folder).as_posix())
+            if is_aside(inside / "file"):
+                continue
             count += 1
             if count > MEMBERS_CAP:
                 raise Unusable(f"it has more than {MEMBERS_CAP} files")
-            path = Path(entry.path)
-            inside = PurePosixPath(path.relative_to(folder).as_posix())
             if entry.is_symlink():
                 refused.append(f"{inside}: a link")
             elif entry.is_dir(follow_symlinks=False):
@@ -123,10 +147,13 @@ def _capped(file: IO[bytes], cap: int) -> bytes:
 
 
 def _of_zip(data: bytes, refused: list[str]) -> Iterator[Member]:
-    if data.count(ZIP_LISTED) > MEMBERS_CAP:  # before zipfile makes an object of each
-        raise Unusable(f"it has more than {MEMBERS_CAP} members")
+    if data.count(ZIP_LISTED) > LISTED_CAP:  # before zipfile makes an object of each
+        raise Unusable(f"it has more than {LISTED_CAP} members")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        for info in archive.infolist():
+        looked_at = [one for one in archive.infolist() if not is_aside(PurePosixPath(one.filename))]
+        if len(looked_at) > MEMBERS_CAP:
+            raise Unusable(f"it has more than {MEMBERS_CAP} members")
+        for info in looked_at:
             mode = info.external_attr >> 16
             if info.is_dir():
                 continue
@@ -142,11 +169,15 @@ def _of_zip(data: bytes, refused: list[str]) -> Iterator[Member]:
 
 
 def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, cap: int) -> bytes:
+    if info.compress_type not in ZIP_METHODS:
+        raise Unusable("it is packed in a way that is not taken: only stored and deflated members are")
     try:
         with archive.open(info) as file:
             return _capped(file, cap)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise Unusable(f"it can't be unpacked ({type(error).__name__})") from error
+    except Unusable:
+        raise
+    except Exception as error:  # as above: locked, cut, a name in no encoding …
+        raise Unusable(in_words(error)) from error
 
 
 def _kind(mode: int) -> str:
@@ -171,16 +202,18 @@ class _Metered(io.RawIOBase):
 
 
 def _of_tar(data: bytes, refused: list[str]) -> Iterator[Member]:
-    count = 0
+    count = listed = 0
     with gzip.open(io.BytesIO(data)) as unpacked:
         metered = _Metered(unpacked)  # type: ignore[arg-type]
         with tarfile.open(fileobj=metered, mode="r|", bufsize=1 << 16) as archive:
             for info in archive:
                 archive.members = []  # type: ignore[attr-defined]  # it would remember every one
-                count += 1
-                if count > MEMBERS_CAP:
+                listed += 1
+                aside = is_aside(PurePosixPath(info.name.removeprefix("./")))
+                count += not aside
+                if count > MEMBERS_CAP or listed > LISTED_CAP:
                     raise Unusable(f"it has more than {MEMBERS_CAP} members")
-                if info.isdir():
+                if info.isdir() or aside:
                     continue
                 if not info.isreg():
                     refused.append(

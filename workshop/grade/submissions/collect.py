@@ -3,8 +3,10 @@
 Identity comes from the names that the LMS or the instructor gave, and from the roster; never from inside.
 
     ada/server.py   ada.zip   ada@2.tar.gz                       folders and archives; @2: the second attempt
-    lovelaceada_LATE_4711_99001_server-1.py                      Canvas
-    Ada Lovelace_4711_assignsubmission_file_/server.py           Moodle
+    what Canvas and Moodle call a download's files: lms_names.py
+
+Of a whole repository the lab's own folder counts, labs/NN-…/; other labs', solutions and environments do not.
+Whatever goes wrong with one entry is that entry's trouble, in words, and nobody else's.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -24,21 +26,22 @@ from workshop.grade.submissions.archives import (
     UNPACKED_CAP,
     Member,
     Unusable,
+    in_words,
     is_archive,
+    is_aside,
     members,
     of_bytes,
     read_plain,
 )
 from workshop.grade.submissions.class_roster import Person, Roster
+from workshop.grade.submissions.lms_names import form_of, own_name, read, system_of
 from workshop.grade.untrusted_text import one_line
 from workshop.labs import Lab
 
-CANVAS = re.compile(r"(?P<name>[^_]+)_(?P<late>LATE_)?(?P<id>\d+)_(?P<number>\d+)_(?P<file>.+)", re.DOTALL)
-MOODLE = re.compile(
-    r"(?P<name>.+?)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<file>.*)", re.DOTALL
-)
 ATTEMPT = re.compile(r"(?P<name>.+)@(?P<attempt>\d{1,4})")
+LAB_FOLDER = re.compile(r"\d\d-[a-z0-9-]+")
 REFUSED_SHOWN = 5
+MISSING = "there is no"
 
 
 @dataclass
@@ -55,27 +58,52 @@ class Submission:
     @property
     def digest(self) -> str:
         """What it is, whoever handed it in."""
-        digest = hashlib.sha256()
-        for name, data in sorted(self.files.items()):
-            digest.update(f"{name}\0{len(data)}\0".encode() + data)
-        return digest.hexdigest()
+        return digest_of_files(self.files)
+
+    @property
+    def lacks_a_file(self) -> bool:
+        """Whether something was handed in, and not what the lab asks for."""
+        return any(line.startswith(MISSING) for line in self.trouble)
+
+
+def digest_of_files(files: Mapping[str, bytes]) -> str:
+    """One word for these files, whoever handed them in."""
+    digest = hashlib.sha256()
+    for name, data in sorted(files.items()):
+        digest.update(f"{name}\0{len(data)}\0".encode() + data)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """One name in the folder of submissions; a `file` name means that the rest of it named a person."""
+    """One name in the folder of submissions; `lms` gave it, and then `file` is what the student called it.
+
+    `trouble` says why it names nobody.
+    """
 
     path: Path
     names: tuple[str, ...]
     attempt: int = 1
     late: bool = False
     file: str = ""
+    lms: str = ""
+    number: str = ""
+    trouble: str = ""
+
+    def person(self, roster: Roster) -> Person:
+        """Whose it is. Raises Refusal where its names are several people's."""
+        known = None
+        if not self.trouble:
+            known = roster.find(*self.names, lms=self.lms, number=self.number)
+        id = self.number or self.names[0]
+        shown = next(filter(None, self.names), id)
+        return known or Person(f"?{id}" if roster.people or self.trouble else id, one_line(shown, 200))
 
 
 def collect(folder: Path, lab: Lab, roster: Roster) -> list[Submission]:
     """Every submission in a folder, by person and attempt; with a roster, of everybody on it.
 
-    Raises Refusal when there is no such folder, or nothing in it.
+    Raises Refusal when there is no such folder, nothing in it, or it can't be told whose something is.
     """
     if not folder.is_dir():
         raise Refusal(
@@ -84,7 +112,7 @@ def collect(folder: Path, lab: Lab, roster: Roster) -> list[Submission]:
     groups: defaultdict[str, list[_Entry]] = defaultdict(list)
     people: dict[str, Person] = {}
     for entry in _entries(folder):
-        person = roster.find(*entry.names) or Person(_stranger(entry, roster), one_line(entry.names[0], 200))
+        person = entry.person(roster)
         people[person.id] = person
         groups[person.id].append(entry)
     found = [one for key, entries in groups.items() for one in _of_person(people[key], entries, lab)]
@@ -96,25 +124,20 @@ def collect(folder: Path, lab: Lab, roster: Roster) -> list[Submission]:
     return sorted(found, key=lambda one: (one.person.id, one.attempt))
 
 
-def _stranger(entry: _Entry, roster: Roster) -> str:
-    """An id for somebody whom the roster does not know; where there is one, it is marked as such."""
-    return f"?{entry.names[0]}" if roster.people else entry.names[0]
-
-
 def _entries(folder: Path) -> Iterator[_Entry]:
-    for path in sorted(folder.iterdir()):
-        if not path.name.startswith((".", "__MACOSX")):
-            yield _entry(path)
+    paths = [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "__MACOSX"))]
+    lms = system_of(paths)
+    for path in paths:
+        yield _entry(path, lms)
 
 
-def _entry(path: Path) -> _Entry:
+def _entry(path: Path, lms: str) -> _Entry:
     name = path.name
-    moodle = MOODLE.fullmatch(name)
-    if moodle:
-        return _Entry(path, (moodle["id"], moodle["name"]), file=moodle["file"])
-    canvas = CANVAS.fullmatch(name)
-    if canvas and not path.is_dir():
-        return _Entry(path, (canvas["id"], canvas["name"]), late=bool(canvas["late"]), file=canvas["file"])
+    said = read(name, lms) if lms else None
+    if said is not None:
+        return _Entry(path, (said.name,), late=said.late, file=said.file, lms=lms, number=said.number)
+    if lms and form_of(name):
+        return _Entry(path, (name,), trouble=f"{lms} gives no such name: whose is it?")
     for suffix in ARCHIVES:
         name = name[: -len(suffix)] if name.lower().endswith(suffix) else name
     again = ATTEMPT.fullmatch(name)
@@ -130,15 +153,15 @@ def _of_person(person: Person, entries: list[_Entry], lab: Lab) -> Iterator[Subm
             found.late |= entry.late
             try:
                 _take_entry(entry, taken)
-            except Unusable as reason:
-                found.trouble.append(f"{one_line(entry.path.name, 200)}: {reason}")
-            except OSError as error:
-                found.trouble.append(f"{one_line(entry.path.name, 200)}: {error.strerror}")
+            except Exception as error:  # of a stranger's file: their trouble, whatever it is
+                found.trouble.append(f"{one_line(entry.path.name, 200)}: {in_words(error)}")
         taken.finish()
         yield found
 
 
 def _take_entry(entry: _Entry, taken: _Taken) -> None:
+    if entry.trouble:
+        raise Unusable(entry.trouble)
     if entry.path.is_symlink():
         raise Unusable("it is a link")
     if entry.path.is_dir():
@@ -146,18 +169,18 @@ def _take_entry(entry: _Entry, taken: _Taken) -> None:
     elif is_archive(entry.path.name):
         taken.all(members(entry.path, taken.refused), nested=False)
     else:
-        name = re.sub(r"-\d+(?=\.\w+$)", "", entry.file) if entry.file else entry.path.name
-        name = name if name in taken.lab.edit else entry.file or entry.path.name
+        given = entry.file or entry.path.name
+        name = given if given in taken.lab.edit else own_name(given)
         taken.one(Member(PurePosixPath(name), lambda cap: read_plain(entry.path, cap)))
 
 
 class _Taken:
-    """Picks the files that a lab lets people edit: of several with one name, the one nearest to the top."""
+    """Picks the files that a lab lets people edit: in the lab's own folder, else nearest to the top."""
 
     def __init__(self, lab: Lab, submission: Submission) -> None:
         self.lab, self._submission = lab, submission
         self.refused: list[str] = []
-        self._depths: dict[str, int] = {}
+        self._ranks: dict[str, int] = {}
         self._twice: set[str] = set()
         self._left = UNPACKED_CAP
 
@@ -170,23 +193,30 @@ class _Taken:
                 self.one(member)
 
     def one(self, member: Member) -> None:
-        name, depth = member.path.name, len(member.path.parts)
-        known = self._depths.get(name)
-        if (
-            name not in self.lab.edit
-            or "__MACOSX" in member.path.parts
-            or (known is not None and known < depth)
-        ):
+        name, rank = member.path.name, self._rank(member.path)
+        known = self._ranks.get(name)
+        if rank is None or (known is not None and known < rank):
             return
         try:
             data = self._read(member, FILE_CAP)
         except Unusable as reason:
             self.refused.append(f"{member.path}: {reason}")
             return
-        same = known == depth and self._submission.files.get(name) != data
+        same = known == rank and self._submission.files.get(name) != data
         (self._twice.add if same else self._twice.discard)(name)
-        self._depths[name] = depth
+        self._ranks[name] = rank
         self._submission.files[name] = data
+
+    def _rank(self, path: PurePosixPath) -> int | None:
+        """How good a place a file has, 0 for the best; None where it is none of the lab's."""
+        folders = path.parts[:-1]
+        if path.name not in self.lab.edit or is_aside(path):
+            return None
+        if folders[-2:] == ("labs", self.lab.name):
+            return 0
+        if any(LAB_FOLDER.fullmatch(one) and one != self.lab.name for one in folders):
+            return None
+        return 1 + len(folders)
 
     def _read(self, member: Member, cap: int) -> bytes:
         """A member's bytes. Raises Unusable when there are more than `cap`, or too many members like it."""
@@ -208,6 +238,6 @@ class _Taken:
         submission.trouble += [f"{name} is there more than once" for name in sorted(self._twice)]
         missing = [name for name in self.lab.edit if name not in submission.files]
         if missing and not submission.trouble:
-            submission.trouble.append(f"there is no {missing[0]} in it")
+            submission.trouble.append(f"{MISSING} {missing[0]} in it")
         if submission.trouble:
             submission.files = {}
