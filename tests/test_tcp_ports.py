@@ -93,7 +93,7 @@ def test_a_stranger_s_answer_is_nobody_s_verdict(monkeypatch: pytest.MonkeyPatch
 
         port = taken()
         monkeypatch.setattr(stacks, "front_port", lambda wanted: (port, ""))
-        with stacks.embedded(lab, "solution", early="") as stack:
+        with stacks.embedded(lab, "solution", port, early="") as stack:
             stack.await_front()
             assert stack.front is not None and stack.front.port != port
             assert stack.notes == [f"Port {port} is taken; using {stack.front.port}."]
