@@ -59,8 +59,9 @@ def starter(lab: Lab) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without what pytest or a workshop stack put there."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "WORKSHOP_"))}
+    """This process's environment without what make, pytest or a workshop stack put there."""
+    theirs = ("PYTEST_", "WORKSHOP_", "MAKE", "MFLAGS", "GNUMAKEFLAGS")
+    return {k: v for k, v in os.environ.items() if not k.startswith(theirs)}
 
 
 def run(*words: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:

@@ -8,6 +8,7 @@ there (/proc says which): whoever waits for a service is never answered by a str
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import enum
 import random
@@ -66,6 +67,11 @@ def release(*ports: int) -> None:
     for port in ports:
         if name := _reserved.pop(port, None):
             name.close()
+
+
+@atexit.register
+def _release_all() -> None:
+    release(*_reserved)
 
 
 def can_bind(host: str, port: int) -> bool:

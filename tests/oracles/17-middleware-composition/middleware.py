@@ -199,17 +199,26 @@ def asgi_from_wsgi(app: Any, threads: int = 8) -> ASGIApp:
 
 def wsgi_from_asgi(app: Any) -> Any:
     tasks_of: dict[int, asyncio.Task[Any]] = {}
+    failed: dict[int, BaseException] = {}
 
     async def known(scope: Any, receive: Any, send: Any) -> None:
         tasks_of[id(scope["wsgi_environ"])] = asyncio.current_task()  # type: ignore[assignment]
-        await app(scope, receive, send)
+        try:
+            await app(scope, receive, send)
+        except Exception as error:
+            failed[id(scope["wsgi_environ"])] = error
+            raise
 
     adapter = a2wsgi.ASGIMiddleware(known)
 
     def adapted(environ: Any, start_response: Any) -> Iterator[bytes]:
         try:
             yield from adapter(environ, start_response)
+            # a2wsgi ends in silence where the task has ended before its own loop looks.
+            if error := failed.get(id(environ)):
+                raise error
         finally:
+            failed.pop(id(environ), None)
             task = tasks_of.pop(id(environ), None)
             if task is not None:
                 adapter.loop.call_soon_threadsafe(task.cancel)
