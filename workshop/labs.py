@@ -19,13 +19,15 @@ class Service:
 
     `command` is a shell-like string with the holes {host}, {port} and {solutions}; `at` is the prefix under
     which nginx shows it (None: only reached directly, started when a check first asks); `learner` says which
-    hop of it the learner wrote: "application" or "server".
+    hop of it the learner wrote: "application" or "server". A `given` one has no code of the learner's in it:
+    where strangers are judged it runs before any of theirs does (workshop/run/given_services.py).
     """
 
     name: str
     command: str
     at: str | None
     learner: str
+    given: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def load(folder: Path) -> Lab:
             Task(number, task["title"], dict(task["checks"])) for number, task in enumerate(data["tasks"], 1)
         )
         services = {
-            name: Service(name, one["command"], one.get("at"), one.get("learner", "application"))
+            name: Service(name, one["command"], one.get("at"), one.get("learner", "application"), one.get("given", False))
             for name, one in data["services"].items()
         }
         return Lab(

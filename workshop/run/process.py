@@ -298,8 +298,13 @@ def can_bind(host: str, port: int) -> bool:
 
 def listening_ports() -> dict[int, int]:
     """The TCP ports that something listens on in this network namespace, with the socket's inode (Linux)."""
+    return dict(_listening())
+
+
+def _listening() -> list[tuple[int, int]]:
+    """Every socket that listens, as its port and inode: several may have one port."""
     try:
-        return {port: inode for family in (socket.AF_INET, socket.AF_INET6) for port, inode in _asked(family)}
+        return [pair for family in (socket.AF_INET, socket.AF_INET6) for pair in _asked(family)]
     except OSError:  # a kernel that has no such answer
         return _read_listening_ports()
 
@@ -325,14 +330,14 @@ def _asked(family: int) -> Iterator[tuple[int, int]]:
                 at += length + 3 & ~3
 
 
-def _read_listening_ports() -> dict[int, int]:
-    found = {}
+def _read_listening_ports() -> list[tuple[int, int]]:
+    found = []
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):
             for row in (PROC / "net" / table).read_text().splitlines()[1:]:
                 fields = row.split()
                 if fields[3] == "0A":
-                    found[int(fields[1].rpartition(":")[2], 16)] = int(fields[9])
+                    found.append((int(fields[1].rpartition(":")[2], 16), int(fields[9])))
     return found
 
 
@@ -367,11 +372,34 @@ def is_listening(host: str, port: int) -> bool:
         return attempt.connect_ex((host, port)) == 0
 
 
-def ports_of(pids: Iterable[int]) -> list[int]:
-    """The ports that these processes listen on (Linux; elsewhere none)."""
-    inodes = set()
+def owns(port: int, pids: Iterable[int]) -> bool:
+    """Whether all that listens on a port belongs to these processes; True where nobody can tell."""
+    if not (PROC / "self" / "fd").exists():
+        return True
+    listening = {inode for one, inode in _listening() if one == port}
+    return bool(listening) and listening <= set(_sockets(pids))
+
+
+def listener(port: int, pids: Iterable[int]) -> str:
+    """The command line of the first of these processes that listens on a port; "" where nobody can tell."""
+    inodes = {inode for one, inode in _listening() if one == port} if PROC.exists() else set[int]()
+    for pid in pids:
+        if inodes & set(_sockets([pid])):
+            with contextlib.suppress(OSError):
+                words = (PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+                return " ".join(word.decode("utf-8", "replace") for word in words)
+    return ""
+
+
+def _sockets(pids: Iterable[int]) -> Iterator[int]:
+    """The inodes of the sockets that these processes have open."""
     for pid in pids:
         for link in PROC.glob(f"{pid}/fd/*"):
-            with contextlib.suppress(OSError):
-                inodes.add(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
-    return [port for port, inode in listening_ports().items() if str(inode) in inodes]
+            with contextlib.suppress(OSError, ValueError):
+                yield int(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
+
+
+def ports_of(pids: Iterable[int]) -> list[int]:
+    """The ports that these processes listen on (Linux; elsewhere none)."""
+    inodes = set(_sockets(pids))
+    return [port for port, inode in listening_ports().items() if inode in inodes]
