@@ -52,7 +52,7 @@ class Crew:
         return {**serve.environment(self.lab, self.folder), "TMPDIR": str(self.state)}
 
     def hold_given(self) -> None:
-        """Before any code of the learner's runs: start what the lab gives, on sockets that stay this one's."""
+        """Before any code of the learner's runs: start what the lab gives, on sockets that stay ours."""
         for name in (one.name for one in self.lab.services.values() if one.given):
             self.held[name] = given_services.bound(self.bind, self.ports[name])
             self._spawn(self.lab.services[name])
