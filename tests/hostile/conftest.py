@@ -1,3 +1,3 @@
-"""What is handed in is run in sandboxes only: pytest must never import a case's files, whatever their names."""
+"""What is handed in runs in sandboxes only: pytest must import no case's files, whatever their names."""
 
 collect_ignore_glob = ["*/*"]
