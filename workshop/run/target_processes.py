@@ -28,6 +28,7 @@ PROBE = (
 )
 IMPORT_SECONDS = 4.0
 STACK_SECONDS = 1.0
+GIVEN_SECONDS = 20.0  # for a service of ours: on a busy machine it may be slow, and is not at fault
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 
 
@@ -59,7 +60,7 @@ class Crew:
 
     def await_given(self) -> str:
         """Why one of them does not listen; "" when all do."""
-        replies = [self._await_listening(name, self.running[name]) for name in self.held]
+        replies = [self._await_listening(name, self.running[name], GIVEN_SECONDS) for name in self.held]
         return "; ".join(f"{one['command']}: {one['output']}" for one in replies if one["state"] != "ready")
 
     def start(self, name: str) -> Reply:
@@ -94,13 +95,13 @@ class Crew:
         self.running[service.name] = started
         return started
 
-    def _await_listening(self, name: str, one: process.Process) -> Reply:
+    def _await_listening(self, name: str, one: process.Process, seconds: float = 0.0) -> Reply:
         """Wait until it listens, or has exited, or surely never will.
 
         A process that sits still for a second after its time is over never will; one that still works may be
         slow, or on a busy machine, and gets three times as long.
         """
-        port, limit = self.ports[name], self.lab.start_seconds
+        port, limit = self.ports[name], seconds or self.lab.start_seconds
         used, moved = 0, one.started
         while True:
             exited = one.exit_code() is not None
