@@ -27,7 +27,7 @@ LISTED_CAP = 60_000  # members of an archive, with those that nobody looks at
 ZIP_LISTED = b"PK\x01\x02"  # with which each member is listed at a zip's end
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # Folders of a repository in which nobody's work is, and which may have any number of files.
-ASIDE = frozenset({"__MACOSX", "__pycache__", "node_modules", "site-packages", "solutions", "venv"})
+ASIDE = frozenset({"__MACOSX", "__pycache__", "node_modules", "site-packages", "venv"})
 
 
 class Unusable(Exception):
@@ -43,7 +43,7 @@ class Member:
 
 
 def is_aside(path: PurePosixPath) -> bool:
-    """Whether a file is in a folder where nobody's work is: an environment, solutions, a hidden one."""
+    """Whether a file is in a folder where nobody's work is: an environment's, or a hidden one."""
     return any(one in ASIDE or (one.startswith(".") and one != "..") for one in path.parts[:-1])
 
 
