@@ -40,6 +40,15 @@ def text_of(path: Path) -> str:
         return ""
 
 
+def listeners_in(path: Path) -> dict[str, str]:
+    """Which program listened, by service; none where the judge process was ended while it wrote that."""
+    try:
+        found: dict[str, str] = json.loads(text_of(path) or "{}")
+    except ValueError:
+        return {}
+    return found
+
+
 def grade_one(
     files: dict[str, bytes],
     manifest: Manifest,
@@ -75,7 +84,7 @@ def grade_one(
         if said["code"] not in (None, 0, 1):
             said["log"] = log_of(out)
         outcome = assemble(manifest, read_lines(out), said["code"] is None, facts, only)
-        listened = json.loads(text_of(listened_of(out)) or "{}")
+        listened = listeners_in(listened_of(out))
         outcome.transcript = text_of(transcript_of(out))
     outcome.run = {
         "seconds": round(time.monotonic() - began, 3),
