@@ -19,13 +19,15 @@ class Service:
 
     `command` is a shell-like string with the holes {host}, {port} and {solutions}; `at` is the prefix under
     which nginx shows it (None: only reached directly, started when a check first asks); `learner` says which
-    hop of it the learner wrote: "application" or "server".
+    hop of it the learner wrote: "application" or "server". A `given` one has no code of the learner's in it:
+    where strangers are judged it runs before any of theirs does (workshop/run/given_services.py).
     """
 
     name: str
     command: str
     at: str | None
     learner: str
+    given: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Lab:
     """`on` names the labs whose references this one imports: their folders and apps come last on its path.
 
     With `yours`, the learner's own are to be used where they pass (workshop/run/layers.py). `layer` is the
-    part of the stack that the lab builds, as `make progress` draws it (workshop/learn/progress.py).
+    part of the stack that the lab builds, as `make progress` draws it (workshop/learn/progress.py). `without`
+    names the packages that are not there when a class is graded: finished ones of what the lab builds.
     """
 
     number: int
@@ -67,6 +70,7 @@ class Lab:
     nginx: dict[str, Any] = field(default_factory=dict)
     layer: str = ""
     on: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     yours: bool = False
     start_seconds: float = 5.0
     check_seconds: float = 10.0
@@ -137,7 +141,13 @@ def load(folder: Path) -> Lab:
             Task(number, task["title"], dict(task["checks"])) for number, task in enumerate(data["tasks"], 1)
         )
         services = {
-            name: Service(name, one["command"], one.get("at"), one.get("learner", "application"))
+            name: Service(
+                name,
+                one["command"],
+                one.get("at"),
+                one.get("learner", "application"),
+                one.get("given", False),
+            )
             for name, one in data["services"].items()
         }
         return Lab(
@@ -155,6 +165,7 @@ def load(folder: Path) -> Lab:
             nginx=data.get("nginx", {}),
             layer=data.get("layer", ""),
             on=tuple(data.get("on", ())),
+            without=tuple(data.get("without", ())),
             yours=data.get("yours", False),
             **data.get("budget", {}),
         )

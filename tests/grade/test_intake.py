@@ -223,6 +223,13 @@ def test_of_a_whole_repository_the_lab_s_own_file_is_taken(kind: str, tmp_path: 
     assert only(tmp_path).files == {"server.py": CODE} and not only(tmp_path).trouble
 
 
+def test_a_solution_of_the_workshop_s_is_nobody_s_work(tmp_path: Path) -> None:
+    zipped(tmp_path / "ada.zip", {"repo/solutions/05-wsgi-server/server.py": b"the answer"})
+    assert only(tmp_path).trouble == ["there is no server.py in it"]
+    zipped(tmp_path / "ada.zip", {"solutions/server.py": CODE})  # her own name for a folder
+    assert only(tmp_path).files == {"server.py": CODE}
+
+
 def test_who_handed_nothing_in_is_there_all_the_same(tmp_path: Path) -> None:
     roster_file = tmp_path / "roster.csv"
     roster_file.write_text("id\nada\nbob\n")

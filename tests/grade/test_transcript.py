@@ -11,6 +11,7 @@ import pytest
 
 from workshop.grade.judging import exchange_log
 from workshop.grade.judging.exchange_log import CHECK_CAP, PIECE_CAP, Recorder, without
+from workshop.grade.judging.one_submission import listeners_in
 from workshop.judge import http_connection
 from workshop.judge.http_connection import NoAnswer, Wire
 
@@ -97,3 +98,9 @@ def test_a_hidden_check_is_left_out() -> None:
     assert without(text, ["test_b"]) == text.replace("== test_b\n  0.001  #2 8001 > secret\n", "")
     assert without(text, []) == text
     assert exchange_log.shown(b"'\xff\n") == "'\\xff\\n"
+
+
+@pytest.mark.parametrize("text", ["", '{"tasks": "pyth'])
+def test_what_was_cut_short_names_no_program(text: str, tmp_path: Path) -> None:
+    (tmp_path / "out.listened").write_text(text)
+    assert listeners_in(tmp_path / "out.listened") == {}

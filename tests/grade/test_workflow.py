@@ -23,7 +23,7 @@ FLOW: dict[Any, Any] = yaml.safe_load((SERVICES / "grader" / "grade.yml").read_t
 LAB = find(FLOW["env"]["LAB"])
 FILE = LAB.edit[0]
 SECONDS = 600.0
-RUN_ID = "1234567"
+SECRET = "1234567"
 ACTIONS = {  # what each takes, as its action.yml has it
     "actions/checkout@v4": {"persist-credentials"},
     "actions/upload-artifact@v4": {"name", "path", "if-no-files-found"},
@@ -133,7 +133,7 @@ def test_the_parts_that_are_merged_are_those_that_are_made() -> None:
 
 def test_every_expression_is_one_that_there_is() -> None:
     text = (SERVICES / "grader" / "grade.yml").read_text(encoding="utf-8")
-    known = {"github.run_id", "matrix.shard", "strategy.job-total", "!cancelled()"}
+    known = {"secrets.CLASS_SECRET", "matrix.shard", "strategy.job-total", "!cancelled()"}
     assert set(EXPRESSION.findall(text)) == known
 
 
@@ -141,7 +141,7 @@ def test_every_expression_is_one_that_there_is() -> None:
 @pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
 def test_its_steps_give_the_results_of_a_local_grade(runner: Runner, tmp_path: Path) -> None:
     shards = FLOW["jobs"]["shard"]["strategy"]["matrix"]["shard"]
-    known = {"github.run_id": RUN_ID, "strategy.job-total": str(len(shards))}
+    known = {"secrets.CLASS_SECRET": SECRET, "strategy.job-total": str(len(shards))}
     for shard in shards:
         runner.steps("shard", known | {"matrix.shard": str(shard)})
     assert runner.sudo.count("apt-get install -y bubblewrap") == len(shards)
@@ -149,7 +149,7 @@ def test_its_steps_give_the_results_of_a_local_grade(runner: Runner, tmp_path: P
     merged = results(tmp_path / "artifacts" / "results")
     assert set(merged) == set(the_class())
     local = tmp_path / "local"
-    words = [str(runner.home / "submissions"), "--lab", str(LAB.number), "--seed", RUN_ID]
+    words = [str(runner.home / "submissions"), "--lab", str(LAB.number), "--seed", SECRET]
     done = run("grade", *words, "--out", str(local), seconds=SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr
     assert merged == results(local)

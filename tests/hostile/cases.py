@@ -20,7 +20,8 @@ BROKEN = frozenset({"FAIL", "TIMEOUT", "CRASH", "NO_START"})
 class Case:
     """`verdicts`: what the check may come to; `hidden`: the hidden one. `hunts`: what it must not find.
 
-    `weak` says why the weak sandbox does not hold it; it is not run there.
+    `weak` says why the weak sandbox does not hold it; it is not run there. `needs` is what bubblewrap's lacks
+    on machines without libseccomp: then it is not run in that either.
 
     `more` holds what only one family knows: how an ingest case is laid out, which event a batch case is.
     """
@@ -37,6 +38,7 @@ class Case:
     begins: str = ""
     times: int = 1
     weak: str = ""
+    needs: str = ""
     more: dict[str, Any] = field(default_factory=dict)
 
     @property

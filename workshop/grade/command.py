@@ -99,7 +99,8 @@ def place_of(chosen: argparse.Namespace, lab: Lab, out: Path) -> Pool:
     if tls != Tls():
         raise Refusal("--tls-ca, --tls-cert and --tls-key are for --scheduler tls://HOST:PORT.")
     weakly = choose.Exposed((chosen.submissions, out), chosen.extra) if chosen.allow_weak_isolation else None
-    engine = choose.choose(lab, chosen.sandbox, chosen.runtime, weakly)
+    private = [path for path in (chosen.submissions, out, chosen.extra, chosen.roster) if path is not None]
+    engine = choose.choose(lab, chosen.sandbox, chosen.runtime, weakly, private)
     return Threads(engine, chosen.workers or os.cpu_count() or 1)
 
 

@@ -86,6 +86,8 @@ def _service(reply: Reply, port: int | None) -> Reply:
         "command": _text(reply.get("command")),
         "left_behind": _number(reply.get("left_behind", 0)),
         "listens_on": _numbers(reply.get("listens_on", [])),
+        "taken": bool(reply.get("taken")),
+        "listener": _text(reply.get("listener", "")),
     }
 
 

@@ -337,6 +337,8 @@ class LabRun:
         reply = self.stack.ask("start", service=name)
         if reply["state"] != "ready":
             raise StartTrouble(reply)
+        if reply.get("listener"):
+            self.stack.listeners[name] = reply["listener"]
         trail.marks.setdefault(name, reply["mark"])
         trail.latest[name] = reply["mark"]
         return reply

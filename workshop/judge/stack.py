@@ -73,6 +73,8 @@ class Stack:
     notes: list[str] = field(default_factory=list)
     # Modules that do not import, with what the agent said: the same files would do the same again.
     not_imported: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # Which program listened for each service, by the agent's words.
+    listeners: dict[str, str] = field(default_factory=dict)
     agent_process: AgentProcess | None = None
     _connection: Any = None
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)

@@ -39,6 +39,8 @@ def start_text(reply: dict[str, Any]) -> str:
         return f"{ended} before it listened on port {reply['port']}"
     said = f"`{reply['command']}` runs, but did not listen on port {reply['port']} in {reply['seconds']:g} s"
     elsewhere = [port for port in reply.get("listens_on", []) if port != reply["port"]]
-    if elsewhere:
+    if reply.get("taken"):
+        said += ": another process had taken it before"
+    elif elsewhere:
         said += f"; it listens on port {clean(str(elsewhere[0]))} instead"
     return said

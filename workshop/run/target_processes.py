@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from typing import Any
 
 from workshop.labs import Lab, Service
 from workshop.paths import ROOT
-from workshop.run import process, serve, tcp_ports
+from workshop.run import given_services, process, serve, tcp_ports
 
 Reply = dict[str, Any]
 # The probe's own modules are imported before the learner's, and their folder is not left on the path.
@@ -29,6 +30,7 @@ PROBE = (
 IMPORT_SECONDS = 4.0
 STACK_SECONDS = 1.0
 PORTS_TRIED = 5
+GIVEN_SECONDS = 20.0  # for a service of ours: on a busy machine it may be slow, and is not at fault
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 
 
@@ -44,6 +46,7 @@ class Crew:
         self.ports = {name: tcp_ports.free_port(bind) for name in lab.services}
         self.running: dict[str, process.Process] = {}
         self.failed: dict[str, Reply] = {}
+        self.held: dict[str, socket.socket] = {}
         self.told: set[int] = set()
         self.closing = False
         self.moved: Callable[[], None] | None = None
@@ -56,10 +59,22 @@ class Crew:
         """What the learner's processes see. Whatever they leave in the temporary folder goes with the run."""
         return {**serve.environment(self.lab, self.folder), "TMPDIR": str(self.state)}
 
+    def hold_given(self) -> None:
+        """Before any code of the learner's runs: start what the lab gives, on sockets that stay ours."""
+        for name in (one.name for one in self.lab.services.values() if one.given):
+            self.held[name] = given_services.bound(self.bind, self.ports[name])
+            self._spawn(self.lab.services[name])
+
+    def await_given(self) -> str:
+        """Why one of them does not listen; "" when all do."""
+        replies = [self._await_listening(name, self.running[name], GIVEN_SECONDS) for name in self.held]
+        return "; ".join(f"{one['command']}: {one['output']}" for one in replies if one["state"] != "ready")
+
     def start(self, name: str) -> Reply:
         """Start a service unless it runs; returns when it listens, has exited, or is out of time.
 
-        What did not start is not tried again: the same files would do the same. `restart` forgets that.
+        What did not start is not tried again: the same files would do the same. `restart` forgets that, but
+        for what the lab gives: that was ended by the learner's code.
         """
         with self.locks[name]:
             if name in self.failed:
@@ -67,6 +82,8 @@ class Crew:
             current = self.running.get(name)
             if self.closing:
                 return {"state": "absent", "service": name}
+            if current is not None and name in self.held and current.exit_code() is not None:
+                return self._exited(name, current)
             for _ in range(PORTS_TRIED):
                 if current is None or current.exit_code() is not None:
                     self._clear(name)
@@ -87,21 +104,28 @@ class Crew:
 
     def _spawn(self, service: Service) -> process.Process:
         words = serve.argv(service, self.bind, self.ports[service.name], self.state)
-        started = process.Process(words, cwd=self.folder, env=self.environment())
+        held = self.held.get(service.name)
+        if held is None:
+            started = process.Process(words, cwd=self.folder, env=self.environment())
+        else:
+            argv = given_services.argv(words, held.fileno())
+            env = given_services.environment(self.lab, self.state)
+            started = process.Process(argv, cwd=self.lab.folder, env=env, pass_fds=(held.fileno(),))
+            started.argv = words  # as it is shown
         self.running[service.name] = started
         return started
 
-    def _await_listening(self, name: str, one: process.Process) -> Reply:
+    def _await_listening(self, name: str, one: process.Process, seconds: float = 0.0) -> Reply:
         """Wait until it listens, or has exited, or surely never will.
 
         A process that sits still for a second after its time is over never will; one that still works may be
         slow, or on a busy machine, and gets three times as long.
         """
-        port, limit = self.ports[name], self.lab.start_seconds
+        limit = seconds or self.lab.start_seconds
         used, moved = 0, one.started
         while True:
             exited = one.exit_code() is not None
-            owner = tcp_ports.Owner.NOBODY if exited else self._owner(port, one)
+            owner = tcp_ports.Owner.NOBODY if exited else self._owner(name, one)
             if owner is tcp_ports.Owner.OURS:
                 return self._reply("ready", name, one)
             if owner is tcp_ports.Owner.OTHER and self.moved is not None:
@@ -116,11 +140,16 @@ class Crew:
                 if (now > one.started + limit and now > moved + 1.0) or now > one.started + 3 * limit:
                     reply = self._reply("silent", name, one)
                     reply["listens_on"] = tcp_ports.ports_of(family)
+                    reply["taken"] = owner is tcp_ports.Owner.OTHER
                     return self._give_up(name, reply)
             time.sleep(process.POLL)
 
-    def _owner(self, port: int, one: process.Process) -> tcp_ports.Owner:
+    def _owner(self, name: str, one: process.Process) -> tcp_ports.Owner:
         """Whose the port is: the service's, with all that it started and left behind, or a stranger's."""
+        port = self.ports[name]
+        if name in self.held:  # nobody else can have it
+            listens = tcp_ports.is_listening(self.bind, port)
+            return tcp_ports.Owner.OURS if listens else tcp_ports.Owner.NOBODY
         found = tcp_ports.owner(self.bind, port, [one.pid])
         if found is not tcp_ports.Owner.OTHER:
             return found
@@ -168,8 +197,15 @@ class Crew:
             "mark": one.written,
             "seconds": round(time.monotonic() - one.started, 2),
             "command": serve.shown_command(one.argv),
+            "listener": self._listener(name, one) if state == "ready" else "",
             "folder": str(self.folder),
         }
+
+    def _listener(self, name: str, one: process.Process) -> str:
+        """The program that listens, by its command line: a service may have become another one."""
+        if name in self.held:
+            return serve.shown_command(one.argv)
+        return tcp_ports.listener(self.ports[name], [one.pid, *process.descendants(one.pid)])
 
     def status(self, name: str, since: int = 0) -> Reply:
         one = self.running.get(name)
@@ -221,14 +257,15 @@ class Crew:
 
     def end(self) -> None:
         """End every service, side by side, and the probe."""
-        enders = [threading.Thread(target=self._clear, args=[name]) for name in self.lab.services]
+        others = [name for name in self.lab.services if name not in self.held]
+        enders = [threading.Thread(target=self._clear, args=[name]) for name in others]
         for ender in enders:
             ender.start()
         with self.probe_lock:
             self._end_probe()
         for ender in enders:
             ender.join()
-        self.failed.clear()
+        self.failed = {name: reply for name, reply in self.failed.items() if name in self.held}
 
     def _end_probe(self) -> None:
         if self.probe is not None:

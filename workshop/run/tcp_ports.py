@@ -170,6 +170,17 @@ def ports_of(pids: Iterable[int]) -> list[int]:
     return [port for port, inode in listening() if inode in held]
 
 
+def listener(port: int, pids: Iterable[int]) -> str:
+    """The command line of the first of these processes that listens on a port; "" where nobody can tell."""
+    inodes = {inode for one, inode in listening() if one == port} if PROC.exists() else set[int]()
+    for pid in pids:
+        if inodes & _sockets([pid])[0]:
+            with contextlib.suppress(OSError):
+                words = (PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+                return " ".join(word.decode("utf-8", "replace") for word in words)
+    return ""
+
+
 def _sockets(pids: Iterable[int]) -> tuple[set[int], bool]:
     """The inodes of these processes' sockets, and whether all of them let us look."""
     inodes, all_seen = set(), True

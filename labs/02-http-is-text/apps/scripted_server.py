@@ -25,9 +25,11 @@ PAUSE_SECONDS = 0.001
 HEAD_LIMIT = 65_536
 
 
-def serve(host: str, port: int) -> None:
-    """Answer for ever, each connection in a thread of its own."""
-    with socket.create_server((host, port), backlog=64) as listener:
+def serve(host: str, port: int, descriptor: int | None = None) -> None:
+    """Answer for ever, each connection in a thread of its own; a descriptor is a socket that has the port."""
+    made = socket.create_server((host, port)) if descriptor is None else socket.socket(fileno=descriptor)
+    with made as listener:
+        listener.listen(64)
         while True:
             connection, _ = listener.accept()
             threading.Thread(target=_answer, args=[connection], daemon=True).start()
@@ -84,9 +86,10 @@ def _close_in_stages(connection: socket.socket) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripted_server", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--fd", type=int, help="the descriptor of a socket that has a port already")
     options = parser.parse_args()
-    serve(options.host, options.port)
+    serve(options.host, options.port, options.fd)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,8 @@ class Recorder:
         assert self._config is not None
         run = self._config.pluginmanager.get_plugin("workshop-lab-run")
         result = run.results.get(nodeid.rpartition("::")[2]) if run is not None else None
+        if run is not None and run._stack is not None and run._stack.listeners:
+            listened_of(self._out).write_text(json.dumps(run._stack.listeners), encoding="utf-8")
         if result is not None:
             with self._out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(result)) + "\n")
@@ -68,6 +70,11 @@ class Recorder:
 def transcript_of(out: Path) -> Path:
     """Where the transcript of a run stands whose results are in `out`."""
     return out.with_suffix(".transcript")
+
+
+def listened_of(out: Path) -> Path:
+    """Where it stands which program listened for each service."""
+    return out.with_suffix(".listened")
 
 
 def judge(request: Line) -> int:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import time
 from pathlib import Path
 
 from workshop.errors import InfraError
-from workshop.grade.judging.judge_process import JudgeProcess, transcript_of
+from workshop.grade.judging.judge_process import JudgeProcess, listened_of, transcript_of
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import Outcome, assemble, blank, read_lines
 from workshop.grade.sandboxes.sandbox import Engine
 from workshop.grade.submissions.collect import digest_of_files
+from workshop.grade.untrusted_text import one_line
 from workshop.judge.verdict import Verdict
 
 EXPECTED = "a submission with the files that the lab asks for"
@@ -36,6 +38,15 @@ def text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def listeners_in(path: Path) -> dict[str, str]:
+    """Which program listened, by service; none where the judge process was ended while it wrote that."""
+    try:
+        found: dict[str, str] = json.loads(text_of(path) or "{}")
+    except ValueError:
+        return {}
+    return found
 
 
 def grade_one(
@@ -73,11 +84,14 @@ def grade_one(
         if said["code"] not in (None, 0, 1):
             said["log"] = log_of(out)
         outcome = assemble(manifest, read_lines(out), said["code"] is None, facts, only)
+        listened = listeners_in(listened_of(out))
         outcome.transcript = text_of(transcript_of(out))
     outcome.run = {
         "seconds": round(time.monotonic() - began, 3),
         "engine": engine.name,
         "isolation": engine.isolation,
+        "not_promised": engine.gaps,
+        "listened": {name: one_line(command, 200) for name, command in sorted(listened.items())},
         "facts": facts.as_dict(),
         "judge_process": said,
     }

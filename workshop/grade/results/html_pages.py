@@ -30,7 +30,7 @@ def student(result: Result) -> str:
     return (
         _templates()
         .get_template("student.html.j2")
-        .render(data=result.data, flaky=flaky, load_details=result.load_details)
+        .render(data=result.data, run=result.counted_run, flaky=flaky, load_details=result.load_details)
     )
 
 

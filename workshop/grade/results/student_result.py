@@ -61,6 +61,12 @@ class Result:
         return [name for attempt in self.run["attempts"] for name in attempt["run"].get("flaky", [])]
 
     @property
+    def counted_run(self) -> dict[str, Any]:
+        """How the attempt that counts was run: which program listened, what the sandbox did not promise."""
+        runs = (one["run"] for one in self.run["attempts"] if one["attempt"] == self.data["counted"])
+        return next(runs, {})
+
+    @property
     def load_details(self) -> list[str]:
         """What was seen under load, in the attempt that counts."""
         runs = [one.get("load", {}) for one in self.run["attempts"] if one["attempt"] == self.data["counted"]]

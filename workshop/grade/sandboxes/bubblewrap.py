@@ -19,9 +19,11 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import IO
 
 from workshop.errors import InfraError
-from workshop.grade.sandboxes import cgroup_limits
+from workshop.grade.sandboxes import cgroup_limits, left_out, system_calls
+from workshop.grade.sandboxes.kept_apart import KERNEL, fresh_keyring
 from workshop.grade.sandboxes.leftovers import strays
 from workshop.grade.sandboxes.sandbox import CHECKED, DISK, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
 from workshop.grade.sandboxes.sandbox_files import SandboxFiles
@@ -33,6 +35,7 @@ from workshop.labs import Lab
 USER = 1000
 WATCH = 0.1
 END_SECONDS = 10.0
+MEMORY_LINES = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+) kB$", re.MULTILINE)
 SYSTEM = ("bin", "lib", "lib32", "lib64", "sbin")
 
 
@@ -52,10 +55,22 @@ class Bubblewrap:
         self.folder = Path(tempfile.mkdtemp(prefix=f"wg-{os.getpid()}-lab-"))
         self.sandbox_files = SandboxFiles(lab, self.folder / "sandbox_files")
         self.sandbox_files.write_etc(USER)
+        nothing = left_out.Empty(self.folder)
+        self.left_out = {str(path): nothing.over(path) for path in left_out.here(lab)}
         self.has_cgroup = self._has_cgroup()
         user = "a user of its own" if self.is_root else "a user namespace"
         limits = "cgroup" if self.has_cgroup else "rlimits and a watch, no cgroup"
-        self.isolation = f"namespaces (all, no network), {user}, {limits}"
+        lacks = system_calls.missing()
+        self._filter = b"" if lacks else system_calls.program()
+        calls = "no list of system calls" if lacks else "system calls by a list"
+        self.isolation = f"namespaces (all, no network), {user}, {limits}, {calls}"
+        self.gaps = [KERNEL]
+        if lacks:
+            self.gaps.append(f"every system call is there: a filter needs {lacks}")
+        if not self.has_cgroup:
+            self.gaps.append("no cgroup: memory and processes are counted from outside, ten times a second")
+        if not fresh_keyring():
+            self.gaps.append("the session keyring is the grader's")
 
     def _has_cgroup(self) -> bool:
         try:
@@ -63,6 +78,20 @@ class Bubblewrap:
         except (OSError, KeyError):
             return False
         return True
+
+    def filter_file(self) -> IO[bytes] | None:
+        """The list of system calls, to be read once; None where none can be made."""
+        if not self._filter:
+            return None
+        file = tempfile.TemporaryFile()  # noqa: SIM115  (closed by who starts the sandbox)
+        file.write(self._filter)
+        file.flush()
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+        return file
+
+    def mounted(self) -> list[Path]:
+        """The host's folders that every sandbox sees, all that is below them included."""
+        return [Path("/usr"), *_system(), *_prefixes(), *(one.source for one in self.sandbox_files.mounts())]
 
     def start(self, files: Path, slot: int) -> Wrapped:
         sockets = SandboxSockets(self.lab)
@@ -96,11 +125,7 @@ class Bubblewrap:
         for path in (Path("/", name) for name in SYSTEM):
             if path.is_symlink():
                 links += ["--symlink", str(path.readlink()), str(path)]
-            elif path.exists():
-                binds[str(path)] = path
-        # A venv's programs name it by its real path, whatever link led here.
-        prefixes = (sys.base_prefix, str(Path(sys.prefix).resolve()), sys.prefix)
-        binds |= {one: Path(one) for one in prefixes if not Path(one).is_relative_to("/usr")}
+        binds |= {str(one): one for one in (*_system(), *_prefixes())}
         binds |= {mount.inside: mount.source for mount in self.sandbox_files.mounts()}
         binds |= {"/target": sockets.target, "/run/door": sockets.door}
         words = ["--proc", "/proc", "--dev", "/dev"]
@@ -111,7 +136,7 @@ class Bubblewrap:
         for parent in sorted(parents):  # those that bubblewrap makes by itself only root could pass through
             if not parent.is_relative_to("/usr"):
                 words += ["--perms", "0755", "--dir", str(parent)]
-        for inside, source in binds.items():
+        for inside, source in [*binds.items(), *self.left_out.items()]:
             words += ["--ro-bind", str(source), inside]
         return [*words, "--remount-ro", "/dev", "--remount-ro", "/"]
 
@@ -126,8 +151,11 @@ class Bubblewrap:
             "SANDBOX_LIMITS": limits,
         }
 
-    def inner(self, slot: int) -> list[str]:
-        """What runs inside: as root, a change of user first, and a namespace that allows no further ones."""
+    def inner(self, slot: int, seccomp: list[str]) -> list[str]:
+        """What runs inside: as root, a change of user first, and a namespace that allows no further ones.
+
+        The list of system calls is for what comes after all that.
+        """
         words = [sys.executable, "-m", "workshop.grade.sandboxes.first_process", str(self.lab.number)]
         if not self.is_root:
             return words
@@ -152,6 +180,7 @@ class Bubblewrap:
             "--die-with-parent",
             "--chdir",
             "/workshop",
+            *seccomp,
             "--",
             *words,
         ]
@@ -181,19 +210,25 @@ class Wrapped:
         info, info_in = os.pipe()
         block_out, block = os.pipe()
         words = [*engine.words(sockets, slot), "--info-fd", str(info_in), "--block-fd", str(block_out)]
+        calls = engine.filter_file()
+        seccomp = ["--seccomp", str(calls.fileno())] if calls else []
+        words += [] if engine.is_root else seccomp
+        fresh_keyring()
         try:
             self.popen = subprocess.Popen(
-                [*words, "--", *engine.inner(slot)],
+                [*words, "--", *engine.inner(slot, seccomp)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
                 env={},
-                pass_fds=(info_in, block_out),
+                pass_fds=(info_in, block_out, *([calls.fileno()] if calls else [])),
                 start_new_session=True,
             )
         finally:
             os.close(info_in)
             os.close(block_out)
+            if calls is not None:
+                calls.close()
         try:
             with os.fdopen(info, "rb") as said:
                 self.first = int(json.loads(said.read() or b'{"child-pid": 0}')["child-pid"])
@@ -267,6 +302,21 @@ class Wrapped:
         return self.facts
 
 
+def _system() -> list[Path]:
+    """The folders of programs that are no links into /usr."""
+    found = (Path("/", name) for name in SYSTEM)
+    return [one for one in found if one.exists() and not one.is_symlink()]
+
+
+def _prefixes() -> list[Path]:
+    """Python's own folders outside of /usr.
+
+    A venv's programs name it by its real path, whatever link led here.
+    """
+    found = map(Path, (sys.base_prefix, str(Path(sys.prefix).resolve()), sys.prefix))
+    return [one for one in found if not one.is_relative_to("/usr")]
+
+
 def sweep_processes() -> list[str]:
     """End what graders that are gone have left of bubblewrap; the kernel ends what is inside."""
     swept = []
@@ -301,13 +351,13 @@ def family(pid: int) -> list[int]:
 
 
 def private_memory(pids: list[int]) -> int:
-    """Bytes of memory that processes have for themselves."""
-    pages = 0
+    """Bytes of memory that processes have for themselves, or share with each other and no file."""
+    found = 0
     for one in pids:
-        with contextlib.suppress(OSError, ValueError):
-            fields = Path("/proc", str(one), "statm").read_text().split()
-            pages += int(fields[1]) - int(fields[2])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+        with contextlib.suppress(OSError):
+            status = Path("/proc", str(one), "status").read_text(encoding="utf-8", errors="replace")
+            found += sum(int(size) for size in MEMORY_LINES.findall(status))
+    return found << 10
 
 
 def processor_time(pid: int) -> float:

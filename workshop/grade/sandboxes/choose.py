@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from workshop.errors import EXIT_INFRA, Refusal
 from workshop.grade.sandboxes import docker, weak
 from workshop.grade.sandboxes.bubblewrap import Bubblewrap
+from workshop.grade.sandboxes.kept_apart import see_that_nothing_shows
 from workshop.grade.sandboxes.sandbox import Engine
 from workshop.labs import Lab
 from workshop.paths import SOLUTIONS
@@ -44,8 +46,16 @@ class Exposed:
     hidden: Path | None = None
 
 
-def choose(lab: Lab, wanted: str = "auto", runtime: str = "", weakly: Exposed | None = None) -> Engine:
+def choose(
+    lab: Lab,
+    wanted: str = "auto",
+    runtime: str = "",
+    weakly: Exposed | None = None,
+    private: Sequence[Path] = (),
+) -> Engine:
     """An engine for a lab's sandboxes; a weak one only with `weakly`, and where there is no other.
+
+    `private` are the folders of a class that no sandbox may see.
 
     Raises Refusal, with what to install, when there is none.
     """
@@ -54,7 +64,7 @@ def choose(lab: Lab, wanted: str = "auto", runtime: str = "", weakly: Exposed | 
         if wanted not in ("auto", name):
             continue
         if not trouble:
-            return Bubblewrap(lab) if name == "bubblewrap" else docker.Docker(lab, runtime)
+            return _bubblewrap(lab, private) if name == "bubblewrap" else docker.Docker(lab, runtime)
         troubles.append(trouble)
     if weakly is not None and wanted in ("auto", "weak"):
         return _weak(lab, weakly)
@@ -65,6 +75,17 @@ def choose(lab: Lab, wanted: str = "auto", runtime: str = "", weakly: Exposed | 
         "Install bubblewrap or Docker.",
         EXIT_INFRA,
     )
+
+
+def _bubblewrap(lab: Lab, private: Sequence[Path]) -> Engine:
+    """Raises Refusal where a folder that is mounted whole would show what is private."""
+    engine = Bubblewrap(lab)
+    try:
+        see_that_nothing_shows(engine.mounted(), private)
+    except Refusal:
+        engine.close()
+        raise
+    return engine
 
 
 def _weak(lab: Lab, exposed: Exposed) -> Engine:

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from workshop.errors import InfraError
+from workshop.grade.sandboxes import left_out, system_calls
+from workshop.grade.sandboxes.kept_apart import KERNEL
 from workshop.grade.sandboxes.sandbox import CHECKED, DISK, MEMORY, START_SECONDS, Facts, rlimits
 from workshop.grade.sandboxes.sandbox_files import SandboxFiles
 from workshop.grade.sandboxes.sandbox_sockets import SandboxSockets
@@ -79,7 +81,16 @@ class Docker:
         self.nginx = Path(program)
         self.folder = Path(tempfile.mkdtemp(prefix=f"wg-{os.getpid()}-lab-"))
         self.sandbox_files = SandboxFiles(lab, self.folder / "sandbox_files")
-        self.isolation = f"container ({runtime or 'runc'}), no network, read-only, no capabilities, cgroup"
+        self.isolation = (
+            f"container ({runtime or 'runc'}), no network, read-only, no capabilities, cgroup, "
+            "system calls by a list"
+        )
+        self.calls = self.folder / "seccomp.json"
+        self.calls.write_text(system_calls.docker_profile(), encoding="utf-8")
+        nothing = left_out.Empty(self.folder)
+        ask = ["docker", "run", "--rm", "--network", "none", "--pull", "never", self.image, "python"]
+        self.left_out = {str(path): nothing.over(path) for path in left_out.places(lab, ask)}
+        self.gaps = [KERNEL] if runtime in ("", "runc") else []
 
     def start(self, files: Path, slot: int) -> Container:
         sockets = SandboxSockets(self.lab)
@@ -95,6 +106,7 @@ class Docker:
         uid = self._users.of(slot)
         words = ["docker", "run", "--name", name, "--label", f"{LABEL}={os.getpid()}", "--network", "none"]
         words += ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+        words += ["--security-opt", f"seccomp={self.calls}"]
         words += ["--pids-limit", str(self.room.processes)]
         words += ["--memory", str(MEMORY), "--memory-swap", str(MEMORY)]
         words += ["--cpus", "1", "--ulimit", "core=0", "--user", f"{uid}:{uid}", "--init"]
@@ -102,6 +114,7 @@ class Docker:
         words += ["--log-driver", "none", "--pull", "never", "--workdir", "/workshop"]
         words += ["--runtime", self.runtime] if self.runtime else []
         binds = {mount.inside: mount.source for mount in self.sandbox_files.mounts()}
+        binds |= self.left_out
         binds |= {"/target": sockets.target, "/run/door": sockets.door, NGINX_INSIDE: self.nginx}
         for inside, source in binds.items():
             words += ["--mount", f"type=bind,source={source},target={inside},readonly"]

@@ -84,6 +84,7 @@ def run(lab_number: str) -> None:
     process.adopt_orphans()
     crew = Crew(lab, target, "127.0.0.1")
     crew.ports = {name: port + shift for name, port in unix_to_tcp.ports(lab).items()}
+    crew.hold_given()
     agent = Agent(lab, {"learner": crew})
     program = nginx_config.command()
     front = nginx_config.Front("learner", f"127.0.0.1:{unix_to_tcp.FRONT + shift}", crew.ports, target)
@@ -97,7 +98,8 @@ def run(lab_number: str) -> None:
         unix_to_tcp.serve(listener, port + shift)
     threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
     well = door.refused or await_nginx(door)
-    link.sendall(READY if well else b"nginx does not listen\n")
+    trouble = ("" if well else "nginx does not listen") or crew.await_given()
+    link.sendall(READY if not trouble else " ".join(trouble.split())[-300:].encode() + b"\n")
     link.close()
     threading.Event().wait()
 

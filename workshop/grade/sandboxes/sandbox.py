@@ -52,10 +52,14 @@ class Running(Protocol):
 
 
 class Engine(Protocol):
-    """A kind of sandbox. `name` and `isolation` are recorded with every result."""
+    """A kind of sandbox. `name`, `isolation` and `gaps` are recorded with every result.
+
+    `gaps` are what it does not promise on this machine, in words.
+    """
 
     name: str
     isolation: str
+    gaps: list[str]
     room: Room
 
     def start(self, files: Path, slot: int) -> Running:

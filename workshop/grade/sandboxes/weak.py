@@ -27,6 +27,7 @@ from typing import Any
 
 from workshop.errors import EXIT_INFRA, InfraError, Refusal
 from workshop.grade.sandboxes.bubblewrap import family, private_memory, processor_time
+from workshop.grade.sandboxes.kept_apart import KERNEL, fresh_keyring
 from workshop.grade.sandboxes.leftovers import strays
 from workshop.grade.sandboxes.sandbox import CHECKED, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
 from workshop.grade.sandboxes.sandbox_files import SandboxFiles
@@ -64,6 +65,18 @@ class Weak:
         open_up(self.root)
         user = "a user of its own" if self.is_root else "the grader's own user"
         self.isolation = f"weak: {user}, rlimits; no namespaces, the network is open"
+        self.gaps = [
+            KERNEL,
+            "the network is open, and every service of this machine's can be reached",
+            "files that all users of this machine may read can be read",
+            "every system call is there, and the machine's processes can be seen",
+        ]
+        if lab.without:
+            self.gaps.append(f"{', '.join(lab.without)}, which the lab leaves out, are there")
+        if not self.is_root:
+            self.gaps.append(
+                "it runs as the grader's own user, and can read and change all that is the grader's"
+            )
         if self.is_root:
             self._try()
 
@@ -163,6 +176,7 @@ class WeakSandbox:
             "SANDBOX_SHIFT": str(shift),
             "SANDBOX_LIMITS": rlimits(NPROC=tasks_of(self.uid) + PROCESSES, CPU=CPU_SECONDS, MSGQUEUE=0),
         }
+        fresh_keyring()
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "workshop.grade.sandboxes.first_process", str(engine.lab.number)],
             cwd=engine.root,

@@ -27,7 +27,7 @@ LISTED_CAP = 60_000  # members of an archive, with those that nobody looks at
 ZIP_LISTED = b"PK\x01\x02"  # with which each member is listed at a zip's end
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # Folders of a repository in which nobody's work is, and which may have any number of files.
-ASIDE = frozenset({"__MACOSX", "__pycache__", "node_modules", "site-packages", "solutions", "venv"})
+ASIDE = frozenset({"__MACOSX", "__pycache__", "node_modules", "site-packages", "venv"})
 
 
 class Unusable(Exception):
@@ -43,7 +43,7 @@ class Member:
 
 
 def is_aside(path: PurePosixPath) -> bool:
-    """Whether a file is in a folder where nobody's work is: an environment, solutions, a hidden one."""
+    """Whether a file is in a folder where nobody's work is: an environment's, or a hidden one."""
     return any(one in ASIDE or (one.startswith(".") and one != "..") for one in path.parts[:-1])
 
 
@@ -54,10 +54,12 @@ def in_words(error: Exception) -> str:
             return str(error)
         case EOFError() | tarfile.TarError():
             return f"it ends in the middle, or is broken: was the upload cut short? ({type(error).__name__})"
-        case zipfile.BadZipFile() | zlib.error():
+        case zipfile.BadZipFile() | zlib.error() | gzip.BadGzipFile():
             return f"it is no archive that can be read ({type(error).__name__})"
         case OSError(strerror=str(words)):
             return words
+        case RuntimeError() | NotImplementedError():  # zipfile's, for what is locked
+            return f"it can't be unpacked ({type(error).__name__})"
     return f"it can't be read ({type(error).__name__})"
 
 
@@ -148,22 +150,23 @@ def _capped(file: IO[bytes], cap: int) -> bytes:
 
 def _of_zip(data: bytes, refused: list[str]) -> Iterator[Member]:
     if data.count(ZIP_LISTED) > LISTED_CAP:  # before zipfile makes an object of each
-        raise Unusable(f"it has more than {LISTED_CAP} members")
+        raise Unusable(f"it has more than {MEMBERS_CAP} members")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        looked_at = [one for one in archive.infolist() if not is_aside(PurePosixPath(one.filename))]
-        if len(looked_at) > MEMBERS_CAP:
-            raise Unusable(f"it has more than {MEMBERS_CAP} members")
-        for info in looked_at:
+        count = 0
+        for info in archive.infolist():
             mode = info.external_attr >> 16
-            if info.is_dir():
-                continue
-            if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-                refused.append(f"{info.filename}: {_kind(mode)}")
-                continue
             try:
                 path = safe_path(info.filename)
             except Unusable as reason:
                 refused.append(f"{info.filename}: {reason}")
+                continue
+            if info.is_dir() or is_aside(path):
+                continue
+            count += 1
+            if count > MEMBERS_CAP:
+                raise Unusable(f"it has more than {MEMBERS_CAP} members")
+            if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+                refused.append(f"{info.filename}: {_kind(mode)}")
                 continue
             yield Member(path, lambda cap, info=info: _unzipped(archive, info, cap))  # type: ignore[misc]
 

@@ -40,6 +40,7 @@ from workshop.labs import Lab
 
 ATTEMPT = re.compile(r"(?P<name>.+)@(?P<attempt>\d{1,4})")
 LAB_FOLDER = re.compile(r"\d\d-[a-z0-9-]+")
+NOT_THEIRS = ("solutions", "oracles", "alternatives")  # what a repository has of a lab besides
 REFUSED_SHOWN = 5
 MISSING = "there is no"
 
@@ -214,7 +215,8 @@ class _Taken:
             return None
         if folders[-2:] == ("labs", self.lab.name):
             return 0
-        if any(LAB_FOLDER.fullmatch(one) and one != self.lab.name for one in folders):
+        of_labs = [n for n, one in enumerate(folders) if LAB_FOLDER.fullmatch(one)]
+        if any(folders[n] != self.lab.name or (n and folders[n - 1] in NOT_THEIRS) for n in of_labs):
             return None
         return 1 + len(folders)
 
