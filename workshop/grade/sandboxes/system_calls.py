@@ -54,7 +54,7 @@ ALLOWED = """
 def missing() -> str:
     """What a filter for bubblewrap lacks here; "" when one can be made."""
     try:
-        import pyseccomp  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
+        import pyseccomp  # type: ignore[import-untyped,unused-ignore]  # noqa: F401
     except (ImportError, RuntimeError, OSError) as error:
         return f"pyseccomp or libseccomp ({error})"
     return ""
