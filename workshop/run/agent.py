@@ -38,8 +38,6 @@ from workshop.run import nginx_config, process, tcp_ports
 from workshop.run.nginx_process import Door, clear
 from workshop.run.target_processes import Crew, Reply
 
-TETHERED = bool(os.environ.get("WORKSHOP_TETHERED"))
-
 
 class Agent:
     """Answers requests for the crews of one lab."""
@@ -132,6 +130,7 @@ def run(
     bind = os.environ.get("WORKSHOP_BIND", "127.0.0.1")
     host = os.environ.get("WORKSHOP_NAME", "127.0.0.1")
     tmp = Path(os.environ.get("WORKSHOP_NGINX_TMP", run_folder))
+    tethered = bool(os.environ.get("WORKSHOP_TETHERED"))  # read here: a warm process imports this in advance
     process.adopt_orphans()
     crews = {crew: Crew(lab, target_folder(lab, target), bind) for crew, target in targets.items()}
     fronts = [
@@ -156,12 +155,12 @@ def run(
         agent.door.open()
         if which := os.environ.get("WORKSHOP_START", "shown"):
             agent.start_early(which)
-        if TETHERED:
+        if tethered:
             threading.Thread(target=_wait_for_end_of_input, args=[ended], daemon=True).start()
         ended.wait()
         agent.end()
         server.shutdown()
-    if TETHERED:
+    if tethered:
         shutil.rmtree(run_folder, ignore_errors=True)
 
 
