@@ -40,7 +40,7 @@ class ForkedAgent:
         return self._code
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit code. It ends by itself, so the verdict of a run that would have to kill it is an error."""
+        """Its exit code. It ends by itself, so a run that would have to kill it has failed."""
         deadline = time.monotonic() + SECONDS
         while (code := self.poll()) is None:
             assert time.monotonic() < deadline, f"the agent {self.pid} does not end"
