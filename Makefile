@@ -80,10 +80,10 @@ down: FORCE      ## end what a run left behind, all of this folder's
 	@$(RUN) down
 
 test: .venv-test ## the repository's own proof, in minutes; says what it leaves to `make proof`
-	@.venv/bin/python -E -m pytest -q -rs -n 3 -m "not whole" $(more)
+	@.venv/bin/python -E -m pytest -q -rs -n auto -m "not whole" $(more)
 
 proof: .venv-test ## the rest of it: all mistakes, load scripts, hostile programs, both modes, repeats
-	@.venv/bin/python -E -m pytest -q -rs -n 3 -m whole $(more)
+	@.venv/bin/python -E -m pytest -q -rs -n auto -m whole $(more)
 
 flakes: .venv-test ## every solution and oracle N times, on a busy machine: what is not the same each time
 	@.venv/bin/python -E -m tests.flakes $(or $(call given,N),50) $(more)
