@@ -29,11 +29,11 @@ from workshop.errors import Refusal  # noqa: E402
 from workshop.grade.judging.manifest import Manifest  # noqa: E402
 from workshop.grade.judging.outcome import Outcome  # noqa: E402
 from workshop.grade.judging.outcome_cache import Store, canonical  # noqa: E402
-from workshop.grade.judging.pool import Pool  # noqa: E402
 from workshop.grade.judging.whole_class import Batch  # noqa: E402
+from workshop.grade.judging.worker_pools import Pool  # noqa: E402
 from workshop.grade.results.late_policy import Policy  # noqa: E402
 from workshop.grade.results.student_result import Graded, result_of  # noqa: E402
-from workshop.grade.sandboxes import choose  # noqa: E402
+from workshop.grade.sandboxes import choose_sandbox  # noqa: E402
 from workshop.grade.sandboxes.sandbox import Engine  # noqa: E402
 from workshop.grade.submissions.class_roster import Roster  # noqa: E402
 from workshop.grade.submissions.collect import Submission, collect  # noqa: E402
@@ -94,7 +94,7 @@ def graded(
     if way == "dask":
         with two_machines(lab, folder / "site", store, len(found) // 2) as cluster:
             return run(cluster)
-    with closing(choose.choose(lab, way)) as engine:
+    with closing(choose_sandbox.choose(lab, way)) as engine:
         return run(engine)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.against import ROOT, Cost, earlier, heading, median, python, row, run
+from bench.earlier_commit import ROOT, Cost, earlier, heading, median, python, row, run
 from workshop.labs import all_labs
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.against import EARLIER, ROOT, Cost, clone, environment, heading, row
+from bench.earlier_commit import EARLIER, ROOT, Cost, clone, environment, heading, row
 
 
 def timed(words: list[str], root: Path) -> Cost:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.against import ROOT, Cost, earlier, environment, heading, median, row
+from bench.earlier_commit import ROOT, Cost, earlier, environment, heading, median, row
 from tests.terminal import PROMPT, Terminal, watched
 from workshop.labs import Lab, all_labs, find
 from workshop.paths import SOLUTIONS

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.judging import ALTERNATIVES
-from workshop.judge import http_connection
+from workshop.judge import http_wire
 from workshop.labs import find
 from workshop.paths import ORACLES, SOLUTIONS
 from workshop.run import nginx_config
@@ -99,7 +99,7 @@ def listening(process: subprocess.Popen[bytes], port: int) -> None:
 @pytest.mark.parametrize("asked", REQUESTS)
 def test_service_is_told_the_host_that_was_asked_for(front: int, asked: str, request: Any) -> None:
     data, host = REQUESTS[asked]
-    with http_connection.Wire("127.0.0.1", front, SECONDS) as connection:
+    with http_wire.Wire("127.0.0.1", front, SECONDS) as connection:
         connection.send(data)
         answer = connection.response()
     assert answer.status == 200

@@ -17,7 +17,7 @@ from workshop.judge.stack import Address, Stack
 from workshop.labs import Lab, all_labs, find
 from workshop.load.locust_runs import Plan, _environment
 from workshop.paths import ROOT
-from workshop.run import serve
+from workshop.run import service_command
 
 HOSTILE = {
     "WEB_CONCURRENCY": "5",
@@ -133,7 +133,7 @@ def test_programs_get_what_is_on_the_list(hostile: dict[str, str], monkeypatch: 
         monkeypatch.setenv(name, value)
     allowed = {*environment.PROGRAMS.split(), *environment.FIXED, environment.MARK}
     lab = find("5")
-    service = serve.environment(lab, lab.folder)
+    service = service_command.environment(lab, lab.folder)
     own = {name for name in service if name.startswith("PYTHON")}
     assert service.keys() - allowed == own - environment.FIXED.keys()
     assert "strange" not in service["PYTHONPATH"]

@@ -25,7 +25,7 @@ from workshop.judge.stack import Stack, embedded
 from workshop.labs import Lab, Load, all_labs, find
 from workshop.load import locust_runs
 from workshop.load import runner as loading
-from workshop.load.comparison import (
+from workshop.load.load_verdict import (
     CROWDED,
     REFERENCE,
     YOURS,
@@ -191,7 +191,7 @@ def measured(tmp_path: Path, locustfile: str, workers: int = 0, **limits: Any) -
 
 
 GREETING = """
-from fair import Visitor, at_most, fact, moment
+from two_sides import Visitor, at_most, fact, moment
 
 class Reader(Visitor):
     def visit(self, site):
@@ -230,7 +230,7 @@ def test_small_run_passes(tmp_path: Path, workers: int) -> None:
 @pytest.mark.whole("load scripts")
 def test_run_without_requests_is_no_pass(tmp_path: Path) -> None:
     """locust itself exits 0 then."""
-    idle = "from fair import Visitor\nclass Idler(Visitor):\n    def visit(self, site): pass\n"
+    idle = "from two_sides import Visitor\nclass Idler(Visitor):\n    def visit(self, site): pass\n"
     result = measured(tmp_path, idle)
     assert result.outcome.verdict is LoadVerdict.INCONCLUSIVE
     assert result.outcome.reasons == ("Not one request was completed.",)

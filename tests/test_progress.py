@@ -12,7 +12,7 @@ from workshop import last_verdicts
 from workshop.labs import Lab, all_labs, find
 from workshop.learn import progress
 from workshop.paths import SOLUTIONS
-from workshop.run import layers
+from workshop.run import layers_in_use
 
 
 @pytest.fixture(name="results")
@@ -45,12 +45,12 @@ def test_layer_is_yours_where_its_whole_check_passed_on_these_files(results: Pat
 def test_only_a_learner_s_own_capstone_runs_on_a_learner_s_own_layers(results: Path) -> None:
     server, capstone = find("11"), find("19")
     judged(results, server, "PASS", last_verdicts.digests(server))
-    own = {one.lab: one for one in layers.layers(capstone, capstone.folder)}
+    own = {one.lab: one for one in layers_in_use.layers(capstone, capstone.folder)}
     assert own[server.name].is_yours and own[server.name].yours == str(server.folder)
     assert not own["15-uvicorn-main"].is_yours
-    reference = layers.layers(capstone, SOLUTIONS / capstone.name)
+    reference = layers_in_use.layers(capstone, SOLUTIONS / capstone.name)
     assert not any(one.is_yours for one in reference)
-    table = layers.table(capstone, capstone.folder)
+    table = layers_in_use.table(capstone, capstone.folder)
     assert table[0].split() == ["11-asgi-server", "yours"]
     assert "the reference (not begun)" in table[1]
 

@@ -49,8 +49,8 @@ MAY: dict[str, set[str]] = {
         "workshop.grade.untrusted_text",
     },
 }
-# first_process runs inside of a sandbox, beside the submission: it is the agent there.
-INSIDE = {"workshop.grade.sandboxes.first_process"}
+# sandbox_init runs inside of a sandbox, beside the submission: it is the agent there.
+INSIDE = {"workshop.grade.sandboxes.sandbox_init"}
 # What decides: of it, nothing that loads the learner's code may be imported, by whatever way.
 DECIDES = ("workshop.judge", "workshop.load", "workshop.grade.judging", "workshop.grade.results")
 

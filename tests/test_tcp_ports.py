@@ -15,7 +15,7 @@ from workshop.judge import stack as stacks
 from workshop.labs import Lab, find, target_folder
 from workshop.paths import ROOT
 from workshop.run import nginx_config, process, tcp_ports
-from workshop.run.target_processes import Crew
+from workshop.run.target_processes import TargetProcesses
 from workshop.run.tcp_ports import Owner
 
 ASKS = "import sys; from workshop.run import tcp_ports; sys.exit(not tcp_ports.reserve(int(sys.argv[1])))"
@@ -53,8 +53,8 @@ def test_whose_a_port_is() -> None:
 
 
 @contextlib.contextmanager
-def crew_of(lab: Lab) -> Iterator[Crew]:
-    crew = Crew(lab, target_folder(lab, "solution"), "127.0.0.1")
+def crew_of(lab: Lab) -> Iterator[TargetProcesses]:
+    crew = TargetProcesses(lab, target_folder(lab, "solution"), "127.0.0.1")
     try:
         yield crew
     finally:

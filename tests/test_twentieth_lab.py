@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.judging import environment
-from workshop.grade.sandboxes import choose
+from workshop.grade.sandboxes import choose_sandbox
 from workshop.paths import ROOT
 
 NAME = "20-tiny"
@@ -156,7 +156,7 @@ def test_its_proof_runs_with_the_others(copy: Path) -> None:
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
+@pytest.mark.skipif(bool(choose_sandbox.bubblewrap_trouble()), reason=choose_sandbox.bubblewrap_trouble())
 def test_it_is_graded(copy: Path, tmp_path: Path) -> None:
     for student, text in {"ada": SOLVED, "bob": STARTER}.items():
         (tmp_path / "class" / student).mkdir(parents=True)

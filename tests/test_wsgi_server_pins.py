@@ -18,7 +18,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from workshop.judge import http_connection
+from workshop.judge import http_wire
 from workshop.paths import APPS, ROOT
 
 SERVER = ROOT / "solutions" / "05-wsgi-server" / "server.py"
@@ -69,10 +69,10 @@ class Running:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def connect(self, receive_buffer: int | None = None) -> http_connection.Wire:
-        return http_connection.Wire("127.0.0.1", self.port, SECONDS, receive_buffer)
+    def connect(self, receive_buffer: int | None = None) -> http_wire.Wire:
+        return http_wire.Wire("127.0.0.1", self.port, SECONDS, receive_buffer)
 
-    def ask(self, data: bytes, method: str = "GET") -> http_connection.Response:
+    def ask(self, data: bytes, method: str = "GET") -> http_wire.Response:
         with self.connect() as connection:
             connection.send(data)
             return connection.response(method)
@@ -110,7 +110,7 @@ def test_wsgiref_validate_finds_nothing_on_either_side(tmp_path: Path) -> None:
 
 def test_the_second_start_response_forgets_the_first_ones_headers(server: Running) -> None:
     """gunicorn 27 sends both; PEP 3333, "The start_response() Callable": they are replaced."""
-    answer = server.ask(http_connection.request_bytes("GET", "/do/start?how=replace&name=Ada"))
+    answer = server.ask(http_wire.request_bytes("GET", "/do/start?how=replace&name=Ada"))
     assert answer.status == 503
     assert answer.get("X-First") is None
 
@@ -118,14 +118,14 @@ def test_the_second_start_response_forgets_the_first_ones_headers(server: Runnin
 def test_a_body_cut_short_is_no_shorter_body(server: Running) -> None:
     with server.connect() as connection:
         fields = [("Content-Length", "100")]
-        connection.send(http_connection.request_bytes("POST", "/do/read?how=all", fields) + b"half")
+        connection.send(http_wire.request_bytes("POST", "/do/read?how=all", fields) + b"half")
         connection.half_close()
         assert connection.read_all() == b""
 
 
 def test_an_answer_is_given_to_a_client_that_is_done_sending(server: Running) -> None:
     with server.connect() as connection:
-        connection.send(http_connection.request_bytes("GET", "/do/ignore?name=Ada"))
+        connection.send(http_wire.request_bytes("GET", "/do/ignore?name=Ada"))
         connection.half_close()
         assert connection.response().json() == {"ignored": "Ada"}
 
@@ -136,7 +136,7 @@ def test_slow_heads_hold_no_thread_and_get_a_408(server: Running) -> None:
         slow = [open_ones.enter_context(server.connect()) for _ in range(40)]
         for connection in slow:
             connection.send(b"GET / HTTP/1.1\r\nHost:")
-        assert server.ask(http_connection.request_bytes("GET", "/do/ignore?name=Ada")).status == 200
+        assert server.ask(http_wire.request_bytes("GET", "/do/ignore?name=Ada")).status == 200
         for connection in slow:
             assert connection.response().status == 408
             assert connection.read() == b""
@@ -146,7 +146,7 @@ def test_a_drip_does_not_extend_the_limit_of_a_head(server: Running) -> None:
     with server.connect() as connection:
         connection.send(b"GET / HTTP/1.1\r\n")
         began = time.monotonic()
-        with contextlib.suppress(http_connection.NoAnswer):
+        with contextlib.suppress(http_wire.NoAnswer):
             for _ in range(80):
                 connection.send(b"X-A: b\r\n")
                 time.sleep(0.1)
@@ -156,11 +156,11 @@ def test_a_drip_does_not_extend_the_limit_of_a_head(server: Running) -> None:
 def test_a_reader_that_takes_nothing_is_left(server: Running) -> None:
     """Its thread is free again, and the iterable is closed, after --time-out."""
     with server.connect(receive_buffer=4096) as connection:
-        connection.send(http_connection.request_bytes("GET", "/do/endless?say=stuck"))
+        connection.send(http_wire.request_bytes("GET", "/do/endless?say=stuck"))
         deadline = time.monotonic() + SECONDS
         notes: list[str] = []
         while "closed" not in notes and time.monotonic() < deadline:
-            notes = server.ask(http_connection.request_bytes("GET", "/do/notes?say=stuck")).json()
+            notes = server.ask(http_wire.request_bytes("GET", "/do/notes?say=stuck")).json()
             time.sleep(0.1)
         assert notes == ["closed"]
 
@@ -206,10 +206,8 @@ STATUSES["long trailers"] = 431
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_attack_is_answered_once_and_closed(server: Running, attack: str) -> None:
     with server.connect() as connection:
-        with contextlib.suppress(http_connection.NoAnswer):  # of a long one, the end is not waited for
-            connection.send(
-                ATTACKS[attack] + http_connection.request_bytes("GET", "/do/ignore?name=smuggled")
-            )
+        with contextlib.suppress(http_wire.NoAnswer):  # of a long one, the end is not waited for
+            connection.send(ATTACKS[attack] + http_wire.request_bytes("GET", "/do/ignore?name=smuggled"))
         answer = connection.response()
         assert answer.status == STATUSES.get(attack, 400)
         assert answer.get("Connection") == "close"
@@ -220,7 +218,7 @@ def test_an_attack_is_answered_once_and_closed(server: Running, attack: str) -> 
 def test_good_trailers_are_read_away(server: Running) -> None:
     with server.connect() as connection:
         data = CHUNKED + b"3;a=b\r\nabc\r\n0\r\nX-Sum: \xe9\r\nX-Empty:\r\n\r\n"
-        connection.send(data + http_connection.request_bytes("GET", "/do/ignore?name=next"))
+        connection.send(data + http_wire.request_bytes("GET", "/do/ignore?name=next"))
         assert connection.response("POST").json()["pieces"] == ["abc"]
         assert connection.response().json() == {"ignored": "next"}
 
@@ -243,15 +241,13 @@ def test_nothing_is_read_after_a_bad_chunk_whatever_the_application_catches(
 ) -> None:
     (tmp_path / "tolerant.py").write_text(TOLERANT, encoding="utf-8")
     with running(tmp_path, "tolerant:application") as one, one.connect() as connection:
-        connection.send(CHUNKED + rest + http_connection.request_bytes("GET", "/smuggled"))
+        connection.send(CHUNKED + rest + http_wire.request_bytes("GET", "/smuggled"))
         assert connection.read_all().count(b"HTTP/1.1") == 1
 
 
 DRIPS = {
-    "a body": http_connection.request_bytes("POST", "/do/read?how=all", [("Content-Length", "1000")]),
-    "a body that nobody reads": http_connection.request_bytes(
-        "POST", "/do/ignore", [("Content-Length", "1000")]
-    ),
+    "a body": http_wire.request_bytes("POST", "/do/read?how=all", [("Content-Length", "1000")]),
+    "a body that nobody reads": http_wire.request_bytes("POST", "/do/ignore", [("Content-Length", "1000")]),
     "a chunk": CHUNKED + b"fff\r\n",
     "a chunk's size": CHUNKED + b"3;",
     "a trailer": CHUNKED + b"0\r\nX-A: ",
@@ -270,11 +266,11 @@ def test_a_drip_holds_no_thread_longer_than_the_limit(server: Running, drip: str
             for connection in list(dripping):
                 try:
                     connection.send(b"x")
-                except http_connection.NoAnswer:
+                except http_wire.NoAnswer:
                     dripping.remove(connection)
             time.sleep(0.1)
         assert not dripping
-        assert server.ask(http_connection.request_bytes("GET", "/do/ignore?name=Ada")).status == 200
+        assert server.ask(http_wire.request_bytes("GET", "/do/ignore?name=Ada")).status == 200
 
 
 def test_a_body_that_comes_steadily_is_waited_for(server: Running) -> None:
@@ -282,7 +278,7 @@ def test_a_body_that_comes_steadily_is_waited_for(server: Running) -> None:
     pieces = [b"x" * 1500] * 8
     with server.connect() as connection:
         fields = [("Content-Length", str(sum(map(len, pieces))))]
-        connection.send(http_connection.request_bytes("POST", "/do/read?how=all", fields))
+        connection.send(http_wire.request_bytes("POST", "/do/read?how=all", fields))
         for piece in pieces:
             time.sleep(0.4)
             connection.send(piece)
@@ -292,30 +288,30 @@ def test_a_body_that_comes_steadily_is_waited_for(server: Running) -> None:
 def test_a_head_does_not_leave_with_an_empty_chunk(server: Running) -> None:
     """gunicorn 27 sends it; PEP 3333, "The start_response() Callable": with the first that isn't."""
     target = "/do/answer?chunk=&chunk=Ada&raise_at=1"
-    answer = server.ask(http_connection.request_bytes("GET", target))
+    answer = server.ask(http_wire.request_bytes("GET", target))
     assert answer.status == 500, "the head had not left when the application raised"
 
 
 def test_a_body_that_is_too_short_ends_a_connection_that_was_to_be_kept(server: Running) -> None:
     with server.connect() as connection:
-        connection.send(http_connection.request_bytes("GET", "/do/answer?chunk=abc&header=Content-Length:5"))
+        connection.send(http_wire.request_bytes("GET", "/do/answer?chunk=abc&header=Content-Length:5"))
         assert connection.read_all().endswith(b"\r\n\r\nabc")
 
 
 def test_there_is_one_date(server: Running) -> None:
     """RFC 9110 §6.6.1: the server's, or the application's own."""
-    own = server.ask(http_connection.request_bytes("GET", "/do/ignore")).all("Date")
+    own = server.ask(http_wire.request_bytes("GET", "/do/ignore")).all("Date")
     assert len(own) == 1
     assert parsedate_to_datetime(own[0]).tzinfo is not None
     day = "Mon, 05 Jan 2026 10:00:00 GMT"
     target = f"/do/answer?chunk=a&header=Date:{quote(day)}"
-    assert server.ask(http_connection.request_bytes("GET", target)).all("Date") == [day]
+    assert server.ask(http_wire.request_bytes("GET", target)).all("Date") == [day]
 
 
 def test_a_status_without_a_reason_keeps_its_space(server: Running) -> None:
     """RFC 9112 §4: status-line = HTTP-version SP status-code SP [ reason-phrase ]."""
     with server.connect() as connection:
-        connection.send(http_connection.request_bytes("GET", "/do/answer?chunk=a&status=200"))
+        connection.send(http_wire.request_bytes("GET", "/do/answer?chunk=a&status=200"))
         connection.response()
         assert connection.received.startswith(b"HTTP/1.1 200 \r\n")
 
@@ -324,7 +320,7 @@ def test_a_client_that_still_sends_gets_an_end_and_no_reset(server: Running) -> 
     """RFC 9112 §9.6: first half of the connection is closed, then what still comes is read away."""
     with server.connect() as connection:
         connection.send(
-            http_connection.request_bytes("POST", "/do/ignore?name=Ada", [("Content-Length", "3000000")])
+            http_wire.request_bytes("POST", "/do/ignore?name=Ada", [("Content-Length", "3000000")])
         )
         for _ in range(5):
             connection.send(b"x" * 100_000)
@@ -343,8 +339,8 @@ def test_equal_lengths_and_an_absolute_target_are_understood(server: Running) ->
 
 def test_pipelined_requests_are_answered_when_they_came_with_a_body(server: Running) -> None:
     """What arrives together with the end of a body may hold whole requests: nothing else will come."""
-    get = http_connection.request_bytes("GET", "/do/ignore?name=next")
-    post = http_connection.request_bytes("POST", "/do/read?how=all", [("Content-Length", "60000")])
+    get = http_wire.request_bytes("GET", "/do/ignore?name=next")
+    post = http_wire.request_bytes("POST", "/do/read?how=all", [("Content-Length", "60000")])
     with server.connect() as connection:
         connection.send(post)
         time.sleep(0.05)
@@ -356,9 +352,9 @@ def test_pipelined_requests_are_answered_when_they_came_with_a_body(server: Runn
 def test_a_large_unread_body_ends_the_connection_but_not_the_answer(server: Running) -> None:
     with server.connect() as connection:
         connection.send(
-            http_connection.request_bytes("POST", "/do/ignore?name=Ada", [("Content-Length", "3000000")])
+            http_wire.request_bytes("POST", "/do/ignore?name=Ada", [("Content-Length", "3000000")])
         )
-        with contextlib.suppress(http_connection.NoAnswer):
+        with contextlib.suppress(http_wire.NoAnswer):
             connection.send(b"x" * 3_000_000)
         assert connection.response("POST").json() == {"ignored": "Ada"}
 
@@ -366,19 +362,16 @@ def test_a_large_unread_body_ends_the_connection_but_not_the_answer(server: Runn
 @pytest.mark.parametrize("header", ["Content-Length:-1", "Content-Length:+1", "Content-Length:1_0"])
 def test_a_content_length_that_is_no_number_is_refused(server: Running, header: str) -> None:
     target = f"/do/answer?chunk=a&header={header.replace('+', '%2B')}"
-    assert server.ask(http_connection.request_bytes("GET", target)).status == 500
+    assert server.ask(http_wire.request_bytes("GET", target)).status == 500
 
 
 def test_two_content_lengths_are_refused(server: Running) -> None:
     target = "/do/answer?chunk=a&header=Content-Length:1&header=Content-Length:2"
-    assert server.ask(http_connection.request_bytes("GET", target)).status == 500
+    assert server.ask(http_wire.request_bytes("GET", target)).status == 500
 
 
 def test_an_interim_status_is_no_answer(server: Running) -> None:
-    assert (
-        server.ask(http_connection.request_bytes("GET", "/do/answer?chunk=a&status=100+Continue")).status
-        == 500
-    )
+    assert server.ask(http_wire.request_bytes("GET", "/do/answer?chunk=a&status=100+Continue")).status == 500
 
 
 def test_httpx_keeps_its_connection(server: Running) -> None:
@@ -417,11 +410,11 @@ def test_a_request_in_flight_is_finished_after_a_signal(tmp_path: Path, number: 
         one.connect() as idle,
         one.connect() as busy,
     ):
-        idle.send(http_connection.request_bytes("GET", "/do/ignore?name=idle"))
+        idle.send(http_wire.request_bytes("GET", "/do/ignore?name=idle"))
         assert idle.response().status == 200
-        busy.send(http_connection.request_bytes("GET", "/do/nap?name=Ada&seconds=1"))
+        busy.send(http_wire.request_bytes("GET", "/do/nap?name=Ada&seconds=1"))
         deadline = time.monotonic() + SECONDS
-        while one.ask(http_connection.request_bytes("GET", "/do/nap?seconds=0")).json()["at_once"] < 2:
+        while one.ask(http_wire.request_bytes("GET", "/do/nap?seconds=0")).json()["at_once"] < 2:
             assert time.monotonic() < deadline, "Ada's request was never in flight beside another"
         one.process.send_signal(number)
         answer = busy.response()

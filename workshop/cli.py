@@ -182,9 +182,9 @@ def _say(notes: Sequence[str]) -> None:
 def _say_layers(lab: Lab, options: argparse.Namespace) -> None:
     """Whose layers a lab is about to run on."""
     if lab.yours and not options.as_json:
-        from workshop.run import layers
+        from workshop.run import layers_in_use
 
-        _say(["It runs on", *layers.table(lab, target_folder(lab, options.target))])
+        _say(["It runs on", *layers_in_use.table(lab, target_folder(lab, options.target))])
 
 
 # --- serve ------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def serve(options: argparse.Namespace) -> int:
     """Serve a lab in the foreground until SIGTERM or Ctrl-C."""
     chosen = find(options.lab)
     if options.direct:
-        from workshop.run import serve as serving
+        from workshop.run import service_command as serving
 
         serving.serve(chosen, options.target, "127.0.0.1", _wanted_port(options), options.service)
     return _serve_behind_nginx(chosen, options)
@@ -220,7 +220,7 @@ def _serve_behind_nginx(chosen: Lab, options: argparse.Namespace) -> int:
     import signal
     import threading
 
-    from workshop.learn.serving import Serving
+    from workshop.learn.serve_command import Serving
 
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -244,11 +244,11 @@ def hint(options: argparse.Namespace) -> int:
 
 def solution(options: argparse.Namespace) -> int:
     """Show the solution's notes and where it is; with --apply, put it in place."""
-    from workshop.learn import attic
+    from workshop.learn import starter_and_solution
 
     chosen = find(options.lab)
     if options.apply:
-        print(attic.apply_solution(chosen))
+        print(starter_and_solution.apply_solution(chosen))
         return EXIT_PASSED
     folder = target_folder(chosen, "solution")
     print((folder / "NOTES.md").read_text(encoding="utf-8"))
@@ -262,22 +262,22 @@ def solution(options: argparse.Namespace) -> int:
 
 def reset(options: argparse.Namespace) -> int:
     """Put the starter back; the learner's work goes to .workshop/attic."""
-    from workshop.learn import attic
+    from workshop.learn import starter_and_solution
 
-    print(attic.reset(find(options.lab)))
+    print(starter_and_solution.reset(find(options.lab)))
     return EXIT_PASSED
 
 
 def restore(options: argparse.Namespace) -> int:
     """Bring work back from .workshop/attic; what is in its place goes there."""
-    from workshop.learn import attic
+    from workshop.learn import starter_and_solution
 
-    print(attic.restore(find(options.lab), options.kept))
+    print(starter_and_solution.restore(find(options.lab), options.kept))
     return EXIT_PASSED
 
 
 def attic(options: argparse.Namespace) -> int:
-    from workshop.learn.attic import listing
+    from workshop.learn.starter_and_solution import listing
 
     print("\n".join(listing()))
     return EXIT_PASSED
@@ -316,7 +316,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def bundle(options: argparse.Namespace) -> int:
-    from workshop.learn.bundle import make_bundle
+    from workshop.learn.offline_bundle import make_bundle
 
     print("\n".join(make_bundle()))
     return EXIT_PASSED

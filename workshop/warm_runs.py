@@ -24,9 +24,6 @@ from typing import IO, Any
 
 import pytest  # noqa: F401  (warm, before the forks)
 
-import workshop.judge.diagnosis
-import workshop.judge.other_stack
-import workshop.judge.report  # noqa: F401  (what the plugin imports; that itself pytest must import)
 from workshop.cli import main
 from workshop.paths import ROOT, STATE
 

@@ -6,7 +6,7 @@ for a greeting, and how many connections does nginx open to each?
 
 import random
 
-from fair import Side, Site, Visitor, fact
+from two_sides import Side, Site, Visitor, fact
 
 NAMES = ["Ada", "Grace", "Edsger", "Zoë", "李"]
 

@@ -6,7 +6,7 @@ nginx open to each for a thousand requests, and what does a new connection cost?
 
 import random
 
-from fair import Side, Site, Visitor, fact
+from two_sides import Side, Site, Visitor, fact
 
 
 class Asker(Visitor):

@@ -6,7 +6,7 @@ at everything that crosses the boundary, in a request that takes some millisecon
 
 import random
 
-from fair import Site, Visitor, at_most
+from two_sides import Site, Visitor, at_most
 
 NAMES = ["Ada", "Grace", "Edsger", "Margaret", "Radia"]
 

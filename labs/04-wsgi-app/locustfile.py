@@ -8,7 +8,7 @@ import json
 import random
 
 import gevent
-from fair import Side, Site, Visitor, fact
+from two_sides import Side, Site, Visitor, fact
 
 BURST = 10  # requests in flight from one visitor; locust's client has so many connections
 

@@ -7,7 +7,7 @@ that sleeps for 20 ms in each request. How long does a request take? And with fo
 import random
 import string
 
-from fair import Side, Site, Visitor, at_most, fact
+from two_sides import Side, Site, Visitor, at_most, fact
 
 LETTERS = string.ascii_letters + "éß中"
 

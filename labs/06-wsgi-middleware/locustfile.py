@@ -7,7 +7,7 @@ request take when twenty layers are around the application?
 import random
 import string
 
-from fair import Site, Visitor, at_most
+from two_sides import Site, Visitor, at_most
 
 WAYS = {"no layer": "/bare/", "your stack": "/", "twenty layers": "/twenty/"}
 

@@ -7,7 +7,7 @@ patterns one after the other? By how much will the two lines differ?
 
 import random
 
-from fair import Site, Visitor, at_most
+from two_sides import Site, Visitor, at_most
 
 NUMBERS = {"the first": 0, "the last": 499}
 

@@ -7,7 +7,7 @@ sent? And what is left of the second when the client says which version it has?
 import hashlib
 import random
 
-from fair import Site, Visitor, at_most
+from two_sides import Site, Visitor, at_most
 
 MARK = "0123456789abcdef"
 

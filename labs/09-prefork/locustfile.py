@@ -6,7 +6,7 @@ How many process ids will have answered when the run is over?
 
 import signal
 
-from fair import Side, Site, Visitor, fact, moment
+from two_sides import Side, Site, Visitor, fact, moment
 
 WORKERS = 2
 

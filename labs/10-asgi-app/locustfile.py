@@ -9,7 +9,7 @@ import random
 import time
 
 import gevent
-from fair import Side, Site, Visitor, at_most, fact
+from two_sides import Side, Site, Visitor, at_most, fact
 
 FIFTY = 50
 NEARLY = 40  # of fifty: more than a default pool ever has, fewer than a crowded machine may miss

@@ -10,7 +10,7 @@ import random
 import socket
 
 import gevent
-from fair import Side, Site, Visitor, fact, moment
+from two_sides import Side, Site, Visitor, fact, moment
 
 IDLE = 1000
 TOGETHER = 8

@@ -8,7 +8,7 @@ import json
 import signal
 import uuid
 
-from fair import Side, Site, Visitor, fact, moment
+from two_sides import Side, Site, Visitor, fact, moment
 
 NAMES = ["Ada", "Grace", "Edsger", "Barbara"]
 

@@ -55,7 +55,7 @@ from workshop.judge.checks import (
     that,
     wire_cases,
 )
-from workshop.judge.side_by_side import SideBySide
+from workshop.judge.concurrent_checks import SideBySide
 
 EVENTS = 'ASGI lifespan, "Startup" and "Shutdown"'
 UNSUPPORTED = 'ASGI lifespan, "Scope": an exception means that it is not supported; the server goes on'

@@ -10,8 +10,8 @@ import random
 
 import gevent
 import websocket
-from fair import PATIENCE, Side, Site, Visitor, fact
 from gevent.event import Event
+from two_sides import PATIENCE, Side, Site, Visitor, fact
 
 MEMBERS = 200
 AT_ONCE = 3

@@ -7,7 +7,7 @@ bytes to unmask. What does that cost in Python, and who waits meanwhile?
 import os
 import random
 
-from fair import PATIENCE, Side, Site, Visitor, at_most, fact
+from two_sides import PATIENCE, Side, Site, Visitor, at_most, fact
 from websocket import ABNF, WebSocket, create_connection
 
 LONG = 128 * 1024  # bytes of a message

@@ -6,7 +6,7 @@ for, and each of them is sent SIGTERM once. How many process ids will have answe
 
 import signal
 
-from fair import Side, Site, Visitor, fact, moment
+from two_sides import Side, Site, Visitor, fact, moment
 
 WORKERS = 3
 TOLD = 3

@@ -15,7 +15,7 @@ from main_calls import ends, has_options, imported, problem, word
 from main_processes import SETTLE, Desks, Mains, Outcomes, ended, kept, settle
 
 from workshop.judge.checks import WireError, check, expect, fail, name, that, wire_cases
-from workshop.judge.side_by_side import SideBySide
+from workshop.judge.concurrent_checks import SideBySide
 
 STRINGS = 'uvicorn\'s documents, "Command line options": APP is "<module>:<attribute>"'
 SETTINGS = 'uvicorn\'s documents, "Settings": the command line, then the environment, then the default'

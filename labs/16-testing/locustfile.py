@@ -7,7 +7,7 @@ thousand clients in one process. Before you look: what does each leave behind, i
 import json
 import re
 
-from fair import Side, Site, Visitor, fact
+from two_sides import Side, Site, Visitor, fact
 
 # A client that leaves may close with any of these codes.
 SAID = re.compile(

@@ -7,7 +7,7 @@ layers that are function calls, or one way into a thread and back?
 import random
 import string
 
-from fair import Site, Visitor, at_most
+from two_sides import Site, Visitor, at_most
 
 WAYS = {"no layer": "/bare/", "twenty layers": "/twenty/", "adapter and four layers": "/"}
 

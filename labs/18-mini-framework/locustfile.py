@@ -7,7 +7,7 @@ is a plain function that sleeps. How long do four take, where it is called on th
 import random
 import time
 
-from fair import Side, Site, Visitor, at_most, fact
+from two_sides import Side, Site, Visitor, at_most, fact
 
 AT_ONCE = 4  # no more than the smallest pool of threads has, for two visitors together
 

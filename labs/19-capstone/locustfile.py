@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 import gevent
-from fair import Side, Site, Visitor, fact, moment
+from two_sides import Side, Site, Visitor, fact, moment
 
 BACK = 8.0  # seconds until an instance that was told to end has ended
 TRUST = 1.5  # seconds until nginx surely asks one again that had failed: fail_timeout, and a little

@@ -21,7 +21,7 @@ from workshop.grade.judging.outcome import Outcome
 from workshop.grade.judging.outcome_cache import Store, canonical
 from workshop.grade.judging.whole_class import Batch
 from workshop.grade.results.student_result import verdict_of
-from workshop.grade.sandboxes import choose
+from workshop.grade.sandboxes import choose_sandbox
 from workshop.grade.sandboxes.sandbox import Engine
 from workshop.grade.submissions.class_roster import Person
 from workshop.grade.submissions.collect import Submission
@@ -49,7 +49,7 @@ CHECKS = "[[tasks]]\ntitle = 'Two'\n[tasks.checks]\ntest_task1_answers = 1\ntest
 
 pytestmark = [
     pytest.mark.whole("classes in sandboxes"),
-    pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble()),
+    pytest.mark.skipif(bool(choose_sandbox.bubblewrap_trouble()), reason=choose_sandbox.bubblewrap_trouble()),
 ]
 
 
@@ -79,7 +79,7 @@ def shown(outcomes: dict[str, Outcome], batch: Batch, submissions: list[Submissi
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    with contextlib.closing(choose.choose(LAB, "bubblewrap")) as chosen:
+    with contextlib.closing(choose_sandbox.choose(LAB, "bubblewrap")) as chosen:
         yield chosen
 
 

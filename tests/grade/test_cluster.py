@@ -24,7 +24,7 @@ from workshop.errors import InfraError, Refusal
 from workshop.grade.judging.dask_pool import Cluster, Tls
 from workshop.grade.judging.outcome_cache import Store
 from workshop.grade.judging.whole_class import Batch
-from workshop.grade.sandboxes import choose
+from workshop.grade.sandboxes import choose_sandbox
 from workshop.grade.sandboxes.bubblewrap import family
 from workshop.grade.submissions.class_roster import Person
 from workshop.grade.submissions.collect import Submission
@@ -46,7 +46,7 @@ for place in PLACES:
 
 pytestmark = [
     pytest.mark.whole("classes in sandboxes"),
-    pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble()),
+    pytest.mark.skipif(bool(choose_sandbox.bubblewrap_trouble()), reason=choose_sandbox.bubblewrap_trouble()),
 ]
 
 
@@ -157,7 +157,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def local(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What the class gets on this machine alone."""
     folder = tmp_path_factory.mktemp("local")
-    with contextlib.closing(choose.choose(LAB, "bubblewrap")) as engine:
+    with contextlib.closing(choose_sandbox.choose(LAB, "bubblewrap")) as engine:
         batch = Batch(tiny_manifest(folder / "manifest"), engine, Store(folder / "store"), quiet=True)
         return shown(batch.grade(grown()), batch, grown())
 

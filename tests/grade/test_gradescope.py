@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from tests.grade.reach import place, reachable
+from tests.grade.run_as_anyone import place, reachable
 from tests.judging import environment, run, starter
 from workshop.grade.results.gradescope_json import document
 from workshop.grade.results.student_result import Result
-from workshop.grade.sandboxes import choose
+from workshop.grade.sandboxes import choose_sandbox
 from workshop.labs import all_labs, find
 from workshop.paths import ROOT, SOLUTIONS
 
@@ -66,7 +66,9 @@ def test_task6_secret(service):
     BODY
 """
 HIDDEN_TOML = '[[tasks]]\ntitle = "Hidden"\n[tasks.checks]\ntest_task6_secret = 2\n'
-BUBBLEWRAP = pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
+BUBBLEWRAP = pytest.mark.skipif(
+    bool(choose_sandbox.bubblewrap_trouble()), reason=choose_sandbox.bubblewrap_trouble()
+)
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="Gradescope's containers run as root")
 
 

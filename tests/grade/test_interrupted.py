@@ -15,7 +15,7 @@ import pytest
 
 from tests.grade.test_batch import LAB
 from tests.judging import environment
-from workshop.grade.sandboxes import choose, sandbox_sockets, weak
+from workshop.grade.sandboxes import choose_sandbox, sandbox_sockets, weak_sandbox
 from workshop.grade.sandboxes.bubblewrap import family, sweep_processes
 from workshop.grade.sandboxes.cgroup_limits import PREFIX, TREE
 from workshop.paths import ROOT, SOLUTIONS
@@ -25,7 +25,7 @@ STUDENTS = 5
 
 pytestmark = [
     pytest.mark.whole("classes in sandboxes"),
-    pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble()),
+    pytest.mark.skipif(bool(choose_sandbox.bubblewrap_trouble()), reason=choose_sandbox.bubblewrap_trouble()),
 ]
 
 
@@ -137,10 +137,10 @@ def test_a_first_process_that_waits_for_ever_is_ended() -> None:
 def test_what_a_weak_sandbox_left_is_found_without_its_folder() -> None:
     """A grader of another kind may have removed the folder by which it was known."""
     env = {"TMPDIR": f"{name_of_a_dead_grader()}/tmp"}
-    stray = subprocess.Popen(["/bin/sleep", "60"], env=env, **weak.as_user(weak.FIRST_UID))
+    stray = subprocess.Popen(["/bin/sleep", "60"], env=env, **weak_sandbox.as_user(weak_sandbox.FIRST_UID))
     other = subprocess.Popen(["/bin/sleep", "60"], env=env)
     try:
-        weak.clear_strays()
+        weak_sandbox.clear_strays()
         assert stray.wait(10) == -signal.SIGKILL
         assert other.poll() is None
     finally:

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from workshop.errors import Refusal
-from workshop.grade.sandboxes import left_out, system_calls
+from workshop.grade.sandboxes import excluded_packages, system_calls
 from workshop.grade.sandboxes.bubblewrap import private_memory
-from workshop.grade.sandboxes.kept_apart import fresh_keyring, see_that_nothing_shows
+from workshop.grade.sandboxes.hidden_from_sandbox import fresh_keyring, see_that_nothing_shows
 from workshop.labs import all_labs, find
 from workshop.paths import ROOT, SOLUTIONS
 from workshop.run import given_services, tcp_ports
-from workshop.run.target_processes import Crew
+from workshop.run.target_processes import TargetProcesses
 from workshop.run.tcp_ports import Owner
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="it is read from /proc")
@@ -51,9 +51,9 @@ def test_labs_in_which_a_server_is_written_leave_finished_ones_out() -> None:
 
 
 def test_what_is_left_out_is_found_where_it_is() -> None:
-    found = {path.name for path in left_out.here(find("5"))}
+    found = {path.name for path in excluded_packages.here(find("5"))}
     assert {"gunicorn", "uvicorn", "hypercorn"} <= found and "flask" not in found
-    assert not [*left_out.here(find("1"))]
+    assert not [*excluded_packages.here(find("1"))]
 
 
 def test_the_list_of_system_calls_leaves_out_what_leads_elsewhere() -> None:
@@ -93,8 +93,8 @@ def test_a_session_keyring_is_a_fresh_one() -> None:
 
 
 @pytest.fixture
-def crew(tmp_path: Path) -> Iterator[Crew]:
-    made = Crew(find("16"), SOLUTIONS / "16-testing", "127.0.0.1")
+def crew(tmp_path: Path) -> Iterator[TargetProcesses]:
+    made = TargetProcesses(find("16"), SOLUTIONS / "16-testing", "127.0.0.1")
     try:
         yield made
     finally:
@@ -107,7 +107,7 @@ def crew(tmp_path: Path) -> Iterator[Crew]:
 
 
 @LINUX
-def test_ready_is_who_owns_the_socket(crew: Crew) -> None:
+def test_ready_is_who_owns_the_socket(crew: TargetProcesses) -> None:
     """Somebody else listens on the port first: the service that was started is not said to be ready."""
     port = crew.ports["drill"]
     with socket.socket() as taken:
@@ -126,7 +126,7 @@ def test_ready_is_who_owns_the_socket(crew: Crew) -> None:
 
 
 @LINUX
-def test_a_given_service_keeps_its_port_and_its_memory(crew: Crew) -> None:
+def test_a_given_service_keeps_its_port_and_its_memory(crew: TargetProcesses) -> None:
     crew.hold_given()
     assert crew.await_given() == ""
     reply = crew.start("lineup")

@@ -22,15 +22,15 @@ import pytest
 from tests.judging import environment
 from workshop.errors import InfraError, Refusal
 from workshop.grade.judging import load_stage as stage_of
+from workshop.grade.judging.agents_as_one import TwoAgents
 from workshop.grade.judging.load_stage import BROKEN, NO_START, SLOW, UNSURE, LoadOutcome, LoadStage
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import blank
 from workshop.grade.judging.outcome_cache import canonical
-from workshop.grade.judging.two_agents import TwoAgents
-from workshop.grade.results import gradescope_json, html_pages, junit_xml, summary_csv, written_files
+from workshop.grade.results import gradescope_json, html_pages, junit_xml, results_folder, summary_csv
 from workshop.grade.results.late_policy import Policy
 from workshop.grade.results.student_result import Graded, Result, result_of
-from workshop.grade.sandboxes import choose
+from workshop.grade.sandboxes import choose_sandbox
 from workshop.grade.sandboxes.sandbox import Engine
 from workshop.grade.sandboxes.tcp_to_unix import TcpToUnix
 from workshop.grade.submissions.class_roster import Person
@@ -39,9 +39,9 @@ from workshop.judge.agent_replies import Misbehaved
 from workshop.judge.stack import Address, Stack
 from workshop.judge.verdict import Verdict
 from workshop.labs import Lab, Load, find
-from workshop.load import comparison, locust_runs
+from workshop.load import load_verdict, locust_runs
 from workshop.load import runner as loading
-from workshop.load.comparison import REFERENCE, YOURS, LoadVerdict, Ratio, Run
+from workshop.load.load_verdict import REFERENCE, YOURS, LoadVerdict, Ratio, Run
 from workshop.load.result import LoadResult
 from workshop.paths import ROOT, SOLUTIONS
 
@@ -50,7 +50,7 @@ SOLUTION = (SOLUTIONS / LAB.name / "server.py").read_text(encoding="utf-8")
 SHORT = locust_runs.Plan(users=4, seconds=3)
 TASKS_ONLY = """
 import random
-from fair import Visitor
+from two_sides import Visitor
 
 class User(Visitor):
     def visit(self, site):
@@ -60,12 +60,14 @@ class User(Visitor):
             site.expect(made.json()["title"] == title, "another title")
 """
 
-sandboxed = pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
+sandboxed = pytest.mark.skipif(
+    bool(choose_sandbox.bubblewrap_trouble()), reason=choose_sandbox.bubblewrap_trouble()
+)
 
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    made = choose.choose(LAB, "bubblewrap")
+    made = choose_sandbox.choose(LAB, "bubblewrap")
     yield made
     made.close()
 
@@ -80,7 +82,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def result_with(verdict: LoadVerdict, *runs: Run, ratios: tuple[Ratio, ...] = ()) -> LoadResult:
-    outcome = comparison.Outcome(verdict, ("why: 7",) if verdict is not LoadVerdict.PASS else ())
+    outcome = load_verdict.Outcome(verdict, ("why: 7",) if verdict is not LoadVerdict.PASS else ())
     return LoadResult(5, "n", "t", "s", "m", 4, 3, outcome, list(runs), list(ratios))
 
 
@@ -381,7 +383,7 @@ def answering(hostile: bool) -> Iterator[tuple[Address, list[bytes]]]:
 
 ATTACKED = """
 from pathlib import Path
-from fair import Visitor, fact
+from two_sides import Visitor, fact
 
 class User(Visitor):
     ways = {{name: "/" + name for name in {names}}}
@@ -408,7 +410,7 @@ def test_no_answer_harms_the_load_generator(tmp_path: Path) -> None:
         stack.reference_front = reference
         measured = locust_runs.run(stack.lab, stack, locust_runs.Plan(users=2, seconds=3), tmp_path)
     faults = measured["faults"]
-    assert all(map(comparison.LATE.search, faults[REFERENCE])), (
+    assert all(map(load_verdict.LATE.search, faults[REFERENCE])), (
         "what a flood costs makes everybody late, no more"
     )
     assert {name for name in names if any(one.startswith(name) for one in faults[YOURS])} == set(names)
@@ -629,7 +631,7 @@ def test_parts_with_and_without_load_are_not_merged(manifest: Manifest, tmp_path
         attempt = Submission(Person(name, name), 1, {"server.py": b""})
         one = [Graded(attempt, blank(manifest, Verdict.PASS, "", "", ""), load)]
         parts.append(tmp_path / name)
-        written_files.write_all(parts[-1], [result_of(manifest, Policy(), one)])
+        results_folder.write_all(parts[-1], [result_of(manifest, Policy(), one)])
     words = ["merge", *map(str, parts), "--out", str(tmp_path / "all")]
     done = subprocess.run(
         [sys.executable, "-m", "workshop", *words],

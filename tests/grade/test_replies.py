@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from workshop.grade.sandboxes.sandbox_sockets import _listening
 from workshop.judge import agent_replies
 from workshop.judge.agent_replies import Misbehaved, checked, parsed
-from workshop.judge.http_connection import UNIX, NoAnswer, Wire
+from workshop.judge.http_wire import UNIX, NoAnswer, Wire
+from workshop.judge.probe_transcript import decoded
 from workshop.judge.stack import SANDBOX, Stack
-from workshop.judge.transcript import decoded
 from workshop.labs import find
 from workshop.run import probe, unix_to_tcp
 from workshop.run.probe_values import encode

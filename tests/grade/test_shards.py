@@ -12,7 +12,7 @@ import pytest
 from tests import judging
 from tests.grade.make_class import kinds
 from tests.grade.test_batch import LAB
-from workshop.grade.sandboxes import choose
+from workshop.grade.sandboxes import choose_sandbox
 from workshop.paths import SOLUTIONS
 
 SECONDS = 600.0
@@ -20,7 +20,7 @@ EXPORT = b"Student,ID,Lab 5\r\nada,1,\r\nbob,2,\r\nzoe,3,9\r\n"
 
 pytestmark = [
     pytest.mark.whole("classes in sandboxes"),
-    pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble()),
+    pytest.mark.skipif(bool(choose_sandbox.bubblewrap_trouble()), reason=choose_sandbox.bubblewrap_trouble()),
 ]
 
 

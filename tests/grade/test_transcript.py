@@ -12,16 +12,16 @@ import pytest
 from workshop.grade.judging import exchange_log
 from workshop.grade.judging.exchange_log import CHECK_CAP, PIECE_CAP, Recorder, without
 from workshop.grade.judging.one_submission import listeners_in
-from workshop.judge import http_connection
-from workshop.judge.http_connection import NoAnswer, Wire
+from workshop.judge import http_wire
+from workshop.judge.http_wire import NoAnswer, Wire
 
 
 @pytest.fixture
 def recorder(tmp_path: Path) -> Iterator[Recorder]:
     made = Recorder(tmp_path / "transcript")
-    http_connection.observers.append(made)
+    http_wire.observers.append(made)
     yield made
-    http_connection.observers.remove(made)
+    http_wire.observers.remove(made)
 
 
 @pytest.fixture

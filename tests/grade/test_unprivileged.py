@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.grade.reach import grade, place
+from tests.grade.run_as_anyone import grade, place
 from tests.judging import mistakes, starter
-from workshop.grade.sandboxes import choose
+from workshop.grade.sandboxes import choose_sandbox
 from workshop.grade.sandboxes.sandbox import PROCESSES
-from workshop.grade.sandboxes.weak import clear, pids_of
+from workshop.grade.sandboxes.weak_sandbox import clear, pids_of
 from workshop.labs import find
 from workshop.paths import SOLUTIONS
 
@@ -27,7 +27,7 @@ USER = 57344 + 1234  # of the weak sandbox's range: what is left of it can be cl
 pytestmark = [
     pytest.mark.whole("classes in sandboxes"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user (and others are one)"),
-    pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble()),
+    pytest.mark.skipif(bool(choose_sandbox.bubblewrap_trouble()), reason=choose_sandbox.bubblewrap_trouble()),
 ]
 
 

@@ -15,7 +15,7 @@ import pytest
 import yaml  # type: ignore[import-untyped, unused-ignore]
 
 from tests.judging import environment, mistakes, run, starter
-from workshop.grade.sandboxes import choose
+from workshop.grade.sandboxes import choose_sandbox
 from workshop.labs import find
 from workshop.paths import ROOT, SERVICES, SOLUTIONS
 
@@ -138,7 +138,7 @@ def test_every_expression_is_one_that_there_is() -> None:
 
 
 @pytest.mark.whole("classes in sandboxes")
-@pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
+@pytest.mark.skipif(bool(choose_sandbox.bubblewrap_trouble()), reason=choose_sandbox.bubblewrap_trouble())
 def test_its_steps_give_the_results_of_a_local_grade(runner: Runner, tmp_path: Path) -> None:
     shards = FLOW["jobs"]["shard"]["strategy"]["matrix"]["shard"]
     known = {"secrets.CLASS_SECRET": SECRET, "strategy.job-total": str(len(shards))}

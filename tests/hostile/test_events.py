@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile import bench
+from tests.hostile import hostile_grading
 from tests.hostile.cases import CASES, FIRST_CHECK, named
 from tests.hostile.held import note
 from tests.judging import environment
@@ -33,7 +33,7 @@ from workshop.grade.judging.outcome_cache import Store, canonical
 from workshop.grade.judging.whole_class import Batch
 from workshop.grade.results.late_policy import Policy
 from workshop.grade.results.student_result import Graded, result_of
-from workshop.grade.sandboxes import choose
+from workshop.grade.sandboxes import choose_sandbox
 from workshop.grade.submissions.class_roster import Person
 from workshop.grade.submissions.collect import Submission
 from workshop.labs import find, load
@@ -45,13 +45,13 @@ WAIT = 60.0  # seconds for something that happens at once on an idle machine
 
 pytestmark = [
     pytest.mark.whole("events while a class is graded"),
-    pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble()),
+    pytest.mark.skipif(bool(choose_sandbox.bubblewrap_trouble()), reason=choose_sandbox.bubblewrap_trouble()),
 ]
 
 
 @pytest.fixture(scope="module")
-def room() -> Iterator[bench.Room]:
-    made = bench.Room("bubblewrap", "5", FIRST_CHECK)
+def room() -> Iterator[hostile_grading.Room]:
+    made = hostile_grading.Room("bubblewrap", "5", FIRST_CHECK)
     try:
         yield made
     finally:
@@ -85,7 +85,7 @@ def submission(name: str, files: dict[str, bytes]) -> Submission:
     return Submission(Person(name, name), 1, files)
 
 
-def with_check(room: bench.Room, folder: Path, line: str) -> Manifest:
+def with_check(room: hostile_grading.Room, folder: Path, line: str) -> Manifest:
     """The room's manifest with one more line at the start of its only known check."""
     made = Manifest.make(room.lab, folder, 7)
     toml = made.folder / "lab.toml"
@@ -105,7 +105,7 @@ def with_check(room: bench.Room, folder: Path, line: str) -> Manifest:
     return Manifest(load(made.folder), made.folder, 7, digest_of(made.folder), made.grader)
 
 
-def test_a_check_of_ours_fails_on_everybody(room: bench.Room, tmp_path: Path) -> None:
+def test_a_check_of_ours_fails_on_everybody(room: hostile_grading.Room, tmp_path: Path) -> None:
     kept = Store(tmp_path / "store")
     batch = Batch(with_check(room, tmp_path / "m", "1 / 0"), room.engine, kept, workers=1, quiet=True)
     with pytest.raises(InfraError, match="Nothing was graded: lab 5's own solution fails 1 checks"):
@@ -113,7 +113,7 @@ def test_a_check_of_ours_fails_on_everybody(room: bench.Room, tmp_path: Path) ->
     assert not list(kept.folder.glob("*"))
 
 
-def test_a_check_of_ours_fails_on_an_answer(room: bench.Room, tmp_path: Path) -> None:
+def test_a_check_of_ours_fails_on_an_answer(room: hostile_grading.Room, tmp_path: Path) -> None:
     kept = Store(tmp_path / "store")
     manifest = with_check(room, tmp_path / "m", "answer.status == 200 or 1 / 0")
     batch = Batch(manifest, room.engine, kept, workers=2, quiet=True)
@@ -134,7 +134,7 @@ def assert_no_number(manifest: Manifest, one: Submission, outcome: Outcome) -> N
     assert result.score is None and result.data["raw"] is None
 
 
-def test_a_proctor_is_killed(room: bench.Room, tmp_path: Path) -> None:
+def test_a_proctor_is_killed(room: hostile_grading.Room, tmp_path: Path) -> None:
     def end(judge_process: JudgeProcess) -> None:
         judge_process._process.kill()
 
@@ -143,7 +143,7 @@ def test_a_proctor_is_killed(room: bench.Room, tmp_path: Path) -> None:
     assert_right_again(room)
 
 
-def test_a_run_of_a_proctor_is_killed(room: bench.Room, tmp_path: Path) -> None:
+def test_a_run_of_a_proctor_is_killed(room: hostile_grading.Room, tmp_path: Path) -> None:
     def end(judge_process: JudgeProcess) -> None:
         for pid in judge_process._forks():
             os.kill(pid, signal.SIGKILL)
@@ -153,14 +153,16 @@ def test_a_run_of_a_proctor_is_killed(room: bench.Room, tmp_path: Path) -> None:
     assert_right_again(room)
 
 
-def graded_until(room: bench.Room, end: Callable[[JudgeProcess], None]) -> Outcome:
+def graded_until(room: hostile_grading.Room, end: Callable[[JudgeProcess], None]) -> Outcome:
     """What becomes of a submission that never answers when `end` is done while it is asked."""
     judge_process = JudgeProcess()
     outcomes: list[Outcome] = []
     files = named("never answers").files
 
     def grade() -> None:
-        outcomes.append(grade_one(files, room.manifest, room.engine, judge_process, 0, bench.BUDGET))
+        outcomes.append(
+            grade_one(files, room.manifest, room.engine, judge_process, 0, hostile_grading.BUDGET)
+        )
 
     thread = threading.Thread(target=grade)
     thread.start()
@@ -181,22 +183,22 @@ def await_that(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def assert_right_again(room: bench.Room) -> None:
+def assert_right_again(room: hostile_grading.Room) -> None:
     judge_process = JudgeProcess()
     try:
-        outcome = grade_one(room.honest, room.manifest, room.engine, judge_process, 0, bench.BUDGET)
+        outcome = grade_one(room.honest, room.manifest, room.engine, judge_process, 0, hostile_grading.BUDGET)
         assert [check["verdict"] for check in outcome.checks] == ["PASS", "PASS"], outcome.checks
     finally:
         judge_process.end()
 
 
-def test_a_sandbox_does_not_come_up(room: bench.Room, tmp_path: Path) -> None:
-    toml = bench.given(room.engine) / "lab.toml"
+def test_a_sandbox_does_not_come_up(room: hostile_grading.Room, tmp_path: Path) -> None:
+    toml = hostile_grading.given(room.engine) / "lab.toml"
     text = toml.read_text()
     judge_process = JudgeProcess()
     try:
         toml.write_text("this is no TOML")
-        outcome = grade_one(room.honest, room.manifest, room.engine, judge_process, 0, bench.BUDGET)
+        outcome = grade_one(room.honest, room.manifest, room.engine, judge_process, 0, hostile_grading.BUDGET)
     finally:
         toml.write_text(text)
         judge_process.end()
@@ -208,7 +210,7 @@ def test_a_sandbox_does_not_come_up(room: bench.Room, tmp_path: Path) -> None:
 def class_of_three(folder: Path) -> list[str]:
     """Three submissions of lab 1 in a folder, and the words that grade it."""
     bodies = {
-        "ada": bench.solution(QUICK)["app.py"],
+        "ada": hostile_grading.solution(QUICK)["app.py"],
         "bob": b"def x(:",
         "mallory": named("exits with 0 at import").files["server.py"],
     }

@@ -19,18 +19,18 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.hostile.bench import BUDGET, CANARY, Bench, Done, Weakly
 from tests.hostile.cases import PROGRAMS, Case
 from tests.hostile.held import note
+from tests.hostile.hostile_grading import BUDGET, CANARY, Bench, Done, Weakly
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import Outcome
 from workshop.grade.judging.outcome_cache import canonical
-from workshop.grade.results import written_files
+from workshop.grade.results import results_folder
 from workshop.grade.results.late_policy import Policy
 from workshop.grade.results.lms_export import filled
 from workshop.grade.results.student_result import Graded, result_of
 from workshop.grade.sandboxes import system_calls
-from workshop.grade.sandboxes.choose import available
+from workshop.grade.sandboxes.choose_sandbox import available
 from workshop.grade.sandboxes.sandbox import MEMORY
 from workshop.grade.submissions.class_roster import Person, Roster
 from workshop.grade.submissions.collect import Submission
@@ -123,7 +123,7 @@ def assert_harmless(manifest: Manifest, outcome: Outcome, folder: Path) -> None:
     """Every file that is made of an outcome shows what it says, does nothing, and tells no hidden check."""
     graded = Graded(Submission(Person("mallory", "Mallory"), 1), outcome)
     results = [result_of(manifest, Policy(), [graded])]
-    written_files.write_all(folder, results)
+    results_folder.write_all(folder, results)
     for path in [*folder.glob("students/*/report.html"), folder / "index.html"]:
         text = path.read_text(encoding="utf-8")
         assert not [word for word in HARMFUL if word in text], path

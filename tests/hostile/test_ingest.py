@@ -18,16 +18,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile import bench
+from tests.hostile import hostile_grading
 from tests.hostile.cases import CASES, FIRST_CHECK, Case
 from tests.hostile.handed_in import HandedIn
 from tests.hostile.held import note
 from workshop.grade.judging.outcome_cache import Store, canonical
 from workshop.grade.judging.whole_class import Batch
-from workshop.grade.results import written_files
+from workshop.grade.results import results_folder
 from workshop.grade.results.late_policy import Policy
 from workshop.grade.results.student_result import Graded, Result, result_of
-from workshop.grade.sandboxes import choose
+from workshop.grade.sandboxes import choose_sandbox
 from workshop.grade.submissions.class_roster import Roster
 from workshop.grade.submissions.collect import Submission, collect
 from workshop.labs import find
@@ -36,7 +36,7 @@ LAB = find("5")
 INGEST = [case for case in CASES if case.family == "ingest"]
 INTAKE_MEMORY = 400 << 20  # bytes of Python objects at most, while a class is taken in
 pytestmark = pytest.mark.whole("hostile hand-ins")
-ENGINES = [name for name, _ in choose.available()]
+ENGINES = [name for name, _ in choose_sandbox.available()]
 
 
 @dataclass
@@ -63,19 +63,19 @@ class Class:
 @pytest.fixture(scope="module")
 def graded(request: pytest.FixtureRequest) -> Iterator[Class]:
     """Both classes, graded in one kind of sandbox."""
-    trouble = dict(choose.available())[request.param]
+    trouble = dict(choose_sandbox.available())[request.param]
     if trouble:
         pytest.skip(trouble)
     with tempfile.TemporaryDirectory(prefix="hostile-in-") as place:
         folder = Path(place)
-        room = bench.Room(request.param, "5", FIRST_CHECK)
+        room = hostile_grading.Room(request.param, "5", FIRST_CHECK)
         try:
             yield both_classes(room, folder)
         finally:
             room.close()
 
 
-def both_classes(room: bench.Room, folder: Path) -> Class:
+def both_classes(room: hostile_grading.Room, folder: Path) -> Class:
     solution = room.honest["server.py"]
     for name in ("alone", "hostile"):
         (folder / name / "ada").mkdir(parents=True)
@@ -94,13 +94,13 @@ def both_classes(room: bench.Room, folder: Path) -> Class:
     return Class(hostile, alone, ids, memory, seconds, traces() - before)
 
 
-def grade(room: bench.Room, submissions: list[Submission], out: Path) -> Graders:
+def grade(room: hostile_grading.Room, submissions: list[Submission], out: Path) -> Graders:
     """What `workshop grade` does between the folder of submissions and the folder of results."""
     batch = Batch(room.manifest, room.engine, Store(out / "store"), workers=2, quiet=True)
     outcomes = batch.grade(submissions)
     graded = [Graded(one, outcomes[batch.key(one)]) for one in submissions]
     results = [result_of(room.manifest, Policy(), [one]) for one in graded]
-    written_files.write_all(out, results)
+    results_folder.write_all(out, results)
     by_id = {one.person.id: one for one in submissions}
     return Graders(out, {one.submission.person.id: r for one, r in zip(graded, results, strict=True)}, by_id)
 
@@ -121,7 +121,7 @@ def test_a_hostile_hand_in_is_held(case: Case, graded: Class, request: pytest.Fi
         assert case.more["says"] in said, said
         assert set(taken.files) <= set(LAB.edit)
         assert set(taken.files) or said, "nothing was taken, and nobody is told why"
-        place = graded.hostile.folder / written_files.STUDENTS / result.folder
+        place = graded.hostile.folder / results_folder.STUDENTS / result.folder
         assert_harmless(place, student)
         held = True
     finally:
@@ -131,7 +131,7 @@ def test_a_hostile_hand_in_is_held(case: Case, graded: Class, request: pytest.Fi
 
 def assert_harmless(place: Path, student: str) -> None:
     """A student's files show a name that is markup or marks as text, and hold nothing of the host's."""
-    harm = [bench.CANARY, "root:x:0", "daemon:", "\x07", "\u202e"]
+    harm = [hostile_grading.CANARY, "root:x:0", "daemon:", "\x07", "\u202e"]
     for path in place.iterdir():
         text = path.read_text(encoding="utf-8")
         words = [*harm, "<script>"] if path.suffix in (".html", ".xml") else harm
@@ -146,7 +146,7 @@ def test_nobody_else_notices(graded: Class) -> None:
     assert graded.alone.results["ada"].data["verdict"] == "PASS"
     assert graded.left == set()
     assert graded.memory < INTAKE_MEMORY
-    folders = {path.name.casefold() for path in (graded.hostile.folder / written_files.STUDENTS).iterdir()}
+    folders = {path.name.casefold() for path in (graded.hostile.folder / results_folder.STUDENTS).iterdir()}
     assert len(folders) == len(INGEST) + 1, "two students have one folder"
 
 

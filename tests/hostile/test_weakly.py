@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from tests.grade.reach import reachable
+from tests.grade.run_as_anyone import reachable
 from tests.hostile import test_hostile
-from tests.hostile.bench import Weakly
 from tests.hostile.cases import PROGRAMS
+from tests.hostile.hostile_grading import Weakly
 from tests.judging import environment
 from workshop.paths import ROOT
 

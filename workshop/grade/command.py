@@ -18,14 +18,14 @@ from workshop.grade.judging.dask_pool import Cluster, Tls
 from workshop.grade.judging.load_stage import LoadStage
 from workshop.grade.judging.manifest import Manifest, named_secret
 from workshop.grade.judging.outcome_cache import Store, canonical, write_whole
-from workshop.grade.judging.pool import Pool, Threads
 from workshop.grade.judging.whole_class import Batch
-from workshop.grade.results import written_files
+from workshop.grade.judging.worker_pools import Pool, Threads
+from workshop.grade.results import results_folder
 from workshop.grade.results.late_policy import Policy, local
 from workshop.grade.results.lms_export import fill
 from workshop.grade.results.plagiarism_folder import detect, lay_out
 from workshop.grade.results.student_result import Graded, Result, result_of
-from workshop.grade.sandboxes import choose
+from workshop.grade.sandboxes import choose_sandbox
 from workshop.grade.submissions.class_roster import Roster
 from workshop.grade.submissions.collect import Submission, collect
 from workshop.grade.submissions.which_lab import lab_of, see_that_it_fits
@@ -53,7 +53,7 @@ def grade(chosen: argparse.Namespace, again: bool = False) -> int:
         submissions = shard(submissions, chosen.shard)
     due = local(chosen.due) if chosen.due else None
     policy = Policy(due, chosen.late_per_day, chosen.late_most, chosen.attempts)
-    before = written_files.read_scores(out)
+    before = results_folder.read_scores(out)
     manifest, graded = judge(chosen, lab, out, submissions, again)
     attempts: defaultdict[str, list[Graded]] = defaultdict(list)
     for one in graded:
@@ -98,9 +98,13 @@ def place_of(chosen: argparse.Namespace, lab: Lab, out: Path) -> Pool:
         return Cluster(chosen.scheduler, tls, lab, chosen.sandbox, chosen.runtime)
     if tls != Tls():
         raise Refusal("--tls-ca, --tls-cert and --tls-key are for --scheduler tls://HOST:PORT.")
-    weakly = choose.Exposed((chosen.submissions, out), chosen.extra) if chosen.allow_weak_isolation else None
+    weakly = (
+        choose_sandbox.Exposed((chosen.submissions, out), chosen.extra)
+        if chosen.allow_weak_isolation
+        else None
+    )
     private = [path for path in (chosen.submissions, out, chosen.extra, chosen.roster) if path is not None]
-    engine = choose.choose(lab, chosen.sandbox, chosen.runtime, weakly, private)
+    engine = choose_sandbox.choose(lab, chosen.sandbox, chosen.runtime, weakly, private)
     return Threads(engine, chosen.workers or os.cpu_count() or 1)
 
 
@@ -114,13 +118,13 @@ def finish(
     out: Path,
     results: list[Result],
     roster: Roster,
-    before: written_files.Scores | None,
+    before: results_folder.Scores | None,
 ) -> int:
     """Write everything, and say what a person must know."""
-    written_files.write_all(out, results)
-    for line in written_files.summary(out, results):
+    results_folder.write_all(out, results)
+    for line in results_folder.summary(out, results):
         print(line)
-    for line in written_files.diff(before, written_files.scores_of(results)) if before is not None else []:
+    for line in results_folder.diff(before, results_folder.scores_of(results)) if before is not None else []:
         print(line)
     held = [one for one in results if one.score is None and one.id not in chosen.waive]
     if held:
@@ -166,8 +170,8 @@ def results_of(part: Path) -> list[Result]:
 
     Raises Refusal when it was not graded to its end, or a student's can't be read.
     """
-    found = written_files.read_results(part)
-    unread = {path.name for path in part.glob(f"{written_files.STUDENTS}/*")} - {one.folder for one in found}
+    found = results_folder.read_results(part)
+    unread = {path.name for path in part.glob(f"{results_folder.STUDENTS}/*")} - {one.folder for one in found}
     if unread:
         raise Refusal(f"{part}: the results of {min(unread)} can't be read. Grade that part again.")
     if not found and not (part / "summary.csv").exists():

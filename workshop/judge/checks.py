@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import pytest
 
 from workshop.judge.http_client import Client
-from workshop.judge.http_connection import (
+from workshop.judge.http_wire import (
     Deadline,
     NoAnswer,
     NotHTTP,
@@ -46,8 +46,8 @@ from workshop.judge.probe_requests import (
     ref,
     wsgi_app,
 )
+from workshop.judge.probe_transcript import Thing, Transcript
 from workshop.judge.shown_bytes import show_bytes
-from workshop.judge.transcript import Thing, Transcript
 from workshop.judge.websocket_client import Closed, WebSocket
 
 __all__ = [

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from workshop.errors import InfraError
-from workshop.judge import http_connection
+from workshop.judge import http_wire
 from workshop.judge.agent_replies import Misbehaved
 from workshop.judge.checks import Failed
 from workshop.judge.http_client import Trail
-from workshop.judge.idle_service import POLL, Rest
 from workshop.judge.probe_client import ProbeTrouble, import_trouble
+from workshop.judge.probe_transcript import MissingAttribute
 from workshop.judge.start_failure import ConfigurationTrouble, StartTrouble, exit_text, start_text
 from workshop.judge.tracebacks import last_traceback, waiting_frames
-from workshop.judge.transcript import MissingAttribute
 from workshop.judge.verdict import Finding, Verdict
+from workshop.judge.wait_until_idle import POLL, Rest
 from workshop.labs import Lab, Service
 from workshop.run.nginx_config import is_own
 
@@ -141,7 +141,7 @@ class Judge:
                 return verdict, Finding(got=got, expected="a module that imports", where=where, trace=trace)
             case Failed():
                 return self._failed(error)
-            case http_connection.WireError():
+            case http_wire.WireError():
                 return self._wire(error)
             case Misbehaved():
                 return Verdict.CRASH, misbehaved(error)
@@ -180,14 +180,14 @@ class Judge:
             return self._broken(finding) or (Verdict.FAIL, finding)
         return self._crashed(finding) or (Verdict.FAIL, finding)
 
-    def _wire(self, error: http_connection.WireError) -> tuple[Verdict, Finding]:
+    def _wire(self, error: http_wire.WireError) -> tuple[Verdict, Finding]:
         finding = self._finding(error.got, error.expected, self._trace())
         broken = self._broken(finding)
         if broken:
             return broken
-        if isinstance(error, http_connection.Deadline):
+        if isinstance(error, http_wire.Deadline):
             finding.trace = finding.trace or self._stacks()
-        return (Verdict.TIMEOUT if isinstance(error, http_connection.Deadline) else Verdict.FAIL), finding
+        return (Verdict.TIMEOUT if isinstance(error, http_wire.Deadline) else Verdict.FAIL), finding
 
     def _broken(self, finding: Finding) -> tuple[Verdict, Finding] | None:
         """NO_START, when the application does not import (gunicorn listens all the same), or CRASH."""

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from workshop.judge import http_connection
-from workshop.judge.idle_service import Rest
+from workshop.judge import http_wire
 from workshop.judge.shown_bytes import show_bytes
 from workshop.judge.stack import Address, Stack
+from workshop.judge.wait_until_idle import Rest
 from workshop.judge.websocket_client import WebSocket
 from workshop.run.nginx_config import is_own, shown
 
@@ -31,9 +31,7 @@ class Clock:
         """The time that one question may take. Raises Deadline when the check's time is over."""
         left = self._end - time.monotonic()
         if left <= 0:
-            raise http_connection.Deadline(
-                f"the check was not through after {http_connection.spoken(self.seconds)}"
-            )
+            raise http_wire.Deadline(f"the check was not through after {http_wire.spoken(self.seconds)}")
         return left if wanted is None else min(left, wanted)
 
 
@@ -43,10 +41,10 @@ class Trail:
 
     via: str = ""
     service: str = ""
-    connection: http_connection.Wire | None = None
+    connection: http_wire.Wire | None = None
     sent: str = ""
     curl: str = ""
-    response: http_connection.Response | None = None
+    response: http_wire.Response | None = None
     marks: dict[str, int] = field(default_factory=dict)  # of each service's output, at its first request
     latest: dict[str, int] = field(default_factory=dict)  # … and at the request that is shown
     modules: list[str] = field(default_factory=list)
@@ -81,15 +79,13 @@ class Client:
 
     def connect(
         self, receive_buffer: int | None = None, seconds: float | None = None, target: str = "/"
-    ) -> http_connection.Wire:
+    ) -> http_wire.Wire:
         """A raw connection (use it with `with`); `receive_buffer` bytes make a slow reader.
 
         Through nginx, `target` says which of the lab's services has to be up for it.
         """
         self._note(target)
-        made = http_connection.Wire(
-            self.address.host, self.address.port, self._clock.left(seconds), receive_buffer
-        )
+        made = http_wire.Wire(self.address.host, self.address.port, self._clock.left(seconds), receive_buffer)
         self._trail.connection = made
         return made
 
@@ -99,7 +95,7 @@ class Client:
 
     def send(
         self, data: bytes, method: str = "GET", seconds: float | None = None, curl: str = ""
-    ) -> http_connection.Response:
+    ) -> http_wire.Response:
         """Raw bytes on a connection of their own; the first response to them. `curl` would send the same."""
         words = data.split(b" ", 2)
         target = words[1].decode("latin-1") if len(words) == 3 else "/"
@@ -117,15 +113,15 @@ class Client:
         fields: Iterable[tuple[str, str]] = (),
         body: bytes = b"",
         seconds: float | None = None,
-    ) -> http_connection.Response:
+    ) -> http_wire.Response:
         """One request, one response. `Connection: close` is added unless the fields name it."""
         lines = list(fields)
         if not any(name.lower() == "connection" for name, _ in lines):
             lines.append(("Connection", "close"))
-        data = http_connection.request_bytes(method, target, lines, body)
+        data = http_wire.request_bytes(method, target, lines, body)
         return self.send(data, method, seconds, self._curl(method, target, fields, body))
 
-    def get(self, target: str = "/", fields: Iterable[tuple[str, str]] = ()) -> http_connection.Response:
+    def get(self, target: str = "/", fields: Iterable[tuple[str, str]] = ()) -> http_wire.Response:
         return self.request("GET", target, fields)
 
     def websocket(

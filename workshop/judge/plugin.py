@@ -23,10 +23,10 @@ from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, InfraError
 from workshop.judge.agent_replies import Misbehaved
 from workshop.judge.diagnosis import Judge, application_of, is_of_this_machine, misbehaved, unreadable
 from workshop.judge.http_client import Client, Clock, Trail
-from workshop.judge.other_stack import OTHER_STACK, OtherStack
 from workshop.judge.probe_client import Probe, import_trouble
 from workshop.judge.report import show
 from workshop.judge.stack import DEFAULT_PORT, SANDBOX, Address, Stack, attached, embedded, is_attached
+from workshop.judge.stack_override import OTHER_STACK, OtherStack
 from workshop.judge.start_failure import ConfigurationTrouble, StartTrouble
 from workshop.judge.verdict import CheckResult, Finding, LabResult, Verdict
 from workshop.labs import Lab, of_folder

@@ -16,11 +16,11 @@ from workshop.judge.probe_requests import (
     outgoing,
     ref,
 )
+from workshop.judge.probe_transcript import Transcript, decoded
 from workshop.judge.shown_bytes import show_bytes
 from workshop.judge.stack import SANDBOX, Stack
 from workshop.judge.start_failure import exit_text
 from workshop.judge.tracebacks import own
-from workshop.judge.transcript import Transcript, decoded
 from workshop.judge.verdict import Verdict
 
 CALL_SECONDS = 3.0

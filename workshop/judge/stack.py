@@ -24,7 +24,7 @@ from typing import IO, Any, Protocol
 
 from workshop import environment
 from workshop.errors import InfraError, Refusal
-from workshop.judge import agent_replies, http_connection
+from workshop.judge import agent_replies, http_wire
 from workshop.labs import Lab, target_folder
 from workshop.paths import ROOT
 from workshop.run import nginx_config, process, tcp_ports, unix_to_tcp
@@ -119,11 +119,11 @@ class Stack:
         name = fields.get("service") or next(iter(self.lab.services))
         try:
             if self._connection is None:
-                self._connection = http_connection.Wire(
-                    f"{http_connection.UNIX}{self.run}", unix_to_tcp.AGENT, REPLY_SECONDS
+                self._connection = http_wire.Wire(
+                    f"{http_wire.UNIX}{self.run}", unix_to_tcp.AGENT, REPLY_SECONDS
                 )
             line = self._line_of_stranger(json.dumps({"do": do, **fields}).encode() + b"\n")
-        except (OSError, http_connection.WireError) as error:
+        except (OSError, http_wire.WireError) as error:
             raise agent_replies.Misbehaved("the sandbox ended, or no longer answers") from error
         reply = agent_replies.checked(do, agent_replies.parsed(line), unix_to_tcp.ports(self.lab).get(name))
         if "error" in reply and do != "signal":
@@ -132,7 +132,7 @@ class Stack:
 
     def _line_of_stranger(self, request: bytes) -> bytes:
         """One line for one line, in bounded time and size; a connection out of step is never used again."""
-        connection: http_connection.Wire = self._connection
+        connection: http_wire.Wire = self._connection
         connection.deadline = time.monotonic() + REPLY_SECONDS
         connection.received.clear()
         connection.sent.clear()
@@ -227,7 +227,7 @@ def attached(lab: Lab, target: str) -> Stack:
     """The stack that the environment describes."""
     mode = os.environ["WORKSHOP_STACK"]
     run = os.environ["WORKSHOP_RUN"]
-    hosts = {"docker": "app", SANDBOX: f"{http_connection.UNIX}{run}"}
+    hosts = {"docker": "app", SANDBOX: f"{http_wire.UNIX}{run}"}
     return Stack(
         lab=lab,
         target=target,

@@ -25,7 +25,7 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from workshop.judge.http_connection import Deadline, NoAnswer, NotHTTP, Response, Wire, WireError
+from workshop.judge.http_wire import Deadline, NoAnswer, NotHTTP, Response, Wire, WireError
 
 MESSAGE_CAP = 16 * 1024 * 1024
 ABNORMAL = 1006  # what an end without a close frame is called (RFC 6455 §7.1.5)

@@ -21,11 +21,11 @@ from typing import Any
 import pytest
 
 from workshop.errors import InfraError
-from workshop.judge.other_stack import OTHER_STACK, OtherStack
 from workshop.judge.stack import Address, Stack
+from workshop.judge.stack_override import OTHER_STACK, OtherStack
 from workshop.labs import Lab, target_folder
-from workshop.run import nginx_config, process, serve, tcp_ports
-from workshop.run.nginx_process import Door
+from workshop.run import nginx_config, process, service_command, tcp_ports
+from workshop.run.nginx_process import NginxProcess
 from workshop.run.probe import import_first, perform
 from workshop.run.probe_log import Log, describe_exception
 
@@ -43,7 +43,7 @@ class DebugStack(Stack):
     folder: Path
     ports: dict[str, int]
     running: dict[str, subprocess.Popen[bytes]]
-    door: Door | None = None
+    door: NginxProcess | None = None
 
     def ask(self, do: str, **fields: Any) -> dict[str, Any]:
         name = fields.get("service") or next(iter(self.lab.services))
@@ -69,9 +69,9 @@ class DebugStack(Stack):
     def _start(self, name: str) -> dict[str, Any]:
         port = self.ports[name]
         if name not in self.running or self.running[name].poll() is not None:
-            words = serve.argv(self.lab.services[name], "127.0.0.1", port, self.run)
+            words = service_command.argv(self.lab.services[name], "127.0.0.1", port, self.run)
             env = {
-                **serve.environment(self.lab, self.folder, on_terminal=True),
+                **service_command.environment(self.lab, self.folder, on_terminal=True),
                 "GUNICORN_CMD_ARGS": "--timeout 0",
             }
             self.running[name] = subprocess.Popen(words, cwd=self.folder, env=env)
@@ -86,7 +86,7 @@ class DebugStack(Stack):
 
     def _reply(self, name: str) -> dict[str, Any]:
         code = self.running[name].poll() if name in self.running else None
-        words = serve.argv(self.lab.services[name], "127.0.0.1", self.ports[name])
+        words = service_command.argv(self.lab.services[name], "127.0.0.1", self.ports[name])
         return {
             "state": "ready" if code is None else "exited",
             "service": name,
@@ -97,7 +97,7 @@ class DebugStack(Stack):
             "left_behind": 0,
             "flooded": False,
             "seconds": 0,
-            "command": serve.shown_command(words),
+            "command": service_command.shown_command(words),
             "folder": str(self.folder),
         }
 
@@ -124,7 +124,7 @@ def debugging(lab: Lab, target: str) -> Iterator[DebugStack]:
     stack.folder = target_folder(lab, target)
     stack.ports = {name: tcp_ports.free_port() for name in lab.services}
     stack.running = {}
-    sys.path[:0] = serve.environment(lab, stack.folder)["PYTHONPATH"].split(os.pathsep)
+    sys.path[:0] = service_command.environment(lab, stack.folder)["PYTHONPATH"].split(os.pathsep)
     try:
         _start_nginx(stack)
         yield stack
@@ -145,6 +145,6 @@ def _start_nginx(stack: DebugStack) -> None:
     options = {**stack.lab.nginx, "proxy_read_timeout": f"{DAY}s"}
     patient = Lab(**{**stack.lab.__dict__, "nginx": options})
     fronts = [nginx_config.Front("learner", f"127.0.0.1:{stack.front.port}", stack.ports, stack.folder)]
-    stack.door = Door(patient, fronts, "127.0.0.1", stack.run, stack.run, program)
+    stack.door = NginxProcess(patient, fronts, "127.0.0.1", stack.run, stack.run, program)
     stack.door.write()
     stack.door.open()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from workshop.load.comparison import Run, Series
+from workshop.load.load_verdict import Run, Series
 from workshop.load.result import LoadResult
 from workshop.paths import SERVICES, STATE
 

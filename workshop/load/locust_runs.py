@@ -92,10 +92,10 @@ class Plan:
 
 
 def run(lab: Lab, stack: Stack, plan: Plan, folder: Path) -> dict[str, Any]:
-    """One headless run, to its end; what fair.py wrote down. Raises NoResult when it wrote nothing."""
+    """One headless run, to its end; what two_sides.py wrote down. Raises NoResult when it wrote nothing."""
     result = folder / "result.json"
     result.unlink(missing_ok=True)
-    longest = plan.seconds + SLACK_SECONDS  # fair.py ends it after plan.seconds with all users there
+    longest = plan.seconds + SLACK_SECONDS  # two_sides.py ends it after plan.seconds with all users there
     words = ["--headless", "--only-summary", "--users", str(plan.users), "--run-time", f"{longest}s"]
     words += ["--spawn-rate", str(min(100, plan.users)), "--stop-timeout", str(STOP_SECONDS)]
     env = _environment(stack, plan, folder) | {"FAIR_RESULT": str(result)}

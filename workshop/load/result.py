@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from workshop.load.comparison import (
+from workshop.load.load_verdict import (
     Outcome,
     Ratio,
     Run,

@@ -31,7 +31,7 @@ from workshop.judge.start_failure import exit_text, start_text
 from workshop.judge.tracebacks import last_traceback
 from workshop.labs import Lab
 from workshop.load import curves_page, locust_runs
-from workshop.load.comparison import (
+from workshop.load.load_verdict import (
     REFERENCE,
     YOURS,
     LoadVerdict,

@@ -35,16 +35,16 @@ from typing import Any
 from workshop.errors import EXIT_INFRA, Refusal
 from workshop.labs import Lab, find, target_folder
 from workshop.run import nginx_config, process, tcp_ports
-from workshop.run.nginx_process import Door, clear
-from workshop.run.target_processes import Crew, Reply
+from workshop.run.nginx_process import NginxProcess, clear
+from workshop.run.target_processes import Reply, TargetProcesses
 
 
 class Agent:
     """Answers requests for the crews of one lab."""
 
-    def __init__(self, lab: Lab, crews: dict[str, Crew]) -> None:
+    def __init__(self, lab: Lab, crews: dict[str, TargetProcesses]) -> None:
         self.lab, self.crews = lab, crews
-        self.door: Door | None = None
+        self.door: NginxProcess | None = None
 
     def answer(self, request: dict[str, Any]) -> Reply:
         crew = self.crews[request.get("crew", "learner")]
@@ -79,7 +79,7 @@ class Agent:
     def start_early(self, which: str) -> None:
         """Start services before anybody asks: "shown", what nginx shows, or "all". One a core at a time."""
         chosen = nginx_config.shown(self.lab) if which == "shown" else self.lab.services.values()
-        waiting: queue.SimpleQueue[tuple[Crew, str]] = queue.SimpleQueue()
+        waiting: queue.SimpleQueue[tuple[TargetProcesses, str]] = queue.SimpleQueue()
         for service in chosen:
             for crew in self.crews.values():
                 waiting.put((crew, service.name))
@@ -132,12 +132,12 @@ def run(
     tmp = Path(os.environ.get("WORKSHOP_NGINX_TMP", run_folder))
     tethered = bool(os.environ.get("WORKSHOP_TETHERED"))  # read here: a warm process imports this in advance
     process.adopt_orphans()
-    crews = {crew: Crew(lab, target_folder(lab, target), bind) for crew, target in targets.items()}
+    crews = {crew: TargetProcesses(lab, target_folder(lab, target), bind) for crew, target in targets.items()}
     fronts = [
         nginx_config.Front(name, listens[name], crew.ports, crew.folder) for name, crew in crews.items()
     ]
     agent = Agent(lab, crews)
-    agent.door = Door(lab, fronts, host, run_folder, tmp, nginx_program)
+    agent.door = NginxProcess(lab, fronts, host, run_folder, tmp, nginx_program)
     agent.door.moves = bool(nginx_program)  # a container has its ports to itself
     for crew in crews.values() if nginx_program else ():
         crew.moved = agent.door.follow

@@ -20,7 +20,7 @@ TEST_SECONDS = 10.0  # for `nginx -t`: a configuration can make it wait, for a n
 LISTEN_SECONDS = 10.0  # until an nginx that runs listens, or never will
 
 
-class Door:
+class NginxProcess:
     """The nginx of one stack: a process, or two where each side of a load run writes its own configuration.
 
     `program` is "" where a container runs it. `refused` is what `nginx -t` has against a configuration that

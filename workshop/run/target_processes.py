@@ -19,7 +19,7 @@ from typing import Any
 
 from workshop.labs import Lab, Service
 from workshop.paths import ROOT
-from workshop.run import given_services, process, serve, tcp_ports
+from workshop.run import given_services, process, service_command, tcp_ports
 
 Reply = dict[str, Any]
 # The probe's own modules are imported before the learner's, and their folder is not left on the path.
@@ -34,7 +34,7 @@ GIVEN_SECONDS = 20.0  # for a service of ours: on a busy machine it may be slow,
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 
 
-class Crew:
+class TargetProcesses:
     """The processes of one target: its services by name, and its probe.
 
     `moved` is called when a service was given another port, since somebody else has its own. Without it ports
@@ -57,7 +57,7 @@ class Crew:
 
     def environment(self) -> dict[str, str]:
         """What the learner's processes see. Whatever they leave in the temporary folder goes with the run."""
-        return {**serve.environment(self.lab, self.folder), "TMPDIR": str(self.state)}
+        return {**service_command.environment(self.lab, self.folder), "TMPDIR": str(self.state)}
 
     def hold_given(self) -> None:
         """Before any code of the learner's runs: start what the lab gives, on sockets that stay ours."""
@@ -103,7 +103,7 @@ class Crew:
         self.moved()
 
     def _spawn(self, service: Service) -> process.Process:
-        words = serve.argv(service, self.bind, self.ports[service.name], self.state)
+        words = service_command.argv(service, self.bind, self.ports[service.name], self.state)
         held = self.held.get(service.name)
         if held is None:
             started = process.Process(words, cwd=self.folder, env=self.environment())
@@ -196,7 +196,7 @@ class Crew:
             "output": one.output(),
             "mark": one.written,
             "seconds": round(time.monotonic() - one.started, 2),
-            "command": serve.shown_command(one.argv),
+            "command": service_command.shown_command(one.argv),
             "listener": self._listener(name, one) if state == "ready" else "",
             "folder": str(self.folder),
         }
@@ -204,7 +204,7 @@ class Crew:
     def _listener(self, name: str, one: process.Process) -> str:
         """The program that listens, by its command line: a service may have become another one."""
         if name in self.held:
-            return serve.shown_command(one.argv)
+            return service_command.shown_command(one.argv)
         return tcp_ports.listener(self.ports[name], [one.pid, *process.descendants(one.pid)])
 
     def status(self, name: str, since: int = 0) -> Reply:

@@ -6,9 +6,9 @@ import signal
 import time
 
 from workshop.judge.checks import Wire, WireError, expect, request_bytes, that
+from workshop.judge.concurrent_checks import Means
 from workshop.judge.http_client import Client, Clock
 from workshop.judge.probe_client import Probe
-from workshop.judge.side_by_side import Means
 from workshop.judge.stack import Address
 from workshop.judge.start_failure import StartTrouble
 

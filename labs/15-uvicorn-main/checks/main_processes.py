@@ -17,12 +17,12 @@ from workshop.judge.checks import (
     request_bytes,
     that,
 )
+from workshop.judge.concurrent_checks import Means
 from workshop.judge.http_client import Clock, Trail
-from workshop.judge.idle_service import Rest
 from workshop.judge.probe_client import Probe
-from workshop.judge.side_by_side import Means
 from workshop.judge.stack import Address
 from workshop.judge.start_failure import StartTrouble
+from workshop.judge.wait_until_idle import Rest
 
 SETTLE = 8.0
 PAUSE = 0.1  # at most, between two looks

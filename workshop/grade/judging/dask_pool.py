@@ -26,7 +26,7 @@ from workshop.grade.judging import remote_tasks
 from workshop.grade.judging.local_pool import Files
 from workshop.grade.judging.manifest import Manifest, grader_digest
 from workshop.grade.judging.outcome import Outcome, blank
-from workshop.grade.judging.pool import Pool
+from workshop.grade.judging.worker_pools import Pool
 from workshop.judge.verdict import Verdict
 from workshop.labs import Lab
 from workshop.paths import ROOT

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from workshop.judge.http_connection import Wire
+from workshop.judge.http_wire import Wire
 from workshop.run import unix_to_tcp
 
 PIECE_CAP = 2048  # bytes that are kept of one event
@@ -28,7 +28,7 @@ HEAD = "== "
 
 
 class Recorder:
-    """Writes down what happens on every connection, check by check: an observer of http_connection."""
+    """Writes down what happens on every connection, check by check: an observer of http_wire."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w", encoding="ascii", buffering=1)  # its process may be ended any time

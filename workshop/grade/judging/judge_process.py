@@ -25,7 +25,7 @@ import pytest
 
 from workshop.errors import InfraError
 from workshop.grade.judging import exchange_log
-from workshop.judge import http_connection, plugin
+from workshop.judge import http_wire, plugin
 from workshop.judge.stack import SANDBOX
 from workshop.paths import ROOT
 from workshop.run import unix_to_tcp
@@ -41,7 +41,7 @@ class Recorder:
     def __init__(self, out: Path, only: list[str] | None) -> None:
         self._out, self._only = out, only
         self._transcript = exchange_log.Recorder(transcript_of(out))
-        http_connection.observers.append(self._transcript)
+        http_wire.observers.append(self._transcript)
         self._config: pytest.Config | None = None
 
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -85,7 +85,7 @@ def judge(request: Line) -> int:
     os.environ.update(
         WORKSHOP_STACK=SANDBOX,
         WORKSHOP_RUN=request["wire"],
-        WORKSHOP_FRONT=f"http://{http_connection.UNIX}{request['wire']}:{unix_to_tcp.FRONT}",
+        WORKSHOP_FRONT=f"http://{http_wire.UNIX}{request['wire']}:{unix_to_tcp.FRONT}",
         WORKSHOP_PUBLIC=PUBLIC,
         PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
     )

@@ -3,7 +3,7 @@
           ┌──────────▶ port ─▶ relay ─▶ sandbox of the submission
   locust ─┤                                 ▲
           └──▶ port ─▶ relay ─▶ sandbox of the solution
-  locust, measure ─▶ agent.sock (two_agents) ─▶ the agents of both
+  locust, measure ─▶ agent.sock (agents_as_one) ─▶ the agents of both
 
 locust and what it concludes stay outside; neither sandbox has a way to the other. A stage has the machine to
 itself: no check runs meanwhile, and of several graders one drives at a time.
@@ -28,11 +28,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from workshop.errors import InfraError, Refusal
+from workshop.grade.judging.agents_as_one import TwoAgents
 from workshop.grade.judging.local_pool import Files
 from workshop.grade.judging.manifest import digest_of
 from workshop.grade.judging.outcome import Outcome
 from workshop.grade.judging.outcome_cache import canonical, write_whole
-from workshop.grade.judging.two_agents import TwoAgents
 from workshop.grade.sandboxes.sandbox import DRIVEN, Engine, Running
 from workshop.grade.sandboxes.tcp_to_unix import TcpToUnix
 from workshop.judge.stack import SANDBOX, Address, Stack
@@ -41,7 +41,7 @@ from workshop.judge.verdict import Verdict
 from workshop.labs import Lab, target_folder
 from workshop.load import locust_runs
 from workshop.load import runner as loading
-from workshop.load.comparison import LATE, YOURS, LoadVerdict, broken
+from workshop.load.load_verdict import LATE, YOURS, LoadVerdict, broken
 from workshop.load.result import LoadResult
 from workshop.paths import SERVICES
 from workshop.run import unix_to_tcp

@@ -25,8 +25,8 @@ from typing import Any
 from workshop.errors import InfraError, Refusal
 from workshop.grade.judging.local_pool import Files, LocalPool
 from workshop.grade.judging.manifest import Hidden, Manifest, digest_of, grader_digest
-from workshop.grade.judging.pool import image_of
-from workshop.grade.sandboxes import choose
+from workshop.grade.judging.worker_pools import image_of
+from workshop.grade.sandboxes import choose_sandbox
 from workshop.labs import find, load
 
 IDLE = 600.0  # seconds without a task, after which a class whose grader is gone is forgotten
@@ -125,7 +125,7 @@ class Post:
         if grader_digest(lab) != terms["grader"]:
             raise InfraError(OTHER_CHECKOUT)
         with contextlib.ExitStack() as made:
-            engine = choose.choose(lab, terms["sandbox"], terms["runtime"])
+            engine = choose_sandbox.choose(lab, terms["sandbox"], terms["runtime"])
             made.callback(engine.close)
             made.callback(engine.sweep)
             if image_of(engine) != terms["image"]:
@@ -214,7 +214,7 @@ async def about(lab: str, sandbox: str, runtime: str) -> dict[str, str]:
     def look() -> dict[str, str]:
         try:
             chosen = find(lab)
-            with contextlib.closing(choose.choose(chosen, sandbox, runtime)) as engine:
+            with contextlib.closing(choose_sandbox.choose(chosen, sandbox, runtime)) as engine:
                 return {"grader": grader_digest(chosen), "image": image_of(engine)}
         except Refusal as refusal:
             return {"trouble": str(refusal)}

@@ -21,7 +21,7 @@ from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.one_submission import nothing_to_grade
 from workshop.grade.judging.outcome import Outcome
 from workshop.grade.judging.outcome_cache import Store
-from workshop.grade.judging.pool import Pool, Threads
+from workshop.grade.judging.worker_pools import Pool, Threads
 from workshop.grade.sandboxes.sandbox import Engine
 from workshop.grade.submissions.collect import Submission
 

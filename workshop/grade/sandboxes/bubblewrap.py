@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import IO
 
 from workshop.errors import InfraError
-from workshop.grade.sandboxes import cgroup_limits, left_out, system_calls
-from workshop.grade.sandboxes.kept_apart import KERNEL, fresh_keyring
-from workshop.grade.sandboxes.leftovers import strays
+from workshop.grade.sandboxes import cgroup_limits, excluded_packages, system_calls
+from workshop.grade.sandboxes.hidden_from_sandbox import KERNEL, fresh_keyring
+from workshop.grade.sandboxes.orphaned_processes import strays
 from workshop.grade.sandboxes.sandbox import CHECKED, DISK, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
 from workshop.grade.sandboxes.sandbox_files import SandboxFiles
 from workshop.grade.sandboxes.sandbox_sockets import SandboxSockets
@@ -55,8 +55,8 @@ class Bubblewrap:
         self.folder = Path(tempfile.mkdtemp(prefix=f"wg-{os.getpid()}-lab-"))
         self.sandbox_files = SandboxFiles(lab, self.folder / "sandbox_files")
         self.sandbox_files.write_etc(USER)
-        nothing = left_out.Empty(self.folder)
-        self.left_out = {str(path): nothing.over(path) for path in left_out.here(lab)}
+        nothing = excluded_packages.Empty(self.folder)
+        self.left_out = {str(path): nothing.over(path) for path in excluded_packages.here(lab)}
         self.has_cgroup = self._has_cgroup()
         user = "a user of its own" if self.is_root else "a user namespace"
         limits = "cgroup" if self.has_cgroup else "rlimits and a watch, no cgroup"
@@ -156,7 +156,7 @@ class Bubblewrap:
 
         The list of system calls is for what comes after all that.
         """
-        words = [sys.executable, "-m", "workshop.grade.sandboxes.first_process", str(self.lab.number)]
+        words = [sys.executable, "-m", "workshop.grade.sandboxes.sandbox_init", str(self.lab.number)]
         if not self.is_root:
             return words
         uid = str(self.uid(slot))

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from workshop.errors import InfraError
-from workshop.grade.sandboxes import left_out, system_calls
-from workshop.grade.sandboxes.kept_apart import KERNEL
+from workshop.grade.sandboxes import excluded_packages, system_calls
+from workshop.grade.sandboxes.hidden_from_sandbox import KERNEL
 from workshop.grade.sandboxes.sandbox import CHECKED, DISK, MEMORY, START_SECONDS, Facts, rlimits
 from workshop.grade.sandboxes.sandbox_files import SandboxFiles
 from workshop.grade.sandboxes.sandbox_sockets import SandboxSockets
@@ -87,9 +87,9 @@ class Docker:
         )
         self.calls = self.folder / "seccomp.json"
         self.calls.write_text(system_calls.docker_profile(), encoding="utf-8")
-        nothing = left_out.Empty(self.folder)
+        nothing = excluded_packages.Empty(self.folder)
         ask = ["docker", "run", "--rm", "--network", "none", "--pull", "never", self.image, "python"]
-        self.left_out = {str(path): nothing.over(path) for path in left_out.places(lab, ask)}
+        self.left_out = {str(path): nothing.over(path) for path in excluded_packages.places(lab, ask)}
         self.gaps = [KERNEL] if runtime in ("", "runc") else []
 
     def start(self, files: Path, slot: int) -> Container:
@@ -127,7 +127,7 @@ class Docker:
             self.image,
             "python",
             "-m",
-            "workshop.grade.sandboxes.first_process",
+            "workshop.grade.sandboxes.sandbox_init",
             str(self.lab.number),
         ]
 

@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from workshop.errors import Refusal
-from workshop.grade.submissions.archives import (
+from workshop.grade.submissions.class_roster import Person, Roster
+from workshop.grade.submissions.lms_names import form_of, own_name, read, system_of
+from workshop.grade.submissions.submission_members import (
     ARCHIVE_CAP,
     ARCHIVES,
     FILE_CAP,
@@ -33,8 +35,6 @@ from workshop.grade.submissions.archives import (
     of_bytes,
     read_plain,
 )
-from workshop.grade.submissions.class_roster import Person, Roster
-from workshop.grade.submissions.lms_names import form_of, own_name, read, system_of
 from workshop.grade.untrusted_text import one_line
 from workshop.labs import Lab
 

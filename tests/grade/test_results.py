@@ -18,7 +18,7 @@ from workshop.errors import Refusal
 from workshop.grade.judging.manifest import Manifest, named_secret
 from workshop.grade.judging.outcome import Outcome, blank
 from workshop.grade.judging.outcome_cache import Store, canonical
-from workshop.grade.results import summary_csv, written_files
+from workshop.grade.results import results_folder, summary_csv
 from workshop.grade.results.late_policy import Policy, local, score
 from workshop.grade.results.lms_export import filled
 from workshop.grade.results.student_result import Graded, Result, result_of
@@ -52,7 +52,7 @@ def result(manifest: Manifest, name: str = "ada", *outcomes: Outcome, policy: Po
 
 def test_everything_on_a_page_is_escaped(manifest: Manifest, tmp_path: Path) -> None:
     first = manifest.lab.checks[0]
-    written_files.write_all(tmp_path, [result(manifest, EVIL, passing(manifest, first))])
+    results_folder.write_all(tmp_path, [result(manifest, EVIL, passing(manifest, first))])
     pages = [*tmp_path.glob("students/*/report.html"), tmp_path / "index.html"]
     assert len(pages) == 2
     for path in pages:
@@ -73,7 +73,7 @@ def test_the_grid_says_how_many_passed_each_check(manifest: Manifest, tmp_path: 
         "bob": passing(manifest, first),
         "tim": passing(manifest, first, second),
     }
-    written_files.write_all(tmp_path, [result(manifest, name, one) for name, one in outcomes.items()])
+    results_folder.write_all(tmp_path, [result(manifest, name, one) for name, one in outcomes.items()])
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     counts = re.findall(r">(\d) of 3\b", text)
     assert [int(count) for count in counts] == [1, 2, *[3] * (len(manifest.lab.checks) - 2)]
@@ -103,7 +103,7 @@ def test_infra_error_is_no_number_anywhere(manifest: Manifest, tmp_path: Path) -
     broken = passing(manifest, manifest.lab.checks[0], verdict=Verdict.INFRA_ERROR)
     found = result(manifest, "ada", passing(manifest), broken)
     assert found.score is None and found.data["raw"] is None and found.data["verdict"] == "INFRA_ERROR"
-    written_files.write_all(tmp_path, [found])
+    results_folder.write_all(tmp_path, [found])
     (row,) = list(csv.DictReader(io.StringIO((tmp_path / "summary.csv").read_bytes().decode())))
     assert row["score"] == ""
     assert "score" not in json.loads((tmp_path / "students/ada/gradescope.json").read_text())
@@ -185,7 +185,7 @@ def test_no_file_of_a_student_s_names_a_hidden_check(tmp_path: Path) -> None:
     outcome = blank(manifest, Verdict.FAIL, "x", "", "").better(passing(manifest, names[0]))
     outcome.run["judge_process"] = {"code": 70, "log": f"Traceback in {names[0]}"}
     outcome.transcript = f"== {names[0]}\n  > GET /\n== {manifest.lab.checks[0]}\n  > GET /\n"
-    written_files.write_all(tmp_path / "out", [result(manifest, "ada", outcome)])
+    results_folder.write_all(tmp_path / "out", [result(manifest, "ada", outcome)])
     for path in (tmp_path / "out" / "students" / "ada").iterdir():
         text = path.read_text(encoding="utf-8")
         assert "secret" not in text and "passed-category" not in text, path
@@ -194,7 +194,7 @@ def test_no_file_of_a_student_s_names_a_hidden_check(tmp_path: Path) -> None:
         ("hidden_1", "hidden 1: limits"),
         ("hidden_2", "hidden 2"),
     ]
-    assert names[0] in (tmp_path / "out" / written_files.LOGS / "ada.txt").read_text()
+    assert names[0] in (tmp_path / "out" / results_folder.LOGS / "ada.txt").read_text()
 
 
 def test_each_work_has_a_seed_of_its_own(tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_a_column_that_can_mean_two_is_refused(manifest: Manifest) -> None:
 
 def test_falls_come_first_in_a_diff() -> None:
     before: dict[str, Any] = {"a": 10.0, "b": 20.0, "c": 30.0, "d": 5.0}
-    lines = written_files.diff(before, {"a": 12.0, "b": 20.0, "c": 0.0, "e": None})
+    lines = results_folder.diff(before, {"a": 12.0, "b": 20.0, "c": 0.0, "e": None})
     assert [line.split()[0] for line in lines] == ["4", "fell", "fell", "rose", "rose"] or lines[
         1
     ].startswith("  fell")

@@ -52,7 +52,7 @@ class Series:
             block[1] += milliseconds
 
 
-class Ledger:
+class Measurements:
     """Everything that one locust process has noted: series, faults, and what `saw` was told."""
 
     def __init__(self) -> None:

@@ -27,8 +27,8 @@ from typing import Any
 
 from workshop.errors import EXIT_INFRA, InfraError, Refusal
 from workshop.grade.sandboxes.bubblewrap import family, private_memory, processor_time
-from workshop.grade.sandboxes.kept_apart import KERNEL, fresh_keyring
-from workshop.grade.sandboxes.leftovers import strays
+from workshop.grade.sandboxes.hidden_from_sandbox import KERNEL, fresh_keyring
+from workshop.grade.sandboxes.orphaned_processes import strays
 from workshop.grade.sandboxes.sandbox import CHECKED, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
 from workshop.grade.sandboxes.sandbox_files import SandboxFiles
 from workshop.grade.sandboxes.sandbox_sockets import PREFIX, SandboxSockets, is_gone, owned
@@ -82,7 +82,7 @@ class Weak:
 
     def _try(self) -> None:
         """See that another user can run the tool at all. Raises Refusal when it can't."""
-        words = [sys.executable, "-c", "import workshop.grade.sandboxes.first_process"]
+        words = [sys.executable, "-c", "import workshop.grade.sandboxes.sandbox_init"]
         try:
             done = subprocess.run(
                 words,
@@ -178,7 +178,7 @@ class WeakSandbox:
         }
         fresh_keyring()
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "workshop.grade.sandboxes.first_process", str(engine.lab.number)],
+            [sys.executable, "-m", "workshop.grade.sandboxes.sandbox_init", str(engine.lab.number)],
             cwd=engine.root,
             env=environment(tmp, at),
             stdin=subprocess.DEVNULL,

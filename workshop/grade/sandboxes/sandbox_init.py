@@ -22,8 +22,8 @@ from workshop.grade.sandboxes.sandbox_sockets import DOOR_INSIDE, READY, receive
 from workshop.labs import find
 from workshop.run import nginx_config, process, unix_to_tcp
 from workshop.run.agent import Agent, _Handler, _Server
-from workshop.run.nginx_process import Door
-from workshop.run.target_processes import Crew
+from workshop.run.nginx_process import NginxProcess
+from workshop.run.target_processes import TargetProcesses
 
 PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
@@ -82,13 +82,13 @@ def run(lab_number: str) -> None:
     folder = Path(tempfile.gettempdir(), "run")
     folder.mkdir()
     process.adopt_orphans()
-    crew = Crew(lab, target, "127.0.0.1")
+    crew = TargetProcesses(lab, target, "127.0.0.1")
     crew.ports = {name: port + shift for name, port in unix_to_tcp.ports(lab).items()}
     crew.hold_given()
     agent = Agent(lab, {"learner": crew})
     program = nginx_config.command()
     front = nginx_config.Front("learner", f"127.0.0.1:{unix_to_tcp.FRONT + shift}", crew.ports, target)
-    door = agent.door = Door(lab, [front], "127.0.0.1", folder, folder, program or "")
+    door = agent.door = NginxProcess(lab, [front], "127.0.0.1", folder, folder, program or "")
     door.write()
     door.open()
     server = Server(
@@ -104,7 +104,7 @@ def run(lab_number: str) -> None:
     threading.Event().wait()
 
 
-def await_nginx(door: Door) -> bool:
+def await_nginx(door: NginxProcess) -> bool:
     """Whether nginx listens, or it is the submission's own configuration that keeps it from that."""
     deadline = time.monotonic() + NGINX_SECONDS
     while door.running and time.monotonic() < deadline:

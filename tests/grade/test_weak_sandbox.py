@@ -14,14 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.grade.reach import command, grade, place
+from tests.grade.run_as_anyone import command, grade, place
 from tests.judging import environment, mistakes, starter
-from workshop.grade.sandboxes import choose, weak
+from workshop.grade.sandboxes import choose_sandbox, weak_sandbox
 from workshop.labs import find
 from workshop.paths import ROOT, SOLUTIONS
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a submission a user of its own")
-BUBBLEWRAP = pytest.mark.skipif(bool(choose.bubblewrap_trouble()), reason=choose.bubblewrap_trouble())
+BUBBLEWRAP = pytest.mark.skipif(
+    bool(choose_sandbox.bubblewrap_trouble()), reason=choose_sandbox.bubblewrap_trouble()
+)
 pytestmark = pytest.mark.whole("classes in sandboxes")
 LAB = find("5")
 FILE = LAB.edit[0]
@@ -260,7 +262,7 @@ def test_what_a_killed_grader_left_is_ended_by_the_next(here: Path, pipe: Pipe) 
     finally:
         os.killpg(grader.pid, signal.SIGKILL)
         grader.wait()
-    left = [one for one in Path("/tmp").glob("wg-*/tmp") if weak.is_ours(one.stat().st_uid)]
+    left = [one for one in Path("/tmp").glob("wg-*/tmp") if weak_sandbox.is_ours(one.stat().st_uid)]
     assert left
     with pytest.raises(BlockingIOError):  # it lives on: nobody ended it
         pipe.read()
@@ -273,5 +275,5 @@ def test_what_a_killed_grader_left_is_ended_by_the_next(here: Path, pipe: Pipe) 
 @ROOT_ONLY
 def test_only_what_is_a_submissions_is_cleared() -> None:
     with pytest.raises(AssertionError):
-        weak.as_user(0)
-    assert not weak.is_ours(os.geteuid()) and not weak.is_ours(STUDENT)
+        weak_sandbox.as_user(0)
+    assert not weak_sandbox.is_ours(os.geteuid()) and not weak_sandbox.is_ours(STUDENT)

@@ -45,9 +45,9 @@ def import_path(lab: Lab, folder: Path) -> list[Path]:
 
 
 def _layers(lab: Lab, folder: Path) -> dict[str, str]:
-    from workshop.run import layers  # few labs need it, and it needs rich
+    from workshop.run import layers_in_use  # few labs need it, and it needs rich
 
-    return {"STACK_LAYERS": layers.as_text(lab, folder)}
+    return {"STACK_LAYERS": layers_in_use.as_text(lab, folder)}
 
 
 def shown_command(words: list[str]) -> str:

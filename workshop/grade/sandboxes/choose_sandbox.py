@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workshop.errors import EXIT_INFRA, Refusal
-from workshop.grade.sandboxes import docker, weak
+from workshop.grade.sandboxes import docker, weak_sandbox
 from workshop.grade.sandboxes.bubblewrap import Bubblewrap
-from workshop.grade.sandboxes.kept_apart import see_that_nothing_shows
+from workshop.grade.sandboxes.hidden_from_sandbox import see_that_nothing_shows
 from workshop.grade.sandboxes.sandbox import Engine
 from workshop.labs import Lab
 from workshop.paths import SOLUTIONS
@@ -90,13 +90,13 @@ def _bubblewrap(lab: Lab, private: Sequence[Path]) -> Engine:
 
 def _weak(lab: Lab, exposed: Exposed) -> Engine:
     """The weak sandbox, after saying what it does not hold back. Raises Refusal where that is a secret."""
-    engine = weak.Weak(lab)
+    engine = weak_sandbox.Weak(lab)
     if exposed.hidden is not None:
         try:
-            weak.guard(exposed.hidden)
+            weak_sandbox.guard(exposed.hidden)
         except Refusal:
             engine.close()
             raise
-    folders = [path for path in (*exposed.folders, SOLUTIONS) if weak.is_open(path)]
-    print(weak.warning(folders), file=sys.stderr, flush=True)
+    folders = [path for path in (*exposed.folders, SOLUTIONS) if weak_sandbox.is_open(path)]
+    print(weak_sandbox.warning(folders), file=sys.stderr, flush=True)
     return engine

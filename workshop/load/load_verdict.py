@@ -81,7 +81,7 @@ class Run:
 
 
 def read(result: dict[str, Any], crowding: float) -> Run:
-    """The run that services/load/fair.py wrote down."""
+    """The run that services/load/two_sides.py wrote down."""
     found = [
         Series(
             one["side"],

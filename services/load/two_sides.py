@@ -4,7 +4,7 @@ Every visitor goes to `yours` and to the `reference` (this lab's solution), one 
 order, again and again. A slow moment of the machine then falls on both, and the ratio of their means says
 something about the code, which neither mean does alone.
 
-    from fair import Site, Visitor, fact
+    from two_sides import Site, Visitor, fact
 
     class Reader(Visitor):
         def visit(self, site: Site) -> None:
@@ -55,11 +55,11 @@ from geventhttpclient.response import (
     HTTPResponse,
     HTTPSocketResponse,
 )
-from ledger import FRONTS, REFERENCE, SHOWN, YOURS, Ledger
 from locust import FastHttpUser, between, events, task
 from locust.contrib.fasthttp import FastResponse
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
+from locust_measurements import FRONTS, REFERENCE, SHOWN, YOURS, Measurements
 
 CREWS = {YOURS: "learner", REFERENCE: "reference"}
 SECONDS = float(os.environ.get("FAIR_SECONDS", "6"))
@@ -78,7 +78,7 @@ if sys.platform == "linux":
 # --- what was measured --------------------------------------------------------------------------------
 
 
-ledger = Ledger()
+ledger = Measurements()
 _over = False
 _visits: Counter[str] = Counter()
 

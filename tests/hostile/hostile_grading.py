@@ -19,7 +19,7 @@ from workshop.grade.judging.manifest import Manifest, digest_of
 from workshop.grade.judging.one_submission import grade_one
 from workshop.grade.judging.outcome import Outcome
 from workshop.grade.judging.outcome_cache import canonical
-from workshop.grade.sandboxes import choose, docker, weak
+from workshop.grade.sandboxes import choose_sandbox, docker, weak_sandbox
 from workshop.grade.sandboxes.bubblewrap import Bubblewrap
 from workshop.grade.sandboxes.cgroup_limits import PREFIX, TREE
 from workshop.labs import Lab, find, load
@@ -77,7 +77,7 @@ def solution(lab: Lab) -> dict[str, bytes]:
     return {name: (SOLUTIONS / lab.name / name).read_bytes() for name in lab.edit}
 
 
-class Weakly(weak.Weak):
+class Weakly(weak_sandbox.Weak):
     """The weak sandbox; remembers as which users its submissions ran."""
 
     def __init__(self, lab: Lab) -> None:
@@ -104,7 +104,7 @@ class Room:
         self.lab = find(lab)
         self._place = tempfile.TemporaryDirectory(prefix="hostile-")
         self.folder = Path(self._place.name)
-        chosen = Weakly(self.lab) if engine == Weakly.name else choose.choose(self.lab, engine)
+        chosen = Weakly(self.lab) if engine == Weakly.name else choose_sandbox.choose(self.lab, engine)
         assert isinstance(chosen, Bubblewrap | docker.Docker | Weakly)
         self.engine = chosen
         toml = given(self.engine) / "lab.toml"
@@ -221,12 +221,16 @@ class Bench:
             words = docker.call(["ps", "-a", "--filter", named, "--format", "{{.Names}}"])
             found |= {f"container {name}" for name in words.split()}
         for uid in self._users(slot):
-            pids = weak.pids_of(uid)
+            pids = weak_sandbox.pids_of(uid)
             for pid in set(pids) - set(process.zombies(pids)):  # dead ones are init's to bury
                 with contextlib.suppress(OSError):
                     words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
                     found.add(f"process {pid} {words[:80]}")
-            found |= {f"file {path}" for place in weak.SHARED for path in weak.left_in(Path(place), uid)}
+            found |= {
+                f"file {path}"
+                for place in weak_sandbox.SHARED
+                for path in weak_sandbox.left_in(Path(place), uid)
+            }
         return found
 
     def _users(self, slot: int) -> set[int]:
