@@ -18,7 +18,7 @@ from workshop.judge.http_client import Trail
 from workshop.judge.probe_client import ProbeTrouble, import_trouble
 from workshop.judge.probe_transcript import MissingAttribute
 from workshop.judge.start_failure import ConfigurationTrouble, StartTrouble, exit_text, start_text
-from workshop.judge.tracebacks import last_traceback, waiting_frames
+from workshop.judge.tracebacks import is_of_import, last_traceback, waiting_frames
 from workshop.judge.verdict import Finding, Verdict
 from workshop.judge.wait_until_idle import POLL, Rest
 from workshop.labs import Lab, Service
@@ -248,7 +248,7 @@ class Judge:
         if is_hole(earlier):
             return earlier
         if earlier and (response is None or response.status >= SERVER_FAULT):
-            return ["(of an earlier request of this check)", *earlier]
+            return earlier if is_of_import(earlier) else ["(of an earlier request of this check)", *earlier]
         return self._hole()
 
     def _since_shown(self, name: str) -> str:

@@ -37,6 +37,11 @@ def own(frames: list[str], folder: Path) -> list[str]:
     return [frame.removeprefix(prefix) for frame in frames if frame.startswith(prefix)]
 
 
+def is_of_import(trace: list[str]) -> bool:
+    """Whether it happened while the learner's file was imported, so while no request was answered."""
+    return not any(re.match(r"[^:]+:\d+ in (?!<module>)", frame) for frame in trace)
+
+
 def waiting_frames(output: str, folder: Path) -> list[str]:
     """The frames in `folder` of each thread that Python's faulthandler wrote out, the last call last."""
     found: list[str] = []
