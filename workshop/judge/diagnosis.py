@@ -175,8 +175,8 @@ class Judge:
         finding = self._finding(error.got, error.expected, self._trace())
         finding.rule, finding.where = error.rule, error.where or finding.where
         finding.sent = error.sent or finding.sent
-        response = self.trail.response
-        if response is not None and response.status >= SERVER_FAULT:
+        response, over_http = self.trail.response, self.trail.via in ("direct", "nginx")
+        if response.status >= SERVER_FAULT if response is not None else over_http:
             return self._broken(finding) or (Verdict.FAIL, finding)
         return self._crashed(finding) or (Verdict.FAIL, finding)
 
