@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import PurePath
 from typing import Any
@@ -51,6 +52,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_configure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves as little as Ctrl-C does
     forget_kills()
     held.forget()
     os.environ["SEED"] = parts.seed()  # for the processes that run the tests

@@ -192,6 +192,8 @@ class Running:
             self.process = subprocess.Popen(
                 words, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
+
+    def await_start(self) -> None:
         until(lambda: "Serving on" in self.said or self.process.poll() is not None)
         assert "Serving on" in self.said, self.said
 
@@ -222,6 +224,7 @@ def until(holds: Callable[[], Any]) -> bool:
 def running(folder: Path, application: str, *options: str) -> Iterator[Running]:
     one = Running(folder, application, *options)
     try:
+        one.await_start()
         yield one
     finally:
         process.end_tree(one.process.pid, grace=3.0)

@@ -17,7 +17,7 @@ from tests.judging import ALTERNATIVES
 from workshop.judge import http_wire
 from workshop.labs import find
 from workshop.paths import ORACLES, SOLUTIONS
-from workshop.run import nginx_config
+from workshop.run import nginx_config, tcp_ports
 from workshop.run.nginx_config import Front
 
 SECONDS = 10.0
@@ -69,9 +69,8 @@ def front(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[in
         pytest.skip("there is no nginx on this machine")
     number, folder = CONFIGURATIONS[request.param]
     lab, run = find(number), tmp_path_factory.mktemp("nginx")
-    with echo() as behind, socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        free.close()
+    with echo() as behind:
+        port = tcp_ports.free_port()
         one = Front("learner", f"127.0.0.1:{port}", dict.fromkeys(lab.services, behind), folder)
         for name, text in nginx_config.files(lab, [one], "127.0.0.1", run, run).items():
             (run / name).parent.mkdir(exist_ok=True)

@@ -113,7 +113,7 @@ def without_chance(said: str) -> str:
 @pytest.mark.parametrize(
     "lab",
     [
-        pytest.param(lab, id=lab.name, marks=pytest.mark.one_of("labs in a hostile environment", lab.part))
+        pytest.param(lab, id=lab.name, marks=pytest.mark.one_of("labs in a hostile environment", ""))
         for lab in all_labs()
     ],
 )

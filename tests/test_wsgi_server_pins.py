@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ import pytest
 
 from workshop.judge import http_wire
 from workshop.paths import APPS, ROOT
+from workshop.run import tcp_ports
 
 SERVER = ROOT / "solutions" / "05-wsgi-server" / "server.py"
 SECONDS = 10.0
@@ -50,8 +50,7 @@ class Running:
     """The reference serving one application, and what it printed."""
 
     def __init__(self, folder: Path, application: str, *options: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = tcp_ports.free_port()
         words = [sys.executable, str(SERVER), application, "--port", str(self.port), *options]
         env = {**os.environ, "PYTHONPATH": str(APPS), "PYTHONUNBUFFERED": "1"}
         self.log = folder / "log"
