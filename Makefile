@@ -88,6 +88,9 @@ proof: .venv-test ## the rest of it: all mistakes, load scripts, hostile program
 flakes: .venv-test ## every solution and oracle N times, on a busy machine: what is not the same each time
 	@.venv/bin/python -E -m tests.flakes $(or $(call given,N),50) $(more)
 
+mutants: .venv-test ## one mechanical change at a time in the solutions: LAB=5 SEED=7 N=40
+	@.venv/bin/python -E -m tests.mutants $(if $(call given,LAB),--lab $(LAB)) $(if $(call given,SEED),--seed $(SEED)) -n $(or $(call given,N),40) $(more)
+
 bench: .venv-test ## the measurements that the documents quote
 	@for file in bench/*.py; do .venv/bin/python "$$file" || exit 1; done
 
@@ -102,4 +105,4 @@ lock: .venv-test ## write the lock files from pyproject.toml
 	@$(PYTHON) -E workshop/bootstrap.py test
 
 FORCE:
-.PHONY: help test proof flakes bench lint lock .venv-test FORCE
+.PHONY: help test proof flakes mutants bench lint lock .venv-test FORCE

@@ -40,10 +40,12 @@ class _Scheduling(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
         return ONE_AT_A_TIME.get(PurePath(nodeid.split("::")[0]).stem, nodeid)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     return _Scheduling(config, log)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Three a core: most of a verdict is waiting, for a process to start or to end."""
     return 3 * (os.cpu_count() or 1)
