@@ -1,6 +1,6 @@
 for top, folders, files in os.walk("/"):
     folders[:] = [one for one in folders if os.path.join(top, one) not in ("/proc", "/tmp", "/dev/shm", "/sys", "/dev/mqueue")]
-    if top.count("/") > 5:
+    if top.count("/") > 3:
         folders[:] = []
     try:
         path = os.path.join(top, "mine")
