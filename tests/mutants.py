@@ -160,14 +160,13 @@ def survivor(mutant: Mutant, source: str, changed: str) -> Survivor:
     return Survivor(mutant.file, mutant.place[0], before, after)
 
 
-def score(lab: Lab, count: int, seed: str) -> Score:
-    """Judge `count` drawn mutants of a lab, as many at a time as there are cores."""
+def score(lab: Lab, count: int, seed: str, seats: int = 1) -> Score:
+    """Judge `count` drawn mutants of a lab, `seats` at a time."""
     chosen, result = draw(lab, count, random.Random(f"{seed}:{lab.name}")), Score(lab, 0, [], 0, [])
     sources = {
         name: (SOLUTIONS / lab.name / name).read_text(encoding="utf-8")
         for name in {mutant.file for mutant in chosen}
     }
-    seats = os.cpu_count() or 1
     with tempfile.TemporaryDirectory(prefix="mutants-") as place:
 
         def work(number: int) -> None:
@@ -207,7 +206,7 @@ def row(result: Score) -> str:
 def main(labs: list[Lab], count: int, seed: str) -> int:
     good = True
     for lab in labs:
-        result = score(lab, count, seed)
+        result = score(lab, count, seed, os.cpu_count() or 1)
         print(row(result), flush=True)
         for one in (*result.survivors, *result.not_judged):
             print("    " + str(one).replace("\n", "\n    "), flush=True)
