@@ -85,13 +85,22 @@ class Score:
 
 
 def mutants(lab: Lab) -> list[Mutant]:
-    """Every mechanical change of a lab's solution that a Python program could notice."""
-    return [
-        one
-        for name in lab.edit
-        if name.endswith(".py")
-        for one in _of_file(name, (SOLUTIONS / lab.name / name).read_text(encoding="utf-8"))
-    ]
+    """Every mechanical change of what a learner writes: of the solution's lines that the starter has not."""
+    found = []
+    for name in lab.edit:
+        if name.endswith(".py"):
+            source = (SOLUTIONS / lab.name / name).read_text(encoding="utf-8")
+            given = _given(source, (judging.starter(lab) / name).read_text(encoding="utf-8"))
+            found += [one for one in _of_file(name, source) if one.place[0] not in given]
+    return found
+
+
+def _given(source: str, starter: str) -> set[int]:
+    """The numbers of the lines that stand in the starter."""
+    match = difflib.SequenceMatcher(None, starter.splitlines(), source.splitlines(), autojunk=False)
+    return {
+        number + 1 for block in match.get_matching_blocks() for number in range(block.b, block.b + block.size)
+    }
 
 
 def _of_file(name: str, source: str) -> Iterator[Mutant]:
