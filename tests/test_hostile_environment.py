@@ -105,7 +105,7 @@ def without_chance(said: str) -> str:
     One that is killed while it starts may have ended by itself just before.
     """
     said = re.sub(r"\b(1[5-9]|2\d|3[01])\d{3}\b", "PORT", said)
-    said = re.sub(r"\S*/workshop-(state-)?\w+", "FOLDER", said)
+    said = re.sub(r"\S*/workshop-\w{4}-\w+", "FOLDER", said)
     said = re.sub(r'(/tasks/|\\"id\\": ?(\\")?)[\w-]+', r"\1ID", said)
     return re.sub(r"after \d+(\.\d+)? s \((exit code 1|signal 9)\)", "after N s", said)
 

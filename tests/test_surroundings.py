@@ -19,6 +19,7 @@ from workshop import bootstrap
 from workshop.labs import find
 from workshop.learn import checkout_processes
 from workshop.paths import ROOT
+from workshop.run import tcp_ports
 
 __all__ = ["checkout_fixture"]
 SHELLS = [["dash"], ["bash", "--posix"], ["busybox", "sh"], ["mksh"]]
@@ -216,7 +217,7 @@ def test_serve_shows_what_services_print_and_ends_on_sigterm(tmp_path: Path) -> 
 
 def test_down_ends_every_process_of_this_folder(checkout: Path) -> None:
     """The tool is killed, and its agent as well, so that services and nginx are nobody's children."""
-    env = judging.environment() | {"MODE": "embedded", "PORT": "15998"}
+    env = judging.environment() | {"MODE": "embedded", "PORT": str(tcp_ports.free_port())}
     with subprocess.Popen(
         ["sh", "workshop/launch.sh", "serve", "1", "--target", "solution"],
         cwd=checkout,
@@ -236,7 +237,7 @@ def test_down_ends_every_process_of_this_folder(checkout: Path) -> None:
             os.kill(pid, signal.SIGKILL)
     done = launch("down", cwd=checkout)
     assert done.returncode == 0
-    assert "Ended " in done.stdout, done.stdout + done.stderr
+    assert "Ended " in done.stdout and "Removed 2 folders" in done.stdout, done.stdout + done.stderr
     deadline = time.monotonic() + 10
     while left := [pid for pid in all_pids() if belongs(pid, checkout)]:
         assert time.monotonic() < deadline, left

@@ -1,5 +1,6 @@
-"""Where things are in the checkout."""
+"""Where things are in the checkout, and what its folders in the temporary directory are called."""
 
+import zlib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -9,3 +10,5 @@ SERVICES = ROOT / "services"
 APPS = SERVICES / "apps"
 ORACLES = ROOT / "tests" / "oracles"
 STATE = ROOT / ".workshop"
+# `make down` removes what a run that was killed has left: the folders of this checkout, by their names.
+TEMPORARY = f"workshop-{zlib.crc32(str(ROOT).encode()) & 0xFFFF:04x}-"

@@ -26,7 +26,7 @@ from workshop import environment
 from workshop.errors import InfraError, Refusal
 from workshop.judge import agent_replies, http_wire
 from workshop.labs import Lab, target_folder
-from workshop.paths import ROOT
+from workshop.paths import ROOT, TEMPORARY
 from workshop.run import nginx_config, process, tcp_ports, unix_to_tcp
 
 DEFAULT_PORT = 8000
@@ -270,7 +270,7 @@ def embedded(
     target_folder(lab, target)
     chosen, said = front_port(port)
     try:
-        run = Path(tempfile.mkdtemp(prefix="workshop-"))
+        run = Path(tempfile.mkdtemp(prefix=TEMPORARY))
     except OSError as error:
         raise Refusal(f"No temporary folder can be made: {error.strerror} ({error.filename}).") from error
     run.chmod(0o711)

@@ -1,24 +1,26 @@
-"""`make down`: every process of this checkout, however it lost its parents."""
+"""`make down`: every process of this checkout, however it lost its parents, and its temporary folders."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
 
 from workshop.environment import MARK
-from workshop.paths import ROOT
+from workshop.paths import ROOT, TEMPORARY
 from workshop.run import process
 
 GRACE = 3.0
 
 
 def end_all() -> str:
-    """End them: SIGTERM, then SIGKILL to what is left. The line to say."""
+    """End them: SIGTERM, then SIGKILL to what is left; then their folders go. The line to say."""
     found = running()
     _send(found, signal.SIGTERM)  # the tool and its agents end what they have started
     deadline = time.monotonic() + GRACE
@@ -26,8 +28,18 @@ def end_all() -> str:
         time.sleep(process.POLL)
     stubborn = running()
     _send(stubborn, signal.SIGKILL)
-    count = len({*found, *stubborn})
-    return f"Ended {count} process{'' if count == 1 else 'es'} of {ROOT}." if count else "Nothing was left."
+    count, folders = len({*found, *stubborn}), _remove_folders()
+    said = [f"Ended {count} process{'' if count == 1 else 'es'} of {ROOT}."] if count else []
+    said += [f"Removed {folders} folder{'' if folders == 1 else 's'} of theirs."] if folders else []
+    return " ".join(said) or "Nothing was left."
+
+
+def _remove_folders() -> int:
+    """How many a run left in the temporary directory that could not end as it should."""
+    left = list(Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"))
+    for folder in left:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(left)
 
 
 def running() -> list[int]:

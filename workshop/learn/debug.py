@@ -117,7 +117,7 @@ class DebugStack(Stack):
 @contextlib.contextmanager
 def debugging(lab: Lab, target: str) -> Iterator[DebugStack]:
     """A stack for debugging; what it starts ends with it."""
-    run = Path(tempfile.mkdtemp(prefix="workshop-debug-"))
+    run = Path(tempfile.mkdtemp(prefix=TEMPORARY))
     run.chmod(0o711)
     front = Address("127.0.0.1", tcp_ports.free_port())
     stack = DebugStack(lab, target, "debug", run, front, front.url)

@@ -44,7 +44,7 @@ from workshop.load.load_verdict import (
     read,
 )
 from workshop.load.result import LoadResult
-from workshop.paths import ROOT
+from workshop.paths import ROOT, TEMPORARY
 from workshop.run import nginx_config
 
 EXIT_INCONCLUSIVE = 4
@@ -105,7 +105,7 @@ def _number(name: str, most: int) -> int:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="workshop-load-") as name:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as name:
         yield Path(name)
 
 

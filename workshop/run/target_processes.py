@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from workshop.labs import Lab, Service
-from workshop.paths import ROOT
+from workshop.paths import ROOT, TEMPORARY
 from workshop.run import given_services, process, service_command, tcp_ports
 
 Reply = dict[str, Any]
@@ -53,7 +53,7 @@ class TargetProcesses:
         self.probe: Probe | None = None
         self.locks = {name: threading.RLock() for name in lab.services}
         self.probe_lock = threading.Lock()
-        self.state = Path(tempfile.mkdtemp(prefix="workshop-state-"))
+        self.state = Path(tempfile.mkdtemp(prefix=TEMPORARY))
 
     def environment(self) -> dict[str, str]:
         """What the learner's processes see. Whatever they leave in the temporary folder goes with the run."""
