@@ -234,6 +234,8 @@ if __name__ == "__main__":
     chosen = parser.parse_args()
     sys.exit(
         main(
-            [chosen.lab] if chosen.lab else all_labs(), chosen.n, chosen.seed or str(secrets.randbelow(10**6))
+            [chosen.lab] if chosen.lab else list(all_labs()),
+            chosen.n,
+            chosen.seed or str(secrets.randbelow(10**6)),
         )
     )

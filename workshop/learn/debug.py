@@ -24,6 +24,7 @@ from workshop.errors import InfraError
 from workshop.judge.stack import Address, Stack
 from workshop.judge.stack_override import OTHER_STACK, OtherStack
 from workshop.labs import Lab, target_folder
+from workshop.paths import TEMPORARY
 from workshop.run import nginx_config, process, service_command, tcp_ports
 from workshop.run.nginx_process import NginxProcess
 from workshop.run.probe import import_first, perform
