@@ -232,10 +232,5 @@ if __name__ == "__main__":
     parser.add_argument("--seed", default="", help="what the mutants are drawn with (a new one)")
     parser.add_argument("-n", type=int, default=40, help="how many of a lab")
     chosen = parser.parse_args()
-    sys.exit(
-        main(
-            [chosen.lab] if chosen.lab else list(all_labs()),
-            chosen.n,
-            chosen.seed or str(secrets.randbelow(10**6)),
-        )
-    )
+    labs = [chosen.lab] if chosen.lab else list(all_labs())
+    sys.exit(main(labs, chosen.n, chosen.seed or str(secrets.randbelow(10**6))))
