@@ -3,7 +3,7 @@
     python -m tests.mutants [--lab 5] [--seed 7] [-n 40]
 
 cosmic-ray makes the changes. What survives is printed as a diff. A change that means nothing (the mutant does
-the same as the solution does) stands with its reason in tests/mutants/NN-slug.toml and is not counted. Exit
+the same as the solution does) stands with its reason in tests/equivalent_mutants/NN-slug.toml and is not counted. Exit
 code 1 when less than 95 % of a lab's others are killed.
 """
 
@@ -34,7 +34,7 @@ from workshop.labs import Lab, all_labs, find
 from workshop.paths import ROOT, SOLUTIONS
 from workshop.warm_runs import WarmRuns
 
-LEDGERS = ROOT / "tests" / "mutants"
+LEDGERS = ROOT / "tests" / "equivalent_mutants"
 WANTED = 0.95
 # These need arguments that no lab has.
 WITHOUT = ("core/NoOp", "core/VariableInserter", "core/VariableReplacer")
@@ -208,7 +208,7 @@ def note(result: Score, change: Survivor, code: int | None) -> None:
 
 def row(result: Score) -> str:
     said = f"{result.lab.name:<28}{result.killed:>4} killed, {len(result.survivors)} survived"
-    said += f", {result.of_ledger} in the ledger: {result.share:.0%}"
+    said += f", {result.of_ledger} equivalent: {result.share:.0%}"
     return said + (f"; {len(result.not_judged)} not judged" if result.not_judged else "")
 
 
