@@ -3,8 +3,8 @@
     python -m tests.mutants [--lab 5] [--seed 7] [-n 40]
 
 cosmic-ray makes the changes. What survives is printed as a diff. A change that means nothing (the mutant does
-the same as the solution does) stands with its reason in tests/equivalent_mutants/NN-slug.toml and is not counted. Exit
-code 1 when less than 95 % of a lab's others are killed.
+the same as the solution does) stands with its reason in tests/equivalent_mutants/NN-slug.toml and is not
+counted. Exit code 1 when less than 95 % of a lab's others are killed.
 """
 
 from __future__ import annotations
