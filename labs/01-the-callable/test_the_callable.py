@@ -204,7 +204,7 @@ def test_task2_other_methods_are_405_with_allow(front, rng):
 
 @check(task=2, rule="RFC 9110 §9.3.2")
 def test_task2_head_has_no_body(probe, rng):
-    """HEAD has the header of GET and no body"""
+    """HEAD has the headers of GET and no body"""
     query = f"name={quote(name(rng))}"
     got = probe.wsgi("app:application", query=query)
     that(body_of(got), "GET with an empty body", "GET with a greeting: HEAD is compared with it")
@@ -396,7 +396,7 @@ def test_task4_asgi_sends_start_then_body(probe, rng):
     other = probe.asgi("app:asgi", {**http_scope(), "type": kind})
     that(
         other.raised,
-        got=f"a scope of type {kind!r} was answered as if it were http",
+        got=f"a scope of type {kind!r} got a response as if it were http",
         expected="an exception: it tells the server that the application doesn't support this type",
         rule='ASGI, "Applications"',
     )

@@ -354,7 +354,7 @@ def test_task4_streams_that_end_early_or_never(probe, rng):
 
 @check(task=5, rule="RFC 9112 §9.3, §9.6")
 def test_task5_connections_are_kept_or_closed(service, rng):
-    """Connections are kept or closed; pipelined responses come in order"""
+    """Connections are kept or closed; pipelined responses in order"""
     client = service("main")
     expect_answer(client.get("/alone"), "/alone", "a request alone")
     with client.connect() as waiting:

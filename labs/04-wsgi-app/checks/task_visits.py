@@ -62,7 +62,7 @@ def created(client: Client, value: object) -> Task:
     return task_in(answer.json())
 
 
-def task_in(value: object, what: str = "the answer") -> Task:
+def task_in(value: object, what: str = "the response") -> Task:
     """A task out of JSON. Fails unless it has the three fields."""
     shaped = isinstance(value, dict) and type(value.get("id")) is int and {"title", "done"} <= set(value)
     that(shaped, f"{what} is {value!r}", '{"id": 1, "title": "Ask Ada", "done": false}')
