@@ -74,7 +74,7 @@ def test_task1_starts_the_response_before_the_body(probe):
     seen = probe.wsgi("app:application")
     ended_well(seen)
     starts = seen.all("start_response")
-    expect("calls of start_response", len(starts), 1, "one answer a request")
+    expect("calls of start_response", len(starts), 1, "one response for each request")
     first = next((event for event in seen.events if event["event"] == "chunk" and event["data"]), None)
     late = first is not None and seen.events.index(first) < seen.events.index(starts[0])
     that(
@@ -90,7 +90,7 @@ def test_task1_starts_the_response_before_the_body(probe):
     headers = header_list(starts[0])
     text_type(value_of(headers, "Content-Type"))
     length, size = value_of(headers, "Content-Length"), len(body_of(seen))
-    why = f"the body is {size} bytes, and the client reads as many as it is told"
+    why = f"the body is {size} bytes, and the client reads as many as Content-Length says"
     expect("Content-Length", length, str(size), why, rule="RFC 9110 §8.6")
 
 
@@ -176,7 +176,7 @@ def test_task2_content_length_counts_bytes(probe, rng):
 
 @check(task=2, rule="RFC 9110 §15.5.5")
 def test_task2_unknown_paths_are_404(front, probe, rng):
-    """A path that nothing is at answers 404"""
+    """An unknown path gets a 404"""
     for target in (f"/{word(rng)}", f"/{word(rng)}?name=Ada", f"//{word(rng)}"):
         expect(f"status of {target}", front.get(target).status, 404, "PATH_INFO is not '/'")
     for case in wire_cases(__file__, "path-*.http"):
@@ -194,7 +194,7 @@ def test_task2_unknown_paths_are_404(front, probe, rng):
 
 @check(task=2, rule="RFC 9110 §15.5.6")
 def test_task2_other_methods_are_405_with_allow(front, rng):
-    """Other methods are answered with 405 and Allow"""
+    """Other methods get a 405 with Allow"""
     for case in wire_cases(__file__, "method-*.http"):
         refused(front.send(case.data))
     for method in ("PUT", "PATCH", "DELETE", "POST", "PROPFIND"):
@@ -204,13 +204,13 @@ def test_task2_other_methods_are_405_with_allow(front, rng):
 
 @check(task=2, rule="RFC 9110 §9.3.2")
 def test_task2_head_has_no_body(probe, rng):
-    """HEAD has the header of GET and no body"""
+    """HEAD has the headers of GET and no body"""
     query = f"name={quote(name(rng))}"
     got = probe.wsgi("app:application", query=query)
     that(body_of(got), "GET with an empty body", "GET with a greeting: HEAD is compared with it")
     head = probe.wsgi("app:application", method="HEAD", query=query)
     body_of(head)
-    expect("status", head.status, got.status, "HEAD answers what GET would")
+    expect("status", head.status, got.status, "the status that GET would get")
     expect("body", head.body, b"", "HEAD asks for the header only; return [] for it")
     length = value_of(head.headers, "Content-Length")
     right = (None, str(len(got.body)))
@@ -221,7 +221,7 @@ def test_task2_head_has_no_body(probe, rng):
     )
     lost = probe.wsgi("app:application", method="HEAD", path=f"/{word(rng)}")
     expect("body", body_of(lost), b"", "HEAD gets no body, from a 404 neither")
-    expect("status", (lost.status or "")[:3], "404", "HEAD answers what GET would")
+    expect("status", (lost.status or "")[:3], "404", "the status that GET would get")
 
 
 # --- task 3 -----------------------------------------------------------------------------------------
@@ -249,7 +249,12 @@ def test_task3_call_brings_back_the_answer(probe, rng):
     expect("status", status, code)
     words = [value for key, value in pairs(headers) if key == "X-Word"]
     expect("values of X-Word", words, [said, "again"], "every field, in order, repeats kept")
-    expect("body", body, f"{said}-{asked}".encode(), "all chunks joined; an empty one ends nothing")
+    expect(
+        "body",
+        body,
+        f"{said}-{asked}".encode(),
+        "all chunks joined; an empty chunk is not the end of the body",
+    )
     other = probe.steps(made("app:call", ref("unusual_apps:other_names"), "GET", f"/?{asked}"))
     came_back(other)
     expect(
@@ -285,7 +290,7 @@ def a_second_start(probe, data):
     """start_response comes once more, with exc_info: the body failed, and there is another answer."""
     again = probe.steps(made("app:call", wsgi_app(chunks=[data, data], exc_info=True)))
     error = again.raised
-    wanted = "start_response(status, headers, exc_info=None): the new answer replaces the old,"
+    wanted = "start_response(status, headers, exc_info=None): the new response replaces the old,"
     wanted += " or exc_info[1] is raised"
     if error:
         that(
@@ -297,13 +302,16 @@ def a_second_start(probe, data):
         return
     status = triple(again.values[-1])[0]
     that(
-        status == "500 Failed", f"status = {status!r}, that of the first answer", wanted, rule=ERROR_HANDLING
+        status == "500 Failed",
+        f"status = {status!r}, that of the first start_response",
+        wanted,
+        rule=ERROR_HANDLING,
     )
 
 
 @check(task=3, rule='PEP 3333, "Specification Details"')
 def test_task3_call_always_closes(probe, rng):
-    """call closes what was returned, in every ending"""
+    """call closes the body, also after an exception"""
     data = word(rng).encode()
     seen = probe.steps(made("app:call", wsgi_app(chunks=[data, data])))
     came_back(seen)
@@ -317,7 +325,7 @@ def test_task3_call_always_closes(probe, rng):
     expect("calls of close", names.count("inner closed"), 1, "what is closed is closed once")
     ended = names.index("inner exhausted") if "inner exhausted" in names else 0
     early = names.index("inner closed") < ended
-    that(not early, "close before the body was at its end", "every chunk first, then close()")
+    that(not early, "close was called before the last chunk", "every chunk first, then close()")
     for moment in ("call", "iteration"):
         broken = probe.steps(made("app:call", wsgi_app(chunks=[data, data], raises=moment)))
         error = broken.raised
@@ -332,13 +340,13 @@ def test_task3_call_always_closes(probe, rng):
         that(
             event in ends.names(),
             got=f"close was not called when the body {what}",
-            expected="close() in every ending: try, finally",
+            expected="close() also after an exception: try, finally",
         )
 
 
 @check(task=3, rule='PEP 3333, "Specification Overview"')
 def test_task3_flask_and_django_are_callables(probe, rng):
-    """Flask, Django and your own application answer to call"""
+    """call runs Flask, Django and your own application"""
     somebody, data = far_name(rng), word(rng).encode()
     greeting, query = f"Hello, {somebody}!\n".encode(), quote(somebody)
     for framework in ("greeting_flask", "greeting_django"):
@@ -382,21 +390,21 @@ def test_task4_asgi_sends_start_then_body(probe, rng):
     that(
         not more,
         "more_body = True on the last message",
-        "a last message without more_body: else it never ends",
+        "a last message without more_body: it ends the response",
     )
     kind = word(rng)
     other = probe.asgi("app:asgi", {**http_scope(), "type": kind})
     that(
         other.raised,
-        got=f"a scope of type {kind!r} was answered as if it were http",
-        expected="an exception: how else would a server learn what you don't speak?",
+        got=f"a scope of type {kind!r} got a response as if it were http",
+        expected="an exception: it tells the server that the application doesn't support this type",
         rule='ASGI, "Applications"',
     )
 
 
 @check(task=4, rule='ASGI, "HTTP Connection Scope"')
 def test_task4_asgi_gives_the_same_answers(front, rng):
-    """/asgi/ answers through uvicorn what / does by gunicorn"""
+    """/asgi/ (uvicorn) gives the same responses as / (gunicorn)"""
     somebody = far_name(rng)
     answer = front.get(f"/asgi/?name={quote(somebody)}")
     expect("status", answer.status, 200)

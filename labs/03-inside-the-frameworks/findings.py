@@ -16,7 +16,7 @@ LAYERS = ("server", "middleware", "application", "nobody")
 RULES = {
     "lazy": "a chunk is passed on before the next one is asked for",
     "length": "Content-Length is the number of bytes that follow",
-    "close": "a body that has a close is closed, in every ending; a list has none",
+    "close": "a body that has a close is closed, also after an exception; a list has none",
     "exc_info": "a second start_response passes exc_info",
     "path": "SCRIPT_NAME and PATH_INFO together stay what they were",
     "more_body": "the last http.response.body has no more_body",
@@ -31,7 +31,7 @@ def finding(events):
 
     Where something is missing at the end: the last line. Where nothing is wrong: ("nobody", "none", 0).
     """
-    # TODO task 4: one rule after the other. This is the first of them:
+    # TODO task 4: one rule after another. This is the first of them:
     if (line := lost_path(events)) is not None:
         return "middleware", "path", line
     raise NotImplementedError("lab 3 task 4: say which layer broke which rule")

@@ -57,7 +57,7 @@ TEXT = ("Content-Type", "text/plain")
 
 @check(task=1, rule=MIDDLEWARE)
 def test_task1_events_come_in_order(probe, rng):
-    """wsgi_xray records each event of an answer, in order"""
+    """wsgi_xray records each event of a response, in order"""
     chunks = [word(rng).encode(), b"", word(rng).encode()]
     status, headers = f"20{rng.randrange(7)} Fine", [TEXT, ("X-Task", word(rng))]
     prefix, path = f"/{word(rng)}", f"/tasks/{rng.randrange(1000)}"
@@ -174,7 +174,7 @@ def test_task1_overlapping_calls_have_their_own_numbers(probe, rng):
 
 @check(task=1, rule=MIDDLEWARE)
 def test_task1_flask_and_django_notice_nothing(probe, service, rng):
-    """Flask and Django answer the same behind wsgi_xray, byte for byte"""
+    """Flask and Django send the same bytes behind wsgi_xray"""
     who, data = word(rng), name(rng).encode()
     for framework in ("flask", "django"):
         app = ref(f"greeting_{framework}:application")
@@ -244,7 +244,7 @@ def test_task2_nothing_changes(probe, rng):
     """behind asgi_xray both sides see what they saw without it"""
     what, who = word(rng), word(rng)
     cases = {
-        "an answer in pieces": (
+        "a response in pieces": (
             [["send", start_event()], ["send", answer_event(b"a", True)], ["send", answer_event(b"b")]],
             [],
         ),
@@ -273,7 +273,7 @@ def test_task2_nothing_changes(probe, rng):
 
 @check(task=2, rule=APPLICATIONS)
 def test_task2_fastapi_notices_nothing(probe, rng):
-    """FastAPI answers the same behind asgi_xray, lifespan included"""
+    """FastAPI sends the same behind asgi_xray, lifespan included"""
     app, who = ref("greeting_fastapi:application"), word(rng)
     data = [body_event(word(rng).encode(), True), body_event(word(rng).encode())]
     for scope, events in (
@@ -386,7 +386,7 @@ def test_task3_asgi_prefix_is_added_to_root_path(probe, rng):
 
 @check(task=3, rule='PEP 3333, "environ Variables"')
 def test_task3_three_frameworks_find_their_way(front, service, rng):
-    """Flask, Django and FastAPI answer from one process, and link to themselves"""
+    """Flask, Django and FastAPI run in one process, and their links work"""
     for served_by, frameworks in (("wsgi", ("flask", "django")), ("asgi", ("flask", "django", "fastapi"))):
         for framework in frameworks:
             number = rng.randrange(1, 1000)
@@ -426,7 +426,7 @@ def test_task4_export_releases_what_it_holds(probe, rng):
         that(
             taken == back,
             got=f"a body that {when} and closed: opened {taken} times, released {back} times by then",
-            expected="as often released as opened, when close() has returned. Who has a close here?",
+            expected="as often released as opened, when close() has returned. Which object has a close?",
         )
         that(
             take in (0, 1) or taken == 1,
@@ -444,14 +444,14 @@ def lazily(seen: Transcript) -> None:
     that(
         not early,
         got="released before the first row went out: the whole table was read into memory",
-        expected="row by row, as it was: a table may be larger than memory",
+        expected="row by row, as before: a table may be larger than memory",
         rule=BOUNDARIES,
     )
 
 
 @check(task=4, rule=START_RESPONSE)
 def test_task4_error_page_reaches_the_client(probe, rng):
-    """quotient's own error page gets through, and the right answers too"""
+    """quotient's own error page arrives, and so do the right results"""
     app, number = wsgi_traced(ref("broken:quotient")), rng.choice([2, 3, 4, 6, 7, 9, 12])
     seen = probe.wsgi(app, query=str(number))
     ended_well(seen)
@@ -482,13 +482,13 @@ def test_task4_upload_is_counted_to_its_end(probe, rng):
         sends = [message for message in seen.sends if isinstance(message, dict)]
         body = b"".join(message.get("body", b"") for message in sends)
         size = sum(map(len, pieces))
-        why = "more_body True: there is another piece, and nobody asked for it" if count > 1 else ""
+        why = "more_body True: there is another piece, and upload did not receive it" if count > 1 else ""
         expect(f"body, for an upload in {count} pieces", body, f"{size}\n".encode(), why)
     half = [body_event(b"only half", True), {"type": "http.disconnect"}]
     seen = probe.asgi(app, http_scope("POST", "/"), receive=half, then="disconnect", settle=0.2)
     that(
         "still running" not in seen.names(),
         got="a client that left half way, and upload is still waiting for the rest",
-        expected="an end: http.disconnect means that no more comes",
+        expected="upload returns: http.disconnect means that no more pieces come",
         rule='ASGI www, "Disconnect - receive event"',
     )

@@ -17,9 +17,9 @@ def wsgi_xray(app, record):
     "called"          before app is called
     "start_response"  when app calls it: status, headers, the name of exc_info's type ("ValueError") or None
     "write"           when app calls what start_response returned: the bytes
-    "returned"        when app has returned, before anybody asks for a chunk
-    "chunk"           when app's body gave one; "exhausted" when it has no more
-    "close"           when the server closes, and app's body has a close
+    "returned"        when app has returned, before the first chunk is requested
+    "chunk"           when app's body returned one; "exhausted" when it has no more
+    "close"           when the server calls close, and app's body has a close
     "raised"          an exception of app's: its type's name, and "call", "iteration" or "close"
 
     Each is recorded before it is passed on. Every value, every exception and the moment of each call stay as
@@ -37,7 +37,7 @@ def asgi_xray(app, record):
     record(1, "send", {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"…")]})
     record(1, "returned")                            or: record(1, "raised", "ValueError")
 
-    A message is recorded when the server has given it, and before it is sent. A cancelled call is recorded as
+    Record a message after `receive` returned it, and before `send` sends it. A cancelled call is recorded as
     "raised", "CancelledError".
     """
     # TODO task 2: a receive and a send of yours.

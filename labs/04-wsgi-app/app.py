@@ -18,7 +18,7 @@ EXPORTS = 4  # downloads of /tasks.csv at one time; one more is 503
 
 
 class HTTPError(Exception):
-    """Given: what is answered instead, raised from wherever it is found out.
+    """Given: raise it from anywhere below `application`; it becomes the response.
 
     raise HTTPError("503 Service Unavailable", "try again", ("Retry-After", "1"))
     """
@@ -36,18 +36,18 @@ def in_json(status, value, *headers):
 
 
 def application(environ, start_response):
-    r"""Answer one request; many threads are in here at once. Returns an iterable of bytes: [b"[]\n"]."""
-    # TODO task 1: choose by PATH_INFO and REQUEST_METHOD, answer with what `tasks` below has. HEAD: no body.
-    # TODO task 3: an HTTPError, from wherever it was raised, becomes an answer in JSON. 404; 405 with Allow.
+    r"""Handle one request; many threads call this at once. Returns an iterable of bytes: [b"[]\n"]."""
+    # TODO task 1: choose by PATH_INFO and REQUEST_METHOD, return what `tasks` below has. HEAD: no body.
+    # TODO task 3: an HTTPError, wherever it was raised, becomes a response in JSON. 404; 405 with Allow.
     raise NotImplementedError("lab 4 task 1: routes by hand, JSON out")
 
 
 def read_task(environ):
-    r"""What a request's body says of a task: b'{"title": "Ask Ada"}' -> {"title": "Ask Ada"}
+    r"""Return what a request's body says about a task: b'{"title": "Ask Ada"}' -> {"title": "Ask Ada"}
 
     title is text of 1 to TITLE_LIMIT characters, not all of them spaces; done is true or false; one of the
     two is enough here. Reads no more than CONTENT_LENGTH (text; may be "" or absent) and BODY_LIMIT allow.
-    Raises HTTPError 415 (not application/json), 413 (too large), 400 (anything else that is no task).
+    Raises HTTPError 415 (not application/json), 413 (too large), 400 (any other invalid body).
     """
     # TODO task 2
     raise NotImplementedError("lab 4 task 2: read the body")
@@ -56,16 +56,16 @@ def read_task(environ):
 def export():
     r"""The lines of /tasks.csv, one at a time: b"id,title,done\r\n", then b'1,"Ask Ada",false\r\n', ...
 
-    Holds one of EXPORTS places until it is closed; HTTPError 503 with Retry-After when all are taken.
+    Occupies one of EXPORTS places until it is closed; HTTPError 503 with Retry-After when all are occupied.
     """
-    # TODO task 4: a generator; what it holds is free again after close(), however far anybody has read.
+    # TODO task 4: a generator; close() releases its place, however far the client has read.
     raise NotImplementedError("lab 4 task 4: stream the tasks")
 
 
 class Tasks:
     """Given: tasks in memory. Right for one thread. The checks put tasks in with `tasks.add`."""
 
-    # TODO task 5: right for many. No id is ever given twice, no change is lost, whoever else is in here.
+    # TODO task 5: right for many. No id is ever given twice, no change is lost, whatever other threads do.
     def __init__(self):
         self.rows = {}
 
@@ -89,7 +89,7 @@ class Tasks:
         return task
 
     def delete(self, number):
-        """Whether there was one."""
+        """Delete the task; return whether there was one."""
         found = number in self.rows
         if found:
             del self.rows[number]

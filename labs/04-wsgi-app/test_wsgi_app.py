@@ -55,7 +55,7 @@ CLOSE = 'PEP 3333, "Specification Details"'
 
 @check(task=1, rule="RFC 9110 §8.3 and §8.6")
 def test_task1_tasks_come_out_as_json(probe, front, rng):
-    """GET /tasks and GET /tasks/1 answer in JSON"""
+    """GET /tasks and GET /tasks/1 return JSON"""
     for case in wire_cases(__file__, "get-*.http"):
         answer = front.send(case.data)
         expect("status", answer.status, int(case.notes["status"]))
@@ -87,22 +87,25 @@ def test_task1_tasks_come_out_as_json(probe, front, rng):
 
 @check(task=1, rule="RFC 9110 §9.3.2 and §15.3.5")
 def test_task1_head_and_delete_have_no_body(probe, rng):
-    """HEAD has GET's header and no body; DELETE answers 204"""
+    """HEAD has the headers of GET and no body; DELETE gets 204"""
     text = title(rng)
     sent = f"tasks.add({text!r}); GET, HEAD and DELETE of it; GET /tasks"
     path = path_of("a")
     steps = [visit("GET", path), visit("HEAD", path), visit("DELETE", path), visit("GET", "/tasks")]
     seen = talk(probe, sent, ("a", add(text)), *steps)
     _, got, head, deleted, listed = seen.values
-    expect("status of HEAD", head["status"], got["status"], "HEAD answers what GET would", sent=sent)
-    expect("body of HEAD", head["body"], b"", "the header only: return [] for it", sent=sent)
+    expect("status of HEAD", head["status"], got["status"], "the status that GET would get", sent=sent)
+    expect("body of HEAD", head["body"], b"", "headers only: return [] for it", sent=sent)
     for field in ("Content-Type", "Content-Length"):
         mine, its = value_of(fields_of(head), field), value_of(fields_of(got), field)
         that(
-            mine in (None, its), f"{field} of HEAD = {mine!r}", f"{its!r}, as in the answer to GET", sent=sent
+            mine in (None, its),
+            f"{field} of HEAD = {mine!r}",
+            f"{its!r}, as in the response to GET",
+            sent=sent,
         )
-    status_is(deleted, 204, "DELETE", "done, and nothing to say", sent=sent)
-    expect("body of a 204", deleted["body"], b"", "204 is No Content", sent=sent)
+    status_is(deleted, 204, "DELETE", "deleted, and no body", sent=sent)
+    expect("body of a 204", deleted["body"], b"", "204 means No Content", sent=sent)
     length = value_of(fields_of(deleted), "Content-Length")
     that(
         length is None,
@@ -139,7 +142,12 @@ def test_task2_tasks_are_created_and_changed(front, rng):
         answer = front.request(verb, path, [JSON], json.dumps(changes).encode())
         task |= changes
         expect(f"status of {verb} {path}", answer.status, 200)
-        expect(f"the answer to {verb}", task_in(answer.json()), task, "what was not named stays as it was")
+        expect(
+            f"the response to {verb}",
+            task_in(answer.json()),
+            task,
+            "the fields that were not named stay as they were",
+        )
     answer = front.request("PATCH", path, [JSON], json.dumps({"id": done["id"], "done": True}).encode())
     now = task_in(front.get(path).json(), f"GET {path}")
     expect(f"the id at {path}", now["id"], task["id"], 'only title and done can be changed, not "id"')
@@ -197,18 +205,18 @@ def test_task2_too_large_is_413_from_you_and_from_nginx(probe, front, rng):
     expect("X-Written-By", far_over.get("X-Written-By"), "nginx", "its client_max_body_size is 128k")
     ask = {"app": APP, "method": "POST", "path": "/tasks", "CONTENT_TYPE": "application/json"}
     claimed = probe.wsgi(body=data.ljust(4 * LIMIT), CONTENT_LENGTH=str(10**9), **ask)
-    answered(claimed, 413, "CONTENT_LENGTH says a gigabyte")
+    answered(claimed, 413, "CONTENT_LENGTH is a gigabyte")
     taken(claimed, 2 * LIMIT, "a number is enough to refuse it: keep the gigabyte out of memory")
     endless = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
     unsaid = probe.wsgi(body=data.rjust(16 * LIMIT), CONTENT_LENGTH="", **endless, **ask)
     why = "or 411 Length Required, or 400: a chunked body of 1 MiB, without CONTENT_LENGTH"
     answered(unsaid, 413, why, 411, 400, rule="RFC 9110 §15.5.14, §15.5.12")
-    taken(unsaid, 4 * LIMIT, "whoever sends no length can send for ever: stop reading at the limit")
+    taken(unsaid, 4 * LIMIT, "without a length a client can send for ever: stop reading at the limit")
 
 
 @check(task=2, rule="RFC 9110 §15.5.16")
 def test_task2_other_types_are_415(front, rng):
-    """What is not application/json is 415"""
+    """Another type than application/json gets 415"""
     data = json.dumps({"title": name(rng)}).encode()
     for kind in ("application/json", "Application/JSON; charset=utf-8", "application/json ; a=b"):
         answer = post(front, data, ("Content-Type", kind))
@@ -223,7 +231,7 @@ def test_task2_other_types_are_415(front, rng):
 
 @check(task=2, rule="RFC 9110 §15.5.1")
 def test_task2_what_is_no_task_is_400(front, rng):
-    """A body that is no task is 400, not 500"""
+    """A body that isn't a valid task gets 400, not 500"""
     text = title(rng)
     longest = created(front, {"title": "é" * 200})
     length = len(str(longest["title"]))
@@ -234,7 +242,7 @@ def test_task2_what_is_no_task_is_400(front, rng):
         (b"", "no body"),
         (text.encode(), "not JSON"),
         (b'{"title": "Ask Ada"', "cut off"),
-        (b'{"title": "\xe9"}', "bytes that are no UTF-8"),
+        (b'{"title": "\xe9"}', "invalid UTF-8"),
         (b"[" * 60_000, "sixty thousand brackets: json raises RecursionError, not ValueError"),
         (b'{"title": "\\ud800"}', "half a surrogate pair: no UTF-8 (RFC 3629 §3), and so no CSV"),
         (b'{"title": 1e999}', "a title that is a number, larger than any float"),
@@ -260,7 +268,7 @@ def test_task2_what_is_no_task_is_400(front, rng):
     for changes in ({}, {"title": ""}, {"done": "no"}, [text]):
         answer = front.request("PATCH", path, [JSON], json.dumps(changes).encode())
         expect(f"status of PATCH with {changes!r}", answer.status, 400)
-    expect(f"GET {path}", task_in(front.get(path).json()), longest, "what was refused has changed nothing")
+    expect(f"GET {path}", task_in(front.get(path).json()), longest, "a refused request changes nothing")
 
 
 # --- task 3 -----------------------------------------------------------------------------------------
@@ -268,7 +276,7 @@ def test_task2_what_is_no_task_is_400(front, rng):
 
 @check(task=3, rule="RFC 9110 §15.5.5")
 def test_task3_unknown_paths_are_404(probe, front, rng):
-    """What is not there is 404, however it is spelled"""
+    """An unknown path gets 404, and odd spellings of an id too"""
     task = created(front, {"title": title(rng)})
     here = f"/tasks/{task['id']}"
     nobody = f"/tasks/{rng.randrange(10**9, 10**10)}"
@@ -309,13 +317,13 @@ def test_task3_other_methods_are_405_with_allow(front, rng):
         for verb in methods:
             body = b'{"title": "Ask Ada"}' if verb in ("POST", "PATCH") else b""
             answer = front.request(verb, target, [JSON] if body else [], body)
-            expect(f"status of {verb} {target}", answer.status, 405, "the path is there, this method is not")
+            expect(f"status of {verb} {target}", answer.status, 405, "the path exists, but not this method")
             allow = answer.get("Allow")
             said = {one.strip() for one in (allow or "").split(",")}
             that(
                 known[target] <= said and verb not in said,
                 got=f"Allow = {allow!r} for {verb} {target}",
-                expected=f"Allow = {', '.join(sorted(known[target]))!r}     what would have been right",
+                expected=f"Allow = {', '.join(sorted(known[target]))!r}     the methods that the path has",
             )
     expect(f"status of GET {here}", front.get(here).status, 200)
 
@@ -333,9 +341,7 @@ def test_task3_every_error_is_json(probe, front, rng):
         ("a type unknown", post(front, data, ("Content-Type", "text/plain"))),
         ("a body too large", post(front, data.ljust(LIMIT + 1))),
     ]:
-        that(
-            400 <= answer.status < 500, f"status {answer.status} for {what}", "an error of the client's: 4xx"
-        )
+        that(400 <= answer.status < 500, f"status {answer.status} for {what}", "a client error: 4xx")
         error_in(answer.status, answer.fields, answer.body, what)
     after_unread_body(front)
     sent = f"HEAD {nowhere}"
@@ -386,7 +392,7 @@ def test_task4_csv_comes_line_by_line(probe, front, rng):
 
 @check(task=4, rule=CLOSE)
 def test_task4_close_gives_the_place_back(probe, rng):
-    """close() gives an export's place back, in every ending"""
+    """close() releases an export's place, however it ends"""
     words = "four times GET /tasks.csv, one chunk of each, none closed; then a fifth"
     held = [(f"v{n}", open_visit()) for n in range(EXPORTS)]
     began = [method(named(f"v{n}"), "take", 1) for n in range(EXPORTS)]
@@ -399,15 +405,15 @@ def test_task4_close_gives_the_place_back(probe, rng):
     error_in(503, fields_of(fifth), fifth["body"], "the fifth export")
     words += "; one of the four is closed; then a sixth"
     status_is(
-        sixth, 200, "an export after one was closed", "its client left, and its place is free", sent=words
+        sixth, 200, "an export after one was closed", "its client left, so its place is free", sent=words
     )
     for ending, once in [
         ("read to the end, then closed", lambda v: [method(named(v), "take"), method(named(v), "close")]),
         ("closed after one chunk", lambda v: [method(named(v), "take", 1), method(named(v), "close")]),
-        ("closed before the first chunk was asked for", lambda v: [method(named(v), "close")]),
+        ("closed before the first chunk was requested", lambda v: [method(named(v), "close")]),
     ]:
         again(probe, rng, ending, once)
-    again(probe, rng, "asked for with HEAD", lambda v: [method(named(v), "answer")], "HEAD")
+    again(probe, rng, "requested with HEAD", lambda v: [method(named(v), "answer")], "HEAD")
     twice(probe, rng)
 
 
@@ -418,7 +424,7 @@ def test_task4_close_gives_the_place_back(probe, rng):
 
 @check(task=5, rule=THREADS)
 def test_task5_no_id_is_given_twice(probe, service, rng):
-    """No id is given twice, whoever comes in between"""
+    """No id is given twice, whatever runs in between"""
     ada, grace = title(rng), title(rng)
     one, two = (as_json({"title": text}) for text in (ada, grace))
     for report, sent in meetings(probe, ("POST", "/tasks", one), ("POST", "/tasks", two)):
@@ -435,7 +441,7 @@ def test_task5_no_id_is_given_twice(probe, service, rng):
     sent = "POST /tasks; DELETE of it; POST /tasks"
     steps = [("a", add(ada)), visit("DELETE", path_of("a")), ("b", add(grace))]
     old, _, new = talk(probe, sent, *steps).values
-    why = "the address of a task that is gone stays free"
+    why = "the id of a deleted task stays unused"
     that(
         task_in(old)["id"] != task_in(new)["id"],
         f"the id {new['id']} again",
@@ -456,7 +462,7 @@ def test_task5_no_change_is_lost(probe, rng):
         for report, sent in meetings(probe, first, second, then=here):
             now = state(report["then"][0])
             right = {"id": report["id"], "title": text, "done": True}
-            expect("the task afterwards", now, right, "both were answered with 200", rule=ATOMIC, sent=sent)
+            expect("the task afterwards", now, right, "both responses were 200", rule=ATOMIC, sent=sent)
     delete = ("DELETE", here, b"")
     for report, sent in meetings(probe, done, delete, then=here):
         status_is(report["second"], 204, "DELETE", sent=sent)
@@ -465,7 +471,7 @@ def test_task5_no_change_is_lost(probe, rng):
             "the task afterwards",
             now,
             None,
-            "DELETE was answered with 204: a change must not bring it back",
+            "the response to DELETE was 204: a change must not bring the task back",
             sent=sent,
         )
     for report, sent in meetings(probe, delete, delete, then=here):
@@ -475,7 +481,7 @@ def test_task5_no_change_is_lost(probe, rng):
 
 @check(task=5, rule=THREADS)
 def test_task5_readers_and_writers_meet(probe, rng):
-    """Nobody who reads is disturbed by a writer, or stops one"""
+    """Readers and writers don't disturb each other"""
     make = ("POST", "/tasks", as_json({"title": title(rng)}))
     for report, sent in meetings(probe, ("GET", "/tasks", b""), make):
         status_is(report["first"], 200, "GET /tasks", sent=sent)

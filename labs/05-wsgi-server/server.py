@@ -27,7 +27,7 @@ class Body(io.RawIOBase):
         return True
 
     def readinto(self, into):
-        """Put the next bytes into the buffer `into`; how many there were, 0 at the end of the body."""
+        """Put the next bytes into the buffer `into`; return their number, 0 at the end of the body."""
         # TODO task 1: connection.take(most) waits for between 1 and `most` bytes.
         raise NotImplementedError("lab 5 task 1: read the body, and no further")
 
@@ -44,7 +44,7 @@ def build_environ(head, connection, stream):
 
 
 class Response:
-    """One answer on its way to the client."""
+    """One response on its way to the client."""
 
     def __init__(self, connection, head):
         self.connection, self.head = connection, head
@@ -73,7 +73,7 @@ class Response:
 
 def run(application, environ, response):
     """Call the application and send what it gives."""
-    # TODO task 3. This is wrong: it collects the whole body first, forgets close(), believes every header.
+    # TODO task 3. This is wrong: it collects the whole body first, forgets close(), checks no header.
     body = b"".join(application(environ, response.start_response))
     if not response.headers_sent:
         response.send_head()
@@ -81,8 +81,8 @@ def run(application, environ, response):
 
 
 def serve_connection(connection, application):
-    """Answer one request."""
-    # TODO task 4: one after the other; Expect; Refused; who is silent for more than --keep-alive seconds.
+    """Read one request and send the response."""
+    # TODO task 4: one request after another; Expect; Refused; silence of more than --keep-alive seconds.
     while (found := read_head(connection.buffer)) is None:
         connection.receive()
     head, used = found
@@ -92,7 +92,7 @@ def serve_connection(connection, application):
 
 
 def serve(listener, application, options):
-    """Serve one connection after the other, for ever; `options` are the command line's."""
+    """Serve one connection after another, for ever; `options` are those of the command line."""
     # TODO task 5: options.threads at once.
     while True:
         accepted, _ = listener.accept()

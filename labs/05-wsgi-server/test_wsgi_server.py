@@ -97,7 +97,7 @@ def test_task1_fields_and_variables_have_their_names(service, rng):
     expect("HTTP_X_CITY", environ.get("HTTP_X_CITY"), "\xe9", "a value's bytes are latin-1 characters")
     expect("HTTP_X_EMPTY", environ.get("HTTP_X_EMPTY"), "", "an empty field is a field")
     tags = environ.get("HTTP_X_TAG", "")
-    dropped = "a field whose name has an underscore dropped: X_Tag is not X-Tag, and would pass for it"
+    dropped = "without the field X_Tag: drop it, for X_Tag is not X-Tag, and its variable is the same"
     that("evil" not in tags, f"HTTP_X_TAG = {tags!r}", dropped, rule="RFC 3875 §4.1.18; lesson, task 1")
     both = re.fullmatch(f"{first}, ?{second}", tags)
     that(both, f"HTTP_X_TAG = {tags!r}", f"HTTP_X_TAG = '{first},{second}': repeated fields in order, joined")
@@ -164,11 +164,11 @@ def test_task2_write_sends_before_the_rest(service, rng):
     expect("status", response.status, 200, "write is a callable that takes bytes")
     expect("body", response.text, "".join([*texts, rest]), "what write took, then what the iterable gave")
     response = client.get(behave("write", text=["", texts[0]], rest=""))
-    expect("status", response.status, 200, "write(b'') writes nothing, and is no error")
+    expect("status", response.status, 200, "write(b'') writes nothing, and isn't an error")
     expect("body", response.text, texts[0])
     text = behave("write", text=texts, rest="", kind="text")
     must_fail(
-        client, text, texts[0], "500, or no answer: a body is made of bytes, and this is text", rule=BYTES
+        client, text, texts[0], "500, or no response: a body is made of bytes, and this is text", rule=BYTES
     )
 
 
@@ -198,11 +198,11 @@ def test_task2_start_response_again_only_with_exc_info(service, rng):
 
     twice = "an exception in the application (AssertionError, say): only exc_info allows a second call"
     target = behave("start", how="twice", name=who, say=f"{book} twice")
-    must_fail(client, target, "went on", f"500, or no answer, and {twice}")
+    must_fail(client, target, "went on", f"500, or no response, and {twice}")
     raised, asked = notes(client, f"{book} twice"), shown_request(target)
     silent = "a second call without exc_info that raised nothing"
     that(raised and raised != ["nothing"], silent, twice, sent=asked)
-    never = "500, or no answer: the application never called start_response"
+    never = "500, or no response: the application never called start_response"
     for how in ("never", "empty"):
         must_fail(client, behave("start", how=how), "200 OK", never)
 
@@ -250,7 +250,9 @@ def test_task3_the_client_can_tell_where_the_body_ends(service, rng):
     raw = f"GET {behave('answer', chunk=chunks)} HTTP/1.0\r\nHost: localhost\r\n\r\n"
     response = client.send(raw.encode())
     codings = response.all("Transfer-Encoding")
-    expect("Transfer-Encoding to an HTTP/1.0 client", codings, [], "it knows no chunks", rule="RFC 9112 §6.1")
+    expect(
+        "Transfer-Encoding to an HTTP/1.0 client", codings, [], "HTTP/1.0 has no chunks", rule="RFC 9112 §6.1"
+    )
     expect("body over HTTP/1.0", response.text, body)
     dates = response.all("Date")
     that(len(dates) == 1, f"Date = {dates}", "one Date: date_line() makes it", rule="RFC 9110 §6.6.1, a MUST")
@@ -259,7 +261,7 @@ def test_task3_the_client_can_tell_where_the_body_ends(service, rng):
 
 @check(task=3, rule="RFC 9110 §9.3.2, §15.3.5, §15.4.5")
 def test_task3_some_answers_have_no_body(service, rng):
-    """Answers to HEAD, 204 and 304 end with their head"""
+    """Responses to HEAD, 204 and 304 end after their headers"""
     client = service("behaviours")
     text = name(rng)
     length = f"Content-Length:{len(text)}"
@@ -292,7 +294,7 @@ def test_task3_some_answers_have_no_body(service, rng):
 
 @check(task=3, rule=ERRORS)
 def test_task3_bad_headers_and_errors_become_500_or_an_end(service, stack, rng):
-    """Errors become a 500 or a cut; no header splits the answer"""
+    """Errors become a 500 or a close; no header splits the response"""
     client = service("behaviours")
     who, evil = name(rng), f"X-Evil{rng.randrange(1000)}"
     two = ["Set-Cookie:a=1", "Set-Cookie:b=2", f"X-City:\xe9 {who}"]
@@ -300,7 +302,7 @@ def test_task3_bad_headers_and_errors_become_500_or_an_end(service, stack, rng):
     expect("Set-Cookie", response.all("Set-Cookie"), ["a=1", "b=2"], "two headers stay two")
     expect("X-City", response.get("X-City"), f"\xe9 {who}", "latin-1, as the application gave it")
 
-    expected = "500 (or no answer): a line break in a header or a status is refused"
+    expected = "500 (or no response): a line break in a header or a status is refused"
     rule = "RFC 9110 §5.5; PEP 3333, start_response()"
     for split in ("X-A:b\r\n{}: y", "X-A:b\n{}: y", "X-A: b\r\n{}:y", "X-A: b\r{}:y", "X-A\r\n{}: y"):
         must_fail(client, behave("answer", chunk=who, header=split.format(evil)), evil, expected, rule)
@@ -320,12 +322,12 @@ def _exceptions(client, stack, who):
     except NoAnswer as error:
         fail(f"after an empty chunk and an exception, {error.got}", nothing, rule=START)
     that(response.status == 500, f"{response.line}, after an empty chunk", nothing, rule=START)
-    silent = "500, and not a word of the exception on standard error"
-    right = "the application's traceback there: who else knows what went wrong?"
+    silent = "500, and no traceback on standard error"
+    right = "the application's traceback there: nothing else shows what went wrong"
     asked = shown_request(behave("answer", raise_at=-1, name=who))
     said = printed(client, stack, f"at once, for {who}")
     that(said, silent, right, rule="rule 10 of the lesson", sent=asked)
-    text = "500, or no answer: a body is made of bytes, and this chunk is text"
+    text = "500, or no response: a body is made of bytes, and this chunk is text"
     must_fail(client, behave("answer", chunk=who, kind="text"), who, text, rule=BYTES)
     for header in ([], [f"Content-Length:{2 * len(who)}"]):
         response = client.get(behave("answer", chunk=[who, who], header=header))
@@ -340,7 +342,7 @@ def _exceptions(client, stack, who):
 
 @check(task=3, rule='PEP 3333, "Specification Details": close()')
 def test_task3_close_is_always_called(service, rng):
-    """close() is called once, in every ending"""
+    """close() is called once, also after an exception"""
     client = service("behaviours")
     chunks = [f"{name(rng)}\n", f"{name(rng)}\n"]
     endings = {
@@ -356,7 +358,7 @@ def test_task3_close_is_always_called(service, rng):
         try:
             client.request(method, target)
         except NoAnswer as error:
-            that("exception" in ending, f"{error.got} ({ending})", "an answer")
+            that("exception" in ending, f"{error.got} ({ending})", "a response")
         count = notes_with(client, book, "closed").count("closed")
         asked = shown_request(target, method)
         expect(f"calls of close() after {ending}", count, 1, "once, whatever happened", sent=asked)
@@ -387,12 +389,12 @@ def test_task4_connections_are_kept(service, rng):
         expect("body", response.text, "".join(names))
         if (response.get("Connection") or "").lower() != "close":
             connection.send(request_bytes("GET", behave("ignore", name=names[2])))
-            next_is(connection, names[2], "a body without Content-Length has an end, too")
+            next_is(connection, names[2], "the client must see where a body without Content-Length ends")
     with client.connect(seconds=5) as connection:
         targets = [behave("ignore", name=who) for who in names]
         connection.send(b"".join(request_bytes("GET", target) for target in targets))
         for who in names:
-            next_is(connection, who, "pipelined requests are answered in order", rule="RFC 9112 §9.3.2")
+            next_is(connection, who, "responses to pipelined requests come in order", rule="RFC 9112 §9.3.2")
     ends_when_nobody_asks_for_more(client, names[0])
     body_left_unread(client, [name(rng), f"{name(rng)} 2"])
     end_in_stages(client, name(rng))
@@ -408,19 +410,19 @@ def test_task4_expect_is_answered_before_the_body(service, rng):
         connection.send(request_bytes("POST", behave("read", how="all"), fields))
         try:
             while b"\r\n\r\n" not in connection.received:
-                that(connection.read(), "the end of the connection", "100 Continue")
+                that(connection.read(), "a closed connection", "100 Continue")
         except Deadline:
             fail("nothing, while the client waits before it sends the body", "HTTP/1.1 100 Continue")
         connection.send(body.encode())
         response = connection.response("POST")
-    expect("interim answers", response.interim, [100], "one 100, then the answer")
+    expect("informational responses", response.interim, [100], "one 100, then the final response")
     expect("the body that the application read", answered(response).get("pieces"), [body])
 
     response = client.request("POST", behave("read", how="all"), body=body.encode())
-    expect("interim answers without Expect", response.interim, [], "nobody waits for one")
+    expect("informational responses without Expect", response.interim, [], "the client expects none")
     raw = request_bytes("POST", behave("read", how="all"), fields, body.encode())
     response = client.send(raw.replace(b"HTTP/1.1", b"HTTP/1.0"), "POST")
-    expect("interim answers to HTTP/1.0", response.interim, [], "it does not know them")
+    expect("informational responses to HTTP/1.0", response.interim, [], "HTTP/1.0 has none")
     rest = continue_comes_late(client, behave("ignore", name=body), fields, body.encode())
     late = b"100 Continue" in rest
     that(not late, "100 Continue after the final response", "100 before it, or never")
@@ -428,7 +430,7 @@ def test_task4_expect_is_answered_before_the_body(service, rng):
 
 @check(task=4, rule="RFC 9112 §2.2, §3, §5, §6.3, §9.5; RFC 6585 §5")
 def test_task4_limits_and_silence(service, rng):
-    """Malformed, endless and idle clients are let go"""
+    """Malformed, endless and idle requests end in a closed connection"""
     client = service("behaviours")
     who = name(rng)
     with client.connect(seconds=8) as idle:
@@ -437,8 +439,12 @@ def test_task4_limits_and_silence(service, rng):
         malformed_is_refused(client, wire_cases(__file__, "bad-*.http"), who)
         asked = f"{shown_request(behave('ignore', name=who))}, and nothing after its response"
         still = "a connection that is still open, long after --keep-alive 1"
-        that(idle.closed_within(5), still, "its end, when nothing came for a second", sent=asked)
-    expect("the next client's answer", answered(client.get(behave("ignore", name=who))), {"ignored": who})
+        that(
+            idle.closed_within(5), still, "a closed connection, when no byte arrived for a second", sent=asked
+        )
+    expect(
+        "the response to the next client", answered(client.get(behave("ignore", name=who))), {"ignored": who}
+    )
 
 
 # --- task 5 -------------------------------------------------------------------------------------------
@@ -449,7 +455,12 @@ def test_task5_threads_run_side_by_side_and_idle_clients_hold_none(service, stac
     """Threads run side by side, and idle clients hold none"""
     client = service("patient")
     others = told(client.get("/"))["others"]
-    expect("wsgi.multithread", others.get("wsgi.multithread"), "True", "the application must be told")
+    expect(
+        "wsgi.multithread",
+        others.get("wsgi.multithread"),
+        "True",
+        "PEP 3333 requires it: other threads call the application, too",
+    )
     with contextlib.ExitStack() as open_ones:
         idle = [open_ones.enter_context(client.connect(seconds=8)) for _ in range(IDLE)]
         for index, connection in enumerate(idle):
@@ -459,7 +470,7 @@ def test_task5_threads_run_side_by_side_and_idle_clients_hold_none(service, stac
             # RFC 9112 §9.5: a server may close an idle connection when it wants to.
             with contextlib.suppress(NoAnswer):
                 connection.send(request_bytes("GET", behave("ignore", name=index)))
-                expect("the answer", connection.response().json(), {"ignored": str(index)})
+                expect("the response", connection.response().json(), {"ignored": str(index)})
     one_at_a_time(service("single"), stack, name(rng))
 
 

@@ -82,7 +82,7 @@ def test_task1_timing_says_how_long_the_application_took(probe, rng):
 
 @check(task=1, rule='PEP 3333, "The Application/Framework Side"')
 def test_task1_request_id_is_the_same_everywhere(probe, rng):
-    """request_id: one id, in the application and in the answer"""
+    """request_id: one id, in the application and in the response"""
     app = made("middleware:request_id", wsgi_app(environ=["HTTP_X_REQUEST_ID"]))
     given = f"{word(rng)}-{rng.randrange(100)}.A_9"
     seen = probe.wsgi(app, headers=[("X-Request-ID", given)])
@@ -121,7 +121,7 @@ def test_task1_everything_else_passes_through(probe, rng):
         seen = probe.wsgi(wrap(wsgi_app(chunks=[b"a", b"b"], exc_info=True)))
         field = {"timing": "Server-Timing", "request_id": "X-Request-ID"}[layer]
         got = len(values(seen, field))
-        expect(f"{field} fields in the answer that replaced the first one", got, 1, rule=START_RESPONSE)
+        expect(f"{field} fields in the response that replaced the first one", got, 1, rule=START_RESPONSE)
 
 
 # --- task 2 -----------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def test_task1_everything_else_passes_through(probe, rng):
 
 @check(task=2, rule="RFC 9110 §15.5.2")
 def test_task2_strangers_are_asked_who_they_are(probe, rng):
-    """Without the right name and password: 401 and a challenge"""
+    """Without the right name and password: 401 and WWW-Authenticate"""
     user, password, realm = word(rng), word(rng), word(rng)
     app = guarded({user: password}, realm)
     token = basic(user, password)[1].partition(" ")[2]
@@ -139,7 +139,7 @@ def test_task2_strangers_are_asked_who_they_are(probe, rng):
         ([basic(user, "")], "no password"),
         ([basic(user, password[:-1])], "the beginning of the password"),
         ([basic(word(rng), password)], "the wrong name"),
-        ([basic(word(rng), "")], "a name that nobody has, and an empty password"),
+        ([basic(word(rng), "")], "a name that no user has, and an empty password"),
         ([("Authorization", f"Bearer {token}")], "another scheme than Basic"),
         ([("Authorization", "Basic")], "a scheme and nothing after it"),
         ([("Authorization", "Basic %%%")], "no base64"),
@@ -150,7 +150,7 @@ def test_task2_strangers_are_asked_who_they_are(probe, rng):
         ([("Authorization", "Basic \xe9")], "a byte that is not ASCII"),
         ([("Authorization", f"Basic {token[:-1]}")], "base64 that is cut short"),
         ([("Authorization", "Basic " + base64.b64encode(user.encode()).decode())], "a name without a colon"),
-        ([("Authorization", "Basic " + base64.b64encode(b"\xff:\xfe").decode())], "bytes that are no UTF-8"),
+        ([("Authorization", "Basic " + base64.b64encode(b"\xff:\xfe").decode())], "invalid UTF-8"),
     ]
     for headers, said in strangers:
         seen = is_refused(probe, app, headers, said)
@@ -165,7 +165,7 @@ def test_task2_strangers_are_asked_who_they_are(probe, rng):
         that(
             asked,
             got=f"WWW-Authenticate = {challenges[0]!r}",
-            expected='charset="UTF-8" in it: else each browser picks an encoding of its own',
+            expected='charset="UTF-8" in it: otherwise each browser chooses its own encoding',
             rule="RFC 7617 §2.1",
         )
     seen = probe.wsgi(made(VALIDATOR, app), headers=[])
@@ -197,11 +197,11 @@ def test_task2_those_with_the_password_are_let_in(probe, rng):
         users = {word(rng): word(rng), user: password}
         app = guarded(users, status="202 Accepted", chunks=[data])
         seen = probe.wsgi(app, headers=[basic(user, password, scheme)])
-        ended_well(seen, f"an answer: {said}")
+        ended_well(seen, f"a response: {said}")
         that(
             is_called(seen),
             got=f"{seen.status}, and the application was not called",
-            expected=f"let in: {said}",
+            expected=f"the application called: {said}",
         )
         answered(seen, "202 Accepted", data)
         got = inner_environ(seen).get("REMOTE_USER")
@@ -217,30 +217,30 @@ def test_task2_passwords_are_compared_by_compare_digest(probe, rng):
     cases = [
         (basic(user, password), "the right password"),
         (basic(user, word(rng)), "a wrong password"),
-        (basic(word(rng), password), "a name that nobody has"),
+        (basic(word(rng), password), "a name that no user has"),
     ]
     for header, said in cases:
         seen = probe.wsgi(app, headers=[header])
         ended_well(seen)
         asked = int(next(iter(values(seen, "X-Compared")), "0"))
         why = "== stops at the first difference, and how long that took can be measured from outside"
-        if said == "a name that nobody has":
-            why = "an answer without a comparison comes sooner: it tells which names exist"
+        if said == "a name that no user has":
+            why = "a response without a comparison comes sooner: it shows which names exist"
         that(
             asked,
-            got=f"hmac.compare_digest was not asked, for {said}",
-            expected=f"hmac.compare_digest asked each time     {why}. (Calls are counted, not time)",
+            got=f"hmac.compare_digest was not called, for {said}",
+            expected=f"hmac.compare_digest called each time     {why}. (Calls are counted, not time)",
         )
     right = probe.wsgi(app, headers=[basic(user, password)])
     that(is_called(right), f"{right.status} for the right password", "the application called")
     equal = values(right, "X-Equal")
-    expect("what compare_digest said of the right password", equal, ["True"], "it is what decides")
+    expect("what compare_digest returned for the right password", equal, ["True"], "it is what decides")
     app = made("compare_digest_counter:witness", guarded({user: password}), says=False)
     seen = probe.wsgi(app, headers=[basic(user, password)])
     that(
         not is_called(seen),
-        got="the application was called, where hmac.compare_digest had said False (here it always does)",
-        expected="401: what compare_digest says decides, and nothing else compares the password",
+        got="the application was called, although hmac.compare_digest returned False (here it always does)",
+        expected="401: only the result of compare_digest decides",
     )
 
 
@@ -260,7 +260,7 @@ def test_task2_everything_else_passes_through(probe, rng):
 
 @check(task=3, rule='Fetch, "HTTP responses" of the CORS protocol')
 def test_task3_answers_are_shared_with_these_origins(probe, rng):
-    """Answers are shared with these origins, and with no others"""
+    """Pages of these origins may read responses, and no others"""
     mine, second = f"https://{word(rng)}.example", f"http://localhost:{rng.randrange(2000, 9000)}"
     data = word(rng).encode()
     app = sharing(mine, second, chunks=[data], status="404 Not Found")
@@ -268,7 +268,7 @@ def test_task3_answers_are_shared_with_these_origins(probe, rng):
     for origin in (mine, second):
         seen = probe.wsgi(app, headers=[("Origin", origin)])
         answered(seen, "404 Not Found", data)
-        one(seen, field, origin, "one origin, the one that asked; an error is an answer, too")
+        one(seen, field, origin, "one origin, that of the request; an error is a response, too")
         varies(seen, "for an origin of ours")
     others = [
         f"{mine}.evil.example",
@@ -289,7 +289,7 @@ def test_task3_answers_are_shared_with_these_origins(probe, rng):
         varies(seen, "for an origin that is not ours")
     seen = probe.wsgi(app)
     answered(seen, "404 Not Found", data)
-    expect(f"values of {field}", values(seen, field), [], "no Origin was sent: nobody asked")
+    expect(f"values of {field}", values(seen, field), [], "the request had no Origin")
     varies(seen, "when no Origin was sent")
     layer = sharing(mine, second, late_start=True)
     each_has_its_own(probe, layer, "HTTP_ORIGIN", [mine, second], field)
@@ -301,7 +301,7 @@ def test_task3_answers_are_shared_with_these_origins(probe, rng):
 
 @check(task=3, rule='Fetch, "CORS-preflight request"')
 def test_task3_preflights_are_answered_by_the_layer(probe, rng):
-    """A preflight is answered by the layer, and OPTIONS alone is not one"""
+    """The layer responds to a preflight; OPTIONS alone is not one"""
     mine, other = f"https://{word(rng)}.example", f"https://{word(rng)}.example"
     age, asked = rng.randrange(100, 999), rng.choice(["PUT", "PATCH", "DELETE"])
     inner, field = wsgi_app(chunks=[b"options"]), word(rng)
@@ -309,7 +309,7 @@ def test_task3_preflights_are_answered_by_the_layer(probe, rng):
         "middleware:cors", inner, origins=[mine], methods=["GET", asked], headers=["X-A", field], max_age=age
     )
     seen = preflight(probe, app, mine, asked)
-    one(seen, "Access-Control-Allow-Origin", mine, "as for any other answer")
+    one(seen, "Access-Control-Allow-Origin", mine, "as for any other response")
     methods = listed(seen, "Access-Control-Allow-Methods")
     expect("members of Access-Control-Allow-Methods", methods, {"get", asked.lower()}, "those of `methods`")
     names = listed(seen, "Access-Control-Allow-Headers")
@@ -318,7 +318,7 @@ def test_task3_preflights_are_answered_by_the_layer(probe, rng):
     methods = listed(preflight(probe, app, mine, "BREW"), "Access-Control-Allow-Methods")
     that(
         "brew" not in methods,
-        "BREW is allowed: the request's own word was sent back",
+        "BREW is allowed: the layer sent the request's own word back",
         "those of `methods` only",
     )
     granted = values(preflight(probe, app, other, asked), "Access-Control-Allow-Origin")
@@ -331,7 +331,9 @@ def test_task3_preflights_are_answered_by_the_layer(probe, rng):
         seen = probe.wsgi(app, "OPTIONS", "/tasks", headers=sent)
         ended_well(seen)
         that(
-            is_called(seen), f"{said} did not reach the application", "the application's answer: no preflight"
+            is_called(seen),
+            f"{said} did not reach the application",
+            "the application's response: this isn't a preflight",
         )
         expect("body", seen.body, b"options")
 
@@ -345,7 +347,7 @@ def test_task3_everything_else_passes_through(probe, rng):
 
     passes_through(probe, rng, "cors", wrap, [("Origin", ORIGIN)])
     seen = probe.wsgi(wrap(wsgi_app(chunks=[b"a", b"b"], exc_info=True)), headers=[("Origin", ORIGIN)])
-    why = "also in the answer that replaced the first one: the page wants to read the error"
+    why = "also in the response that replaced the first one: the page must be able to read the error"
     one(seen, "Access-Control-Allow-Origin", ORIGIN, why)
 
 
@@ -369,7 +371,7 @@ def test_task4_one_line_after_the_last_byte(probe, rng):
         that(
             seen.names().index("noted") > last,
             got="the line was written before the last chunk was out",
-            expected="the line after the last byte: before that, nobody knows how many there will be",
+            expected="the line after the last byte: before that, their number isn't known",
         )
         expect("status in the line", line[4], code[:3], "as start_response got it, whenever it did")
         why = "the chunks' bytes, counted; Content-Length is a promise, and this one is wrong"
@@ -390,19 +392,19 @@ def test_task4_one_line_after_the_last_byte(probe, rng):
 
 @check(task=4, rule=DETAILS)
 def test_task4_a_line_in_every_ending(probe, rng):
-    """A line when the client leaves, and when the application raises"""
+    """A line also when the client leaves or the application raises"""
     data = word(rng).encode()
     left = probe.wsgi(logging(chunks=[data, data, data]), take=1)
     ended_well(left)
     line = the_line(left, "when the client left after the first chunk")
-    expect("status and bytes", line[4:6], ("200", str(len(data))), "what was handed to the server by then")
+    expect("status and bytes", line[4:6], ("200", str(len(data))), "the bytes that the server got by then")
     unread = probe.wsgi(logging(chunks=[data]), take=0)
     ended_well(unread)
     line = the_line(unread, "when the client left before the first chunk")
-    expect("bytes in the line", line[5], "0", "nothing was handed to the server by then")
+    expect("bytes in the line", line[5], "0", "the server got no byte by then")
     endings = [
-        ("call", ("-", "0"), "no status: start_response was never called; the server says what it likes"),
-        ("iteration", ("200", str(len(data))), "what was handed to the server before that"),
+        ("call", ("-", "0"), "no status: start_response was never called; the server chooses one"),
+        ("iteration", ("200", str(len(data))), "the bytes that the server got before that"),
         ("close", ("200", str(2 * len(data))), "the whole body was out by then"),
     ]
     for when, wanted, why in endings:
@@ -484,9 +486,9 @@ def test_task5_the_order_is_right_for_browsers_and_the_log(front, stack, rng):
         because, shared = case.notes["because"], case.notes.get("shared")
         expect(f"status of {what}", answer.status, int(case.notes["status"]), because, rule=rule)
         field = "Access-Control-Allow-Origin"
-        got, why = answer.get(field), "else the page can't read the answer"
+        got, why = answer.get(field), "or the page can't read the response"
         expect(f"{field} of {what}", got, shared, why, rule='Fetch, "CORS protocol"')
-        got, why = answer.get("X-Request-ID"), "every answer has one, whoever gave it"
+        got, why = answer.get("X-Request-ID"), "every response has one, whichever layer wrote it"
         expect(f"X-Request-ID of {what}", got, own, why, rule="the lesson, task 5")
         logged_as_answered(stack, mark, own, answer, what)
     title = name(rng)
@@ -497,4 +499,4 @@ def test_task5_the_order_is_right_for_browsers_and_the_log(front, stack, rng):
     )
     expect("title", object_of(answer).get("title"), title, rule=MIDDLEWARE)
     timed, why = answer.get("Server-Timing"), "timing in the stack, too"
-    that(timed, "no Server-Timing in the answer", why, rule="the lesson, task 5")
+    that(timed, "no Server-Timing in the response", why, rule="the lesson, task 5")

@@ -89,7 +89,7 @@ def test_task1_unknown_paths_are_404(probe, rng):
 
 @check(task=1, rule="RFC 9110 §15.5.6")
 def test_task1_other_methods_are_405_with_allow(probe, rng):
-    """Other methods are answered with 405 and Allow"""
+    """Other methods get a 405 with Allow"""
     path = f"/{word(rng)}"
     listed = rng.sample(["POST", "PUT", "PATCH", "DELETE"], 2)
     routes = [
@@ -115,7 +115,7 @@ def test_task1_other_methods_are_405_with_allow(probe, rng):
         own_length_is_right(seen)
     for verb in sorted(there - {"HEAD"}):
         ended_well(seen := probe.wsgi(router(*routes), verb, path))
-        that(calls(seen), f"{verb} is in Allow, and the answer is {seen.status}", "what Allow says, works")
+        that(calls(seen), f"{verb} is in Allow, but the response is {seen.status}", "a method in Allow works")
 
 
 @check(task=1, rule="RFC 9110 §9.3.2")
@@ -127,19 +127,19 @@ def test_task1_head_is_there_wherever_get_is(probe, rng):
         route("/post", ["POST"], called="post"),
     )
     head = probe.wsgi(site, "HEAD", path)
-    reached(head, "show", "HEAD asks for what GET would answer, without the body")
+    reached(head, "show", "HEAD gets the response to GET, without the body")
     expect("status", head.status, "203 Shown")
     for verb, target, wanted in (("HEAD", "/post", "405"), ("HEAD", f"/{word(rng)}", "404")):
         seen = probe.wsgi(site, verb, target)
         ended_well(seen)
-        expect("applications called", calls(seen), [], "there is no GET at this path")
+        expect("applications called", calls(seen), [], "no route has GET at this path")
         expect("status", code(seen), wanted)
-        expect("body", seen.body, b"", "HEAD asks for the header only, of an error too")
+        expect("body", seen.body, b"", "a response to HEAD has headers only, an error too")
 
 
 @check(task=1, rule="RFC 9110 §9.3.7")
 def test_task1_options_lists_the_methods(probe, rng):
-    """OPTIONS is answered with Allow, unless a route has it"""
+    """OPTIONS gets Allow, unless a route has it"""
     path = f"/{word(rng)}"
     verb = rng.choice(["POST", "PUT", "DELETE"])
     site = router(
@@ -147,7 +147,7 @@ def test_task1_options_lists_the_methods(probe, rng):
     )
     seen = probe.wsgi(site, "OPTIONS", path)
     ended_well(seen)
-    expect("applications called", calls(seen), [], "neither route has OPTIONS: the router knows the answer")
+    expect("applications called", calls(seen), [], "neither route has OPTIONS: the router itself responds")
     that(code(seen) in ("200", "204"), f"status = {seen.status!r}", "200 OK, or 204 No Content")
     allow = field(seen, "Allow")
     that(
@@ -203,7 +203,7 @@ def test_task2_parameters_become_values(front, probe, rng):
 
 @check(task=2, rule="README, rule 4")
 def test_task2_what_does_not_fit_is_404(probe, rng):
-    """What no converter takes is 404"""
+    """A segment that no converter takes is 404"""
     site, number, key = one_of_each(), rng.randrange(10, 99), UUID(int=rng.getrandbits(128), version=4)
     digits = "an int is digits 0 to 9, one or more, and nothing else"
     dashed = "a uuid is 8-4-4-4-12 hexadecimal digits"
@@ -234,9 +234,9 @@ def test_task2_what_does_not_fit_is_404(probe, rng):
         "404: int() refuses that many, and a path must not be able to break the router",
     )
     unknown = probe.wsgi(router(route(f"/x/<{word(rng)}:id>")), path="/x/1")
-    that(unknown.raised, f"a converter that nobody knows, and {unknown.status}", "an exception, at the start")
+    that(unknown.raised, f"an unknown converter, and {unknown.status}", "an exception, at the start")
     hole = (unknown.raised or {}).get("type") == "NotImplementedError"
-    that(not hole, "NotImplementedError", "an exception that says which converter is not known")
+    that(not hole, "NotImplementedError", "an exception that names the unknown converter")
 
 
 @check(task=2, rule='PEP 3333, "Unicode Issues"')
@@ -259,7 +259,7 @@ def test_task2_segments_are_utf8_and_decoded_once(front, rng):
     if slash.status != 404:  # who splits the target as it was sent, where the server keeps it, can tell
         same(slash, {"label": "a/b"}, "or 404: in PATH_INFO it is a slash like any other")
     broken = front.send(wire_cases(__file__, "not-utf8.http")[0].data)
-    right = "400, 404, or a label with U+FFFD: bytes that are no UTF-8 must not break the router"
+    right = "400, 404, or a label with U+FFFD: invalid UTF-8 must not break the router"
     that(broken.status in (200, 400, 404), f"status = {broken.status}", right)
 
 
@@ -327,10 +327,10 @@ def test_task3_a_mount_moves_the_prefix(probe, rng):
     for before, (path, called, script_name, path_info) in zip(befores, asked, strict=False):
         verb = next(verbs)
         seen = probe.wsgi(site, verb, path, SCRIPT_NAME=before)
-        environ = reached(seen, called, "whatever is under the prefix belongs to it, with any method")
+        environ = reached(seen, called, "all paths under the prefix belong to it, with any method")
         why = "the prefix, after what was there; as bytes in latin-1"
         expect("SCRIPT_NAME", environ.get("SCRIPT_NAME"), before + script_name, why)
-        why = "what is left; with SCRIPT_NAME before it, it is the path that was asked for"
+        why = "the rest; with SCRIPT_NAME before it, it is the path of the request"
         expect("PATH_INFO", environ.get("PATH_INFO"), path_info, why)
     bare = probe.wsgi(site, path=f"/{outer}")
     ended_well(bare)
@@ -377,7 +377,7 @@ def test_task3_flask_django_and_tasks_run_under_prefixes(front, rng):
     greeting, query = f"Hello, {somebody}!\n".encode(), quote(somebody)
     for framework in ("flask", "django"):
         answer = front.get(f"/{framework}/?name={query}")
-        expect("status", answer.status, 200, f"{framework} answers PATH_INFO '/'")
+        expect("status", answer.status, 200, f"{framework} responds to PATH_INFO '/'")
         expect("body", answer.body, greeting)
         data = word(rng).encode()
         answer = front.request("POST", f"/{framework}/upper", body=data)
@@ -440,11 +440,11 @@ def test_task4_slash_redirects_keep_method_and_query(front, probe, rng):
     that(
         answer.status in KEEPS_METHOD,
         f"status = {answer.status}",
-        "307 or 308: after a 301 or 302, clients ask with GET and forget the body",
+        "307 or 308: after a 301 or 302, clients send a GET without the body",
     )
     goes_to(answer.get("Location"), f"{target}/", query)
     said = said_by(front.request("POST", f"{target}/?{query}"))
-    expect("values", said.get("values"), {"name": who}, "what the client finds where it was sent to")
+    expect("values", said.get("values"), {"name": who}, "the route that the redirect leads to")
     for case in wire_cases(__file__, "slash-*.http"):
         answer = front.send(case.data, "POST")
         that(answer.status in KEEPS_METHOD, f"status = {answer.status}", "307 or 308")
@@ -463,7 +463,7 @@ def test_task4_slash_redirects_keep_method_and_query(front, probe, rng):
     reached(probe.wsgi(both, path="/tasks/"), "with", "both are patterns of their own")
     head = probe.wsgi(router(route("/tasks/", called="list")), "HEAD", "/tasks")
     ended_well(head)
-    expect("body of the answer to HEAD", head.body, b"", "a redirect's, too", rule="RFC 9110 §9.3.2")
+    expect("body of the response to HEAD", head.body, b"", "a redirect's, too", rule="RFC 9110 §9.3.2")
     extra = probe.wsgi(both, path="/x/")
     ended_well(extra)
     refused = code(extra) == "404" or code(extra).startswith("3")
@@ -490,7 +490,7 @@ def test_task4_redirects_stay_on_this_site(probe, rng):
         ended_well(seen)
         for location in [str(value) for key, value in seen.headers if str(key).lower() == "location"]:
             got = f"Location = {location!r}"
-            encoded = "Location = a URL: what arrived decoded is percent-encoded again"
+            encoded = "Location = a URL: PATH_INFO arrives decoded: percent-encode it again"
             that(URI.fullmatch(location), got, encoded, rule="RFC 3986 §2.1")
             to = urlsplit(urljoin("http://localhost/", location)).netloc.partition(":")[0]
             here = f"a place on this site: a browser would go to {to}"

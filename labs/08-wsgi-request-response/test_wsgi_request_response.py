@@ -75,7 +75,7 @@ def test_task1_headers_compare_without_case(probe, rng):
         expect(f"headers.{call['fn']['$attr'][1]}{tuple(call['args'])!r}", got, right)
     empty = environ(CONTENT_TYPE="", CONTENT_LENGTH="")
     (got,) = values(probe.steps(request(empty), method(heads, "get", "Content-Type")), 1)
-    that(not got, f"Content-Type = {got!r}", "None     an empty CONTENT_TYPE says that there was none")
+    that(not got, f"Content-Type = {got!r}", "None     an empty CONTENT_TYPE means that the request had none")
 
 
 @check(task=1, rule="WHATWG URL, application/x-www-form-urlencoded parsing")
@@ -168,7 +168,7 @@ def test_task2_a_body_is_read_once_and_json_is_parsed(probe, rng):
         probe.steps(request(asked), part("body"), part("body"), method(named("request"), "json")), 3
     )
     expect("body", first, data, "CONTENT_LENGTH bytes, whatever the stream would give")
-    expect("body, asked again", second, data, "the stream is empty now: keep what was read")
+    expect("body, read again", second, data, "the stream is empty now: keep what was read")
     expect("json()", parsed, task)
     parsed, body = values(probe.steps(request(asked), method(named("request"), "json"), part("body")), 2)
     expect("json()", parsed, task)
@@ -181,7 +181,9 @@ def test_task2_a_body_is_read_once_and_json_is_parsed(probe, rng):
     (none,) = values(
         probe.steps(request(environ() | {"wsgi.input": made("io:BytesIO", b"rest")}), part("body")), 1
     )
-    expect("body without Content-Length", none, b"", "no length, no body", rule="RFC 9112 §6.3")
+    expect(
+        "body without Content-Length", none, b"", "without a length there is no body", rule="RFC 9112 §6.3"
+    )
     call = method(named("request"), "json")
     refused(probe.steps(request(with_body(data, "text/plain")), call), (415,), "RFC 9110 §15.5.16")
     refused(probe.steps(request(with_body(data[:-1], "application/json")), call), (400,), "not JSON")
@@ -225,9 +227,9 @@ def test_task2_forms_in_both_encodings(probe, rng):
     for kind in ("text/plain", "application/json"):
         seen = probe.steps(request(with_body(b'"plain"', kind)), part("form"))
         if seen.raised is not None:
-            refused(seen, (415,), f"or {{}}: {kind} is no form", rule="RFC 9110 §15.5.16")
+            refused(seen, (415,), f"or {{}}: {kind} isn't a form", rule="RFC 9110 §15.5.16")
             continue
-        expect(f"form of {kind}", seen.values[-1], {}, "or HTTPError 415: it is no form")
+        expect(f"form of {kind}", seen.values[-1], {}, "or HTTPError 415: it isn't a form")
     close_lets_go_of_uploads(probe, mark, near)
 
 
@@ -255,7 +257,7 @@ def test_task2_uploads_need_little_memory(probe, rng):
     that(
         got["peak"] < LITTLE,
         f"{got['peak'] >> 10} KiB of memory at once, for a file of {got['sent'] >> 10} KiB",
-        f"under {LITTLE >> 10} KiB: read a piece, write what is certain to a temporary file, forget it",
+        f"under {LITTLE >> 10} KiB: read a piece, write what can't be the boundary to a temporary file",
     )
 
 
@@ -278,16 +280,18 @@ def test_task2_limits_and_broken_bodies_have_their_status(probe, rng):
         refused(
             probe.steps(request(asked), part(wanted)),
             (413,),
-            "a terabyte: Content-Length says it before a byte is read",
+            "a terabyte: Content-Length shows it before you read a byte",
         )
     for data, sort, why in broken_forms(mark, good):
         words = f"request.form of {data[:300]!r}, Content-Type: {sort}"
         refused(probe.steps(request(with_body(data, sort)), part("form"), sent=words), (400,), why)
-    for length, why in (("12x", "Content-Length is no number"), ("-1", "Content-Length is negative")):
+    for length, why in (("12x", "Content-Length isn't a number"), ("-1", "Content-Length is negative")):
         asked = with_body(b"hello", "text/plain", CONTENT_LENGTH=length)
         refused(probe.steps(request(asked), part("body")), (400,), why)
     asked = with_body(b"hello", "text/plain", CONTENT_LENGTH="9")
-    refused(probe.steps(request(asked), part("body")), (400,), "five bytes came, nine were promised")
+    refused(
+        probe.steps(request(asked), part("body")), (400,), "five bytes arrived, Content-Length promised nine"
+    )
 
 
 # --- task 3 -----------------------------------------------------------------------------------------
@@ -306,17 +310,22 @@ def test_task3_status_headers_and_body(probe, rng):
         expect("body", seen.body, data)
         expect("Content-Length", field(seen, "Content-Length"), str(len(data)), "bytes, not characters")
         kind = (field(seen, "Content-Type") or "").replace(" ", "").lower()
-        expect("Content-Type", kind, f"text/plain;charset={charset}", "which says how to read those bytes")
+        expect(
+            "Content-Type",
+            kind,
+            f"text/plain;charset={charset}",
+            "the charset says how to decode those bytes",
+        )
         expect("X-Id", field(seen, "x-id"), ident)
         expect("Link", fields(seen, "Link"), ["</a>", "</b>"], "repeats kept, in order")
         head = probe.wsgi(response(text, 201, pairs, charset=charset), "HEAD")
         answered(head)
-        expect("body", head.body, b"", "HEAD asks for the header only", rule="RFC 9110 §9.3.2")
+        expect("body", head.body, b"", "a response to HEAD has headers only", rule="RFC 9110 §9.3.2")
         expect(
-            "header of HEAD",
+            "headers of HEAD",
             sorted(head.headers),
             sorted(seen.headers),
-            "that of GET",
+            "those of GET",
             rule="RFC 9110 §9.3.2",
         )
     seen = probe.wsgi(response(b"", 200, [("Content-Type", "text/html")]))
@@ -325,7 +334,7 @@ def test_task3_status_headers_and_body(probe, rng):
     that(len(kinds) == 1, f"Content-Type = {kinds!r}", "one Content-Type", rule="RFC 9110 §5.3")
     seen = probe.wsgi(response(rng.randbytes(9), 200, (), "image/png"))
     answered(seen)
-    expect("Content-Type", field(seen, "Content-Type"), "image/png", "bytes that are no text have no charset")
+    expect("Content-Type", field(seen, "Content-Type"), "image/png", "bytes that aren't text have no charset")
     seen = probe.wsgi(response(status=204))
     answered(seen)
     status_is(seen, 204)
@@ -366,7 +375,7 @@ def test_task3_cookies_with_their_attributes(probe, rng):
     pair, attributes = split_cookie(headers[1])
     expect("cookie", pair, "plain=1")
     extra = sorted(attributes.keys() & {"secure", "httponly", "max-age", "expires", "domain", "samesite"})
-    expect("attributes that nobody asked for", extra, [])
+    expect("attributes that the call didn't name", extra, [])
     expect("Path", attributes.get("path"), "/", "without one, a cookie is for the request's folder only")
     pair, attributes = split_cookie(headers[2])
     that(pair.partition("=")[0] == "old", f"Set-Cookie: {headers[2]}", "the cookie named old")
@@ -380,7 +389,7 @@ def test_task3_cookies_with_their_attributes(probe, rng):
 
 @check(task=3, rule="RFC 9110 §5.5")
 def test_task3_nothing_can_be_smuggled_into_a_header(probe, rng):
-    """What would end a line, or an attribute, gets nowhere"""
+    """Line breaks never reach a header, nor semicolons a cookie"""
     evil = f"Set-Cookie: admin={word(rng)}"
     good = probe.wsgi(response(b"", 200, [("X-Note", "semi; colon, tab\t\xe9")]))
     answered(good)

@@ -31,7 +31,7 @@ def log(text):
 
 
 class Heartbeat:
-    """When a worker was last seen: written in the worker, read in the arbiter."""
+    """The time of a worker's last beat: written in the worker, read in the arbiter."""
 
     def __init__(self):
         # TODO task 4: memory that a fork does not copy: mmap.mmap(-1, 8) is.
@@ -48,7 +48,7 @@ def listen(host, port) -> socket.socket:
 
 
 def work(name, listener, heartbeat, signals, parent):
-    """The life of a worker: one connection after the other, until signals.wait(0.25, listener) has SIGTERM.
+    """The life of a worker: one connection after another, until signals.wait(0.25, listener) has SIGTERM.
 
     `parent` is the arbiter's pid.
     """
@@ -68,28 +68,28 @@ def load(name):
 
 
 class Worker:
-    """What the arbiter knows of a worker. `started` is in seconds of the monotonic clock."""
+    """What the arbiter knows about a worker. `started` is in seconds of the monotonic clock."""
 
     def __init__(self, pid, heartbeat):
         self.pid, self.heartbeat, self.started = pid, heartbeat, time.monotonic()
 
 
 class CannotBoot(Exception):
-    """A worker ended before it could serve. The next one would do the same."""
+    """A worker exited before it could serve. The next one would do the same."""
 
 
 class Arbiter:
-    """The loop, and what it counts. `timeout` and `graceful_timeout` are seconds."""
+    """The loop, and its data. `timeout` and `graceful_timeout` are seconds."""
 
     def __init__(self, name, listener, workers, timeout, graceful_timeout):
         self.name, self.listener, self.wanted = name, listener, workers
         self.timeout, self.graceful_timeout = timeout, graceful_timeout
         self.workers = {}  # by pid
-        self.patience = None  # seconds, once a signal said to end
+        self.patience = None  # the time limit for the end, in seconds, after TERM, INT or QUIT
         self.signals = SignalPipe(OBEYED)
 
     def run(self):
-        """Keep the workers up until a signal says to end; the exit code."""
+        """Keep the workers running until a signal to stop; return the exit code."""
         try:
             while self.patience is None:
                 self.fill()
@@ -99,24 +99,24 @@ class Arbiter:
                 # TODO task 4: self.end_hung()
         except CannotBoot as problem:
             log(f"giving up: {problem}")
-            return CANNOT_BOOT  # TODO task 5: and the workers that are left?
+            return CANNOT_BOOT  # TODO task 5: stop the remaining workers
         self.stop(self.patience)
         return 0
 
     def fill(self):
         """Fork as many workers as are missing: 2 wanted and 1 in self.workers, then one."""
-        # TODO task 1; in task 3: one too many after TTOU; all those that are older than a HUP
-        raise NotImplementedError("lab 9 task 1: fork who is missing")
+        # TODO task 1; in task 3: stop one after TTOU, and after a HUP those of an older generation
+        raise NotImplementedError("lab 9 task 1: fork the missing workers")
 
     def spawn(self):
         """Fork one. os.fork() returns twice: 0 in the child, the child's pid in the arbiter."""
-        # Until the child has a pipe of its own, its signals would go into ours: hold them off, in both.
+        # Until the child has its own pipe, its signals would go into the arbiter's: block them, in both.
         signal.pthread_sigmask(signal.SIG_BLOCK, OBEYED)
         # TODO task 1: fork; self.be_worker(…) in the child; note the pid in the arbiter, and SIG_UNBLOCK.
         raise NotImplementedError("lab 9 task 1: fork")
 
     def be_worker(self, heartbeat, parent):
-        """What the child does. Given: it must never return into the loop, and fork workers itself."""
+        """What the child does. Given: it must never return into the loop, or it would fork workers itself."""
         code = CANNOT_BOOT
         try:
             self.signals.close()
@@ -135,29 +135,29 @@ class Arbiter:
             os._exit(code)
 
     def reap(self):
-        """Take every child that ended out of self.workers. Raises CannotBoot for one that never served."""
+        """Remove every exited child from self.workers. Raises CannotBoot for one that never served."""
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)  # (0, 0): there are children, and none has ended
+            pid, status = os.waitpid(-1, os.WNOHANG)  # (0, 0): there are children, and none has exited
         except ChildProcessError:
             return
         if pid:
-            # TODO task 2: this one, and all the others; what did it die of? os.waitstatus_to_exitcode(status)
-            raise NotImplementedError(f"lab 9 task 2: reap {pid}, which ended with status {status}")
+            # TODO task 2: this child, and all the others; its exit code: os.waitstatus_to_exitcode(status)
+            raise NotImplementedError(f"lab 9 task 2: reap {pid}, which exited with status {status}")
 
     def obey(self, number):
-        """Note what a signal asks for: self.wanted at TTIN and TTOU, self.patience at TERM, INT and QUIT."""
+        """Note a signal's wish: in self.wanted at TTIN and TTOU, in self.patience at TERM, INT and QUIT."""
         if number != signal.SIGCHLD:
             raise NotImplementedError("lab 9 task 3: obey a signal")
 
     def end_hung(self):
         """Kill the workers that were silent for more than self.timeout seconds, or since they were forked."""
-        raise NotImplementedError("lab 9 task 4: end workers that hang")
+        raise NotImplementedError("lab 9 task 4: kill workers that hang")
 
     def stop(self, patience):
-        """End every worker and wait for it; requests may take `patience` more seconds."""
+        """Stop every worker and wait for it; its request may take `patience` more seconds."""
         if patience:
             raise NotImplementedError("lab 9 task 5: let requests finish")
-        raise NotImplementedError("lab 9 task 3: end at once")
+        raise NotImplementedError("lab 9 task 3: stop at once")
 
 
 def main():

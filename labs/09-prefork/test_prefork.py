@@ -37,16 +37,16 @@ from workshop.judge.checks import (
 from workshop.judge.concurrent_checks import SideBySide
 
 FORK = "accept(2) and fork(2): a child has its parent's listening socket"
-NON_BLOCKING = "accept(2): on a non-blocking socket that nobody waits at, it fails with EAGAIN"
-WAIT = "wait(2): a child that ended is a zombie until its parent waits for it"
+NON_BLOCKING = "accept(2): on a non-blocking socket without a waiting connection it fails with EAGAIN"
+WAIT = "wait(2): a child that has exited is a zombie until its parent waits for it"
 PENDING = "signal(7): a signal that is pending already is not queued a second time"
 BOOT = "gunicorn's WORKER_BOOT_ERROR: workers that cannot boot halt the arbiter"
-ALIVE = "gunicorn's documents, “Signal Handling”"
+ALIVE = "gunicorn's documentation, “Signal Handling”"
 TIMEOUT = "gunicorn's --timeout: workers silent for more than this many seconds are killed"
 GRACE = "gunicorn's --graceful-timeout: workers have that long to finish their requests"
 
 IDLE_BEATS = (
-    "three workers, two of them those from before: an idle worker's heart beats, too, after each signals.wait"
+    "three workers, two of them those from before: an idle worker beats, too, after each signals.wait"
     " (and it is never blocked in accept: is the listening socket non-blocking?)"
 )
 
@@ -59,13 +59,17 @@ together = SideBySide(prefork=Preforks, front=front, outcome_of_broken=outcome_o
 @check(task=1, rule=FORK)
 @together.on("")
 def test_task1_every_worker_answers_on_one_port(prefork):
-    """Every worker answers, and the arbiter is their parent"""
+    """Every worker responds, and the arbiter is their parent"""
     for service, workers in (("main", 2), ("three", 3)):
         here = prefork(service, workers)
         pids = here.have_answered()
-        expected = f"{workers} workers that answer: the command says --workers {workers}"
-        that(len(pids) == workers, f"answers from {count(pids)}", expected)
-        that(here.arbiter not in pids, "an answer from the arbiter itself", "an arbiter that serves nobody")
+        expected = f"{workers} workers that respond: the command says --workers {workers}"
+        that(len(pids) == workers, f"responses from {count(pids)}", expected)
+        that(
+            here.arbiter not in pids,
+            "a response from the arbiter itself",
+            "an arbiter that serves no request",
+        )
         parents = {one["parent"] for one in here.at_once(2 * workers)}
         got = f"workers whose parent is {count(parents)}"
         that(parents == {here.arbiter}, got, f"workers forked by the arbiter, {here.arbiter}")
@@ -74,7 +78,7 @@ def test_task1_every_worker_answers_on_one_port(prefork):
         that(len(living) == workers, got, f"{workers}, as many as workers")
 
 
-@check(task=1, rule="listen(2): connections wait in one queue until somebody accepts them")
+@check(task=1, rule="listen(2): connections wait in one queue until a process accepts them")
 @together.on("")
 def test_task1_more_clients_than_workers_wait_their_turn(prefork, rng):
     """More clients than workers wait their turn, and no worker dies of it"""
@@ -94,7 +98,7 @@ def test_task1_more_clients_than_workers_wait_their_turn(prefork, rng):
         busy = said(slow)["pid"]
     after = here.have_answered()
     got = f"workers before: {count(before)}; after a crowd, and a client who left: {count(after)}"
-    expected = "the same processes: to find nothing to accept, or a client gone, is no reason to end"
+    expected = "the same processes: a worker goes on when it finds nothing to accept, or a client gone"
     that(after == before, got, expected)
     got = f"workers before: {count(idle | {busy})}; with one of them busy for 0.6 s: {count(quiet.living())}"
     that({*quiet.living()} == idle | {busy}, got, expected)
@@ -118,15 +122,15 @@ def test_task2_dead_worker_is_replaced(prefork, rng):
     here = prefork("killed", 2)
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGALRM, signal.SIGHUP):
         before = here.have_answered()
-        that(len(before) == 2, f"answers from {count(before)} process(es)", "2 workers to begin with")
+        that(len(before) == 2, f"responses from {count(before)} process(es)", "2 workers to begin with")
         victim = rng.choice(sorted(before))
         here.signal(number, victim)
         after = here.who_answers(lambda pids, victim=victim: len(pids) == 2 and victim not in pids)
         here.is_there(f"only worker {victim} was sent {number.name}")
         that(
             len(after) == 2 and victim not in after,
-            f"worker {victim} got {number.name}; {SETTLE:g} s later these answer: {count(after)}",
-            f"two workers, one of them new: {number.name} ends a worker, unless it has an arbiter's handlers",
+            f"worker {victim} got {number.name}; {SETTLE:g} s later these respond: {count(after)}",
+            f"two workers, one of them new: {number.name} kills a worker without the arbiter's handlers",
         )
         that(len(after & before) == 1, "the other worker was replaced as well", "a worker that stays")
         children = settle(here.children, lambda pids, victim=victim: victim not in pids, 2.0)
@@ -150,17 +154,21 @@ def test_task2_all_workers_at_once_are_replaced(prefork):
     here.is_there("only its workers were killed")
     that(
         len(after) == 3 and not after & before,
-        f"3 workers were killed at once; {SETTLE:g} s later these answer: {count(after)}",
-        "3 new ones: one SIGCHLD may stand for several ends",
+        f"3 workers were killed at once; {SETTLE:g} s later these respond: {count(after)}",
+        "3 new ones: one SIGCHLD may stand for several deaths",
     )
     got = f"a new worker ({first}) serves already, and {count(left)} of the killed ones are still zombies"
-    that(not left, got, "one SIGCHLD may stand for several ends: wait for all that have ended, not for one")
+    that(
+        not left,
+        got,
+        "one SIGCHLD may stand for several deaths: wait for all children that have exited, not for one",
+    )
 
 
 @check(task=2, rule="RFC 9110 §9.2.2: only an idempotent request may be repeated without asking")
 @together.on("")
 def test_task2_nginx_asks_again_where_it_may(front, prefork, rng):
-    """A worker dies in the middle of a GET: nginx asks again, and another answers"""
+    """A worker dies in the middle of a GET: nginx sends it to another worker"""
     here = prefork("main", 2)
     mark = name(rng).replace(" ", "-")
     here.have_answered()
@@ -168,7 +176,7 @@ def test_task2_nginx_asks_again_where_it_may(front, prefork, rng):
         response = front.get(f"/once?mark=get-{mark}")
         expect("status", response.status, 200, "the worker that had the request is dead; the other one lives")
         parent = object_of(response).get("parent")
-        that(parent == here.arbiter, f"an answer from below {parent}", f"a worker of {here.arbiter}")
+        that(parent == here.arbiter, f"a response from below {parent}", f"a worker of {here.arbiter}")
         response = front.request("POST", f"/once?mark=post-{mark}")
     finally:
         here.take_back(f"/once?forget=1&mark=get-{mark}")
@@ -176,7 +184,7 @@ def test_task2_nginx_asks_again_where_it_may(front, prefork, rng):
     where = "nginx: it repeats what may be repeated, and the worker that had this one is dead"
     expect("status", response.status, 502, "a POST may have done something: not repeated", where=where)
     after = here.have_answered()
-    that(len(after) == 2, f"two workers died; these answer: {count(after)}", "two workers again", rule=WAIT)
+    that(len(after) == 2, f"two workers died; these respond: {count(after)}", "two workers again", rule=WAIT)
 
 
 @check(task=2, rule=BOOT)
@@ -190,14 +198,14 @@ def test_task2_worker_that_cannot_boot_ends_it(outcome_of_broken, trail):
             f"{SETTLE:g} s after its start the arbiter still tries: `nobody` was missed {tried} times",
             "an arbiter that gives up: the next worker would fail like the last",
         )
-    that("NotImplementedError" not in reply["output"], "a hole that is not filled yet", "an arbiter")
+    that("NotImplementedError" not in reply["output"], "a function that isn't written yet", "an arbiter")
     was_to_end(trail)
-    where = "your program: `which_process_wsgi` has no `nobody`, so no worker can serve"
+    where = "your program: `which_process_wsgi` has no `nobody`, so no worker can boot"
     expected = "an exit code of 1 or more (gunicorn's is 3)"
     that(reply["code"] > 0, f"exit code {reply['code']}", expected, where=where)
-    got = f"it ended and said {reply['output'].strip()[-300:]!r}"
+    got = f"it exited and printed {reply['output'].strip()[-300:]!r}"
     that("nobody" in reply["output"], got, "output that names what is missing", where=where)
-    that(not reply["left"], f"{reply['left']} process(es) left behind", "nobody left behind", where=where)
+    that(not reply["left"], f"{reply['left']} process(es) left behind", "no process left behind", where=where)
 
 
 # --- task 3 -------------------------------------------------------------------------------------------
@@ -215,7 +223,7 @@ def test_task3_ttin_and_ttou_change_the_number(prefork, rng):
         settle(here.living, lambda pids, number=number: len(pids) == 2 + number)
     pids = here.who_answers(lambda pids: len(pids) == 2 + more)
     here.is_there("TTIN is a wish for one worker more")
-    that(len(pids) == 2 + more, f"after TTIN × {more} these answer: {count(pids)}", f"{2 + more} workers")
+    that(len(pids) == 2 + more, f"after TTIN × {more} these respond: {count(pids)}", f"{2 + more} workers")
     for number in range(1 + more, 0, -1):
         here.signal(signal.SIGTTOU)
         left = settle(here.living, lambda pids, number=number: len(pids) == number)
@@ -243,7 +251,7 @@ def test_task3_hup_brings_new_code(prefork, rng):
             here.signal(signal.SIGHUP)
             heard = here.after_hup(before)
             pids, editions = {one["pid"] for one in heard}, {one["edition"] for one in heard}
-            got = f"{SETTLE:g} s after {which} old workers still answer: {count(pids & before)}"
+            got = f"{SETTLE:g} s after {which} old workers still respond: {count(pids & before)}"
             that(not pids & before, got, "new workers in their place")
             that(
                 editions == {edition},
@@ -251,7 +259,7 @@ def test_task3_hup_brings_new_code(prefork, rng):
                 f"{edition!r}, the code as it is now: each worker imports it itself, after the fork",
             )
             left = set(settle(here.living, lambda pids, old=before: len(pids) == 2 and not old & set(pids)))
-            that(not before & left, f"old workers are still there: {count(before & left)}", "they end")
+            that(not before & left, f"old workers are still there: {count(before & left)}", "they exit")
             that(len(left) == 2, f"{len(left)} workers after {which}", "2, as before")
     finally:
         here.take_back("/edition?text=", "POST")
@@ -278,25 +286,29 @@ def test_task3_hup_loses_no_request(prefork, rng):
             last = released(held)["pid"]
         except WireError as error:
             lost(here, error)
-    that(last in before, f"worker {last} answered what an older one had accepted", "the old worker's answer")
+    that(
+        last in before,
+        f"worker {last} responded to a request that an older one had accepted",
+        "the old worker's response",
+    )
     expect("answers", len(answers), len(queued) + 8)
     old = before & {one["pid"] for one in heard}
-    that(not old, f"{SETTLE:g} s after HUP old workers still answer: {count(old)}", "new workers")
+    that(not old, f"{SETTLE:g} s after HUP old workers still respond: {count(old)}", "new workers")
 
 
 def lost(here, error):
     """A request that was in flight at HUP, or came meanwhile, has no answer."""
     here.is_there("HUP is for its workers")
     if isinstance(error, Deadline):
-        got = f"an old worker has a request in flight, and after HUP nobody else answers: {error.got}"
-        fail(got, "an answer to every request: new workers come first, and old ones go then")
-    fail(f"a request in flight at HUP, or just after it: {error.got}", "an answer to every request")
+        got = f"an old worker has a request in flight, and after HUP no other worker responds: {error.got}"
+        fail(got, "a response to every request: start new workers first, then stop the old ones")
+    fail(f"a request in flight at HUP, or just after it: {error.got}", "a response to every request")
 
 
 @check(task=3, rule=ALIVE)
 @together.on("three")
 def test_task3_int_ends_everything_at_once(prefork):
-    """INT and QUIT end arbiter and workers, and wait for nobody"""
+    """At INT and QUIT arbiter and workers exit at once"""
     for number in (signal.SIGINT, signal.SIGQUIT):
         here = prefork("three", 3)
         here.have_answered()
@@ -304,7 +316,7 @@ def test_task3_int_ends_everything_at_once(prefork):
             here.signal(number)
             here.has_ended(number, 4.0)
             got = "the request in flight is still open"
-            that(ended(held, 1.0), got, "a connection that ends with its worker")
+            that(ended(held, 1.0), got, "a connection that closes with its worker")
 
 
 # --- task 4 -------------------------------------------------------------------------------------------
@@ -313,7 +325,7 @@ def test_task3_int_ends_everything_at_once(prefork):
 @check(task=4, rule=TIMEOUT)
 @together.on("hung")
 def test_task4_worker_that_hangs_is_replaced(prefork):
-    """A worker that hangs is replaced, even if it hears no signal; idle ones are left alone"""
+    """A worker that hangs is replaced, even if it ignores signals; idle ones stay"""
     here = prefork("hung", 3)
     before = here.have_answered()
     with here.open("/hang", 10.0) as hung:
@@ -321,7 +333,7 @@ def test_task4_worker_that_hangs_is_replaced(prefork):
         that(
             ended(hung, SETTLE),
             f"{SETTLE:g} s later (--timeout 1) the worker still hangs, and so does its client",
-            "a worker killed after a second without a heartbeat: with a signal that can't be held off",
+            "a worker killed after a second without a heartbeat: with a signal that it can't ignore",
         )
     what = "one worker of three hung, the others had nothing to do"
     stayed(here, before, what, lambda pids: len(pids) == 3 and pids != before)
@@ -330,7 +342,7 @@ def test_task4_worker_that_hangs_is_replaced(prefork):
 @check(task=4, rule=TIMEOUT)
 @together.on("frozen")
 def test_task4_frozen_worker_is_replaced_and_busy_ones_are_not(prefork, rng):
-    """A frozen worker is replaced; those that work for less than the time-out stay"""
+    """A frozen worker is replaced; those that work for less than the timeout stay"""
     here = prefork("frozen", 3)
     before = here.have_answered()
     victim = rng.choice(sorted(before))
@@ -342,7 +354,7 @@ def test_task4_frozen_worker_is_replaced_and_busy_ones_are_not(prefork, rng):
             served.append(here.ask("/slow?seconds=0.2")["pid"])
         except WireError as error:
             here.is_there("one of its workers was stopped")
-            got = f"a worker that works for 0.2 s (--timeout 1) ended with its request: {error.got}"
+            got = f"a worker that works for 0.2 s (--timeout 1) exited with its request: {error.got}"
             fail(got, IDLE_BEATS)
         return here.children()
 
@@ -350,7 +362,7 @@ def test_task4_frozen_worker_is_replaced_and_busy_ones_are_not(prefork, rng):
     that(
         victim not in children,
         f"worker {victim} was stopped (SIGSTOP) {SETTLE:g} s ago (--timeout 1) and is still there",
-        "a new worker in its place: one that can't run can't beat, and hears nothing but SIGKILL",
+        "a new worker in its place: a stopped process can't beat, and only SIGKILL reaches it",
     )
     what = f"one worker of three was stopped, the others served {len(served)} requests"
     stayed(here, before, what, lambda pids: len(pids) == 3)
@@ -358,10 +370,8 @@ def test_task4_frozen_worker_is_replaced_and_busy_ones_are_not(prefork, rng):
     try:
         slow.ask(seconds=SETTLE)
     except WireError as error:
-        got = f"nobody serves a module that takes 0.7 s to be imported (--timeout 30): {error.got}"
-        fail(
-            got, "a worker that has not beaten yet is silent since it was forked: --timeout counts from there"
-        )
+        got = f"no worker serves a module that takes 0.7 s to be imported (--timeout 30): {error.got}"
+        fail(got, "for a worker that has not beaten yet, --timeout counts from its fork")
 
 
 def stayed(here, before, what, wanted):
@@ -382,13 +392,13 @@ def stayed(here, before, what, wanted):
 @check(task=5, rule=ALIVE)
 @together.on("killed")
 def test_task5_term_lets_requests_finish(prefork, rng):
-    """TERM: the requests in flight are answered, and then everybody is gone"""
+    """TERM: workers finish the requests in flight, then all processes exit"""
     here = prefork("killed", 2)
     before = here.have_answered()
     with here.hold() as held:
         here.signal(signal.SIGTERM)
         pid = finished(here, held, "at TERM")
-    that(pid in before, f"an answer from {pid}, who was not there", "the worker's that had the request")
+    that(pid in before, f"a response from {pid}, who was not there", "the worker's that had the request")
     here.has_ended(signal.SIGTERM)
     here = prefork("gives-up", 3)
     here.have_answered()
@@ -407,8 +417,8 @@ def test_task5_term_lets_requests_finish(prefork, rng):
         code, f"a worker could not boot; exit code {code}", "an arbiter that gives up, not with 0", rule=BOOT
     )
     left = settle(here.living, lambda pids: not pids, 1.0)
-    got = f"a worker could not boot; the arbiter ended, and left worker(s) running: {count(left)}"
-    that(not left, got, "nobody left behind", rule=BOOT)
+    got = f"a worker could not boot; the arbiter exited, and left worker(s) running: {count(left)}"
+    that(not left, got, "no process left behind", rule=BOOT)
 
 
 def finished(here, held, when, rule=ALIVE):
@@ -416,8 +426,8 @@ def finished(here, held, when, rule=ALIVE):
     settle(lambda: here.exit_code() is not None or len(here.living()) == 1, bool)
     here.rests()
     code, left = here.exit_code(), here.living()
-    got = f"the arbiter ended (exit code {code}), and one of its workers has a request in flight"
-    expected = "an arbiter that waits for its workers: each ends after the request that it is in"
+    got = f"the arbiter exited (exit code {code}), and one of its workers has a request in flight"
+    expected = "an arbiter that waits for its workers: each exits after its current request"
     if code is not None:
         was_to_end(here.trail)
     that(
@@ -431,25 +441,25 @@ def finished(here, held, when, rule=ALIVE):
     try:
         return released(held)["pid"]
     except WireError as error:
-        fail(f"the request in flight {when}: {error.got}", "its answer, and the end after it", rule=rule)
+        fail(f"the request in flight {when}: {error.got}", "its response, and a close after it", rule=rule)
 
 
 @check(task=5, rule=GRACE)
 @together.on("brisk")
 def test_task5_term_waits_no_longer_than_its_limit(prefork):
-    """TERM: who is not through at the end of the limit is killed"""
+    """TERM: a worker that isn't ready within the limit is killed"""
     here = prefork("brisk", 3)
     here.have_answered()
     with here.open("/hang", 10.0) as deaf, here.hold() as held:
         here.signal(signal.SIGTERM)
         here.has_ended(signal.SIGTERM, SETTLE)
-        that(ended(deaf, 1.0) and ended(held, 1.0), "a request is still open", "connections that end")
+        that(ended(deaf, 1.0) and ended(held, 1.0), "a request is still open", "closed connections")
 
 
 @check(task=5, rule="getppid(2): a process whose parent is gone has another parent")
 @together.on("brisk")
 def test_task5_workers_notice_that_the_arbiter_is_gone(prefork):
-    """Workers end by themselves when the arbiter is killed"""
+    """Workers exit by themselves when the arbiter is killed"""
     here = prefork("brisk", 3)
     workers = here.have_answered()
     with no_start_meanwhile():
@@ -460,6 +470,6 @@ def test_task5_workers_notice_that_the_arbiter_is_gone(prefork):
     that(
         not left,
         f"{SETTLE:g} s after the arbiter got SIGKILL, of {len(workers)} workers these run: {count(left)}",
-        "workers that look whether their parent is there: nobody else will end them",
-        where="your workers: a killed arbiter can tell them nothing",
+        "workers that check whether their parent is there: no other process will stop them",
+        where="your workers: a killed arbiter can send them nothing",
     )

@@ -4,7 +4,7 @@ GET /                  200   Hello, world!\n
 GET /?name=Ada         200   Hello, Ada!\n
 GET /nowhere           404
 POST /                 405   Allow: GET, HEAD
-HEAD /                 200   the same header, no body
+HEAD /                 200   the headers of GET /, no body
 """
 
 import io
@@ -22,17 +22,18 @@ def application(environ, start_response):
     """
     # TODO task 1: status, Content-Type "text/plain; charset=utf-8", the exact Content-Length, the body.
     # TODO task 2: name, 404, 405, HEAD.
-    raise NotImplementedError("lab 1 task 1: answer Hello, world!")
+    raise NotImplementedError("lab 1 task 1: respond with Hello, world!")
 
 
 def call(app, method="GET", path="/", body=b""):
-    r"""Be the server: call any WSGI callable once, and bring back all that it answered.
+    r"""Be the server: call any WSGI callable once, and return its whole response.
 
     call(application, "GET", "/?name=Ada")
         -> ("200 OK", [("Content-Type", "text/plain; charset=utf-8"), ...], b"Hello, Ada!\n")
 
-    It joins what the application wrote through `write` and what it returned, in order. It calls `close`
-    on what was returned, if there is one, in every ending. What the application raises, it lets through.
+    It joins the bytes that the application passed to `write` and the chunks that it returned, in order.
+    It calls `close` on the returned object, if that has one, also after an exception. It lets the
+    application's exceptions through.
     """
     # TODO task 3: environ_for(method, path, body) below gives the environ. Yours: start_response, the call,
     # the loop, close.
@@ -40,14 +41,14 @@ def call(app, method="GET", path="/", body=b""):
 
 
 async def asgi(scope, receive, send):
-    r"""Answer one request as ASGI has it. For a scope whose type is not "http": raise.
+    r"""Answer one request through ASGI. For a scope whose type is not "http", raise an exception.
 
     scope    {"type": "http", "method": "GET", "path": "/", "query_string": b"name=Ada", ...}
     send     await it twice: {"type": "http.response.start", "status": 200,
              "headers": [(b"content-type", b"text/plain; charset=utf-8"), ...]}
              and {"type": "http.response.body", "body": b"Hello, Ada!\n"}
     """
-    # TODO task 4: the same answers as `application` gives.
+    # TODO task 4: the same responses as those of `application`.
     raise NotImplementedError("lab 1 task 4: the same greeting as ASGI")
 
 

@@ -8,7 +8,7 @@ from workshop.judge.checks import Response, Thing, Transcript, expect, fail, tha
 
 APPLICATION_SIDE = 'PEP 3333, "The Application/Framework Side"'
 FAR_NAMES = ("Zoë", "Łukasz", "Aşkın", "Νίκη", "Юлия", "明", "José")
-AWAITED = "await send(…): without `await`, the call makes a coroutine that nobody runs"
+AWAITED = "await send(…): without `await`, the call makes a coroutine that never runs"
 
 
 def far_name(rng: random.Random) -> str:
@@ -29,7 +29,7 @@ def ended_well(seen: Transcript) -> None:
     if error is not None:
         while_ = {"call": "when it was called", "iteration": "while its body was iterated over"}
         when = while_.get(error["during"], f"in {error['during']}")
-        fail(f"{error['type']} {when}", "an answer, and no exception")
+        fail(f"{error['type']} {when}", "a response, and no exception")
 
 
 def body_of(seen: Transcript) -> bytes:
@@ -39,7 +39,7 @@ def body_of(seen: Transcript) -> bytes:
     if odd is not None:
         fail(
             f"a body whose first item is {odd['data']!r}, of type {odd['type']}",
-            "an iterable of bytes, [b'…']: its length can't be told otherwise",
+            "an iterable of bytes, [b'…']: the body's length is the sum of their lengths",
             rule=APPLICATION_SIDE,
         )
     return seen.body
@@ -125,7 +125,7 @@ def refused(answer: Response) -> None:
     """Fail unless it is a 405 that says what would have been right."""
     expect("status", answer.status, 405, "/ is there, and this method is not")
     allow, rule = answer.get("Allow"), "RFC 9110 §15.5.6"
-    why = "a 405 says what would have been right"
+    why = "a 405 lists the methods that / has"
     that({"GET", "HEAD"} <= allows(allow), f"Allow = {allow!r}", f"Allow = 'GET, HEAD'     {why}", rule=rule)
     more = allows(allow) & {"POST", "PUT", "PATCH", "DELETE"}
     that(not more, f"Allow = {allow!r}", "Allow = 'GET, HEAD'     the others were refused", rule=rule)

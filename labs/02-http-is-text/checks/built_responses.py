@@ -25,7 +25,7 @@ def response_of(data, verb, sent):
             body += bytes(event.data)
     except h11.RemoteProtocolError as error:
         fail(
-            f"{show_bytes(data)}     which is no HTTP: {error}",
+            f"{show_bytes(data)}     which isn't valid HTTP: {error}",
             "a response that a client understands",
             sent=sent,
         )

@@ -10,7 +10,7 @@ from workshop.judge.checks import Deadline, NoAnswer, expect, fail, name, reques
 CLOSES_SECONDS = 3.0
 
 
-def ends(connection, what, expected="the end of the connection", rule=""):
+def ends(connection, what, expected="the connection closed by the server", rule=""):
     """The server must end the connection now, sending nothing more."""
     if connection.unread() or not connection.closed_within(CLOSES_SECONDS):
         more = connection.unread()
@@ -22,7 +22,7 @@ def expect_answer(answer, target, what):
     """The mirror's answer to a request for that target."""
     expect(f"{what}: status", answer.status, 200)
     first = answer.body.split(b" ")[1:2]
-    that(first == [target.encode()], f"{what}: {show_bytes(answer.body, 200)}", f"the answer to {target}")
+    that(first == [target.encode()], f"{what}: {show_bytes(answer.body, 200)}", f"the response to {target}")
 
 
 def left(connection, what, answers):
@@ -36,13 +36,13 @@ def left(connection, what, answers):
     except Deadline:
         fail(
             f"{what}: the connection stays open",
-            'the end: `recv` returned b"", and will for ever; a loop that asks again spins',
+            'a close: `recv` returned b"", and will for ever; a loop that calls it again spins',
             rule="RFC 9112 §8",
         )
     more = connection.unread()
     refused = answers == 0 and more.startswith(b"HTTP/1.1 400 ")
     that(
-        refused or not more, f"{what}: then {show_bytes(more, 200)}", "the end, or a 400", rule="RFC 9112 §8"
+        refused or not more, f"{what}: then {show_bytes(more, 200)}", "a close, or a 400", rule="RFC 9112 §8"
     )
 
 
@@ -52,8 +52,8 @@ def meanwhile(client):
         answer = client.request("GET", "/meanwhile", seconds=CLOSES_SECONDS)
     except Deadline:
         fail(
-            "no answer while another connection was silent",
-            "an answer: nobody waits for somebody else's silence",
+            "no response while another connection was silent",
+            "a response: a silent client must not make other clients wait",
         )
     expect_answer(answer, "/meanwhile", "while another connection was silent")
 
@@ -74,7 +74,9 @@ def two_requests(client, version, lines, kept, rng):
             ends(connection, what)
             return
         that(
-            "close" not in options, f"{what}: Connection = {options!r} in the answer", "no close: it is kept"
+            "close" not in options,
+            f"{what}: Connection = {options!r} in the response",
+            "no close: the connection is kept",
         )
         try:
             connection.send(request_bytes("GET", second))
@@ -108,16 +110,16 @@ def pipeline(client, rng):
                 answer = connection.response(verb)
             except Deadline:
                 fail(
-                    f"{number - 1} of 4 answers to requests sent in one go, then silence",
-                    "four, in order: what came with a request is kept",
+                    f"{number - 1} of 4 responses to requests sent in one go, then silence",
+                    "four, in order: keep the bytes that arrive together with a request",
                 )
             if verb == "HEAD":
-                expect("status of the answer to HEAD", answer.status, 200)
+                expect("status of the response to HEAD", answer.status, 200)
                 continue
             expect_answer(answer, f"/{number}", f"pipelined request {number}")
             got = answer.body.partition(CRLF + CRLF)[2]
             expect(f"the body that request {number} brought", got, sent)
-        ends(connection, "after Connection: close", "no answer to the fifth request", "RFC 9112 §9.6")
+        ends(connection, "after Connection: close", "no response to the fifth request", "RFC 9112 §9.6")
 
 
 def arrives(connection):
@@ -130,7 +132,7 @@ def arrives(connection):
     except NoAnswer as error:
         fail(
             f"a 413, and a reset while the client was still sending: {error.got}",
-            "a 413, the end of the server's half, and what still comes read and dropped (for 2 s at most)",
+            "a 413, then shutdown(SHUT_WR), then reading and discarding what still comes (for 2 s at most)",
             rule="RFC 9112 §9.6",
         )
-    that(not more, f"after a 413: {show_bytes(more, 200)}", "the end")
+    that(not more, f"after a 413: {show_bytes(more, 200)}", "nothing more, and a close")

@@ -1,6 +1,6 @@
-r"""Three small applications. Their tests are green, their pages look right: mend them.
+r"""Three small applications. Their tests are green, their pages look right: fix them.
 
-What they do wrong shows at the boundary only: put an X-ray around each of them.
+Their mistakes are visible at the boundary only: put an X-ray around each of them.
 """
 
 import itertools
@@ -29,7 +29,7 @@ def export(opened, released):
 
 
 def quotient(environ, start_response):
-    r"""GET /?42 answers b"6.0\n": 252 divided by the query. For what can't be divided: a 500 of ours."""
+    r"""GET /?42 gets b"6.0\n": 252 divided by the query. For anything else: a 500 of our own."""
     text = [("Content-Type", "text/plain; charset=utf-8")]
     start_response("200 OK", text)
     try:
@@ -41,7 +41,7 @@ def quotient(environ, start_response):
 
 
 async def upload(scope, receive, send):
-    r"""POST answers the number of bytes of the request's body: b"11\n"."""
+    r"""POST gets the number of bytes of the request's body: b"11\n"."""
     if scope["type"] != "http":
         raise ValueError(f"no {scope['type']!r} here")
     message = await receive()

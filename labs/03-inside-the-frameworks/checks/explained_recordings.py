@@ -12,15 +12,15 @@ from workshop.paths import SOLUTIONS, STATE
 
 LOOK = {
     "01": "between which two lines should another one stand?",
-    "02": "clients may leave: that is no fault. Who is told, and by whom?",
-    "03": "compare what the inner start_responses were given with the outer ones, item by item",
-    "04": "a strange order may be a legal one: hold it against each rule",
-    "05": "who was told that it is over, and who was not?",
-    "06": "what was promised, and what came? Count, inside first",
-    "07": "the first two lines should say the same of the request, in other words or in the same",
-    "08": "how does a client know that this was the end? And who told it otherwise?",
+    "02": "clients may leave: that is no fault. Which layer must call close first?",
+    "03": "compare the arguments of the inner start_responses with the outer ones, item by item",
+    "04": "a strange order may be a legal one: compare it with each rule",
+    "05": "which layers were closed, and which were not?",
+    "06": "compare Content-Length with the bytes that follow, inside first",
+    "07": "the first two lines should have the same path, however it is split",
+    "08": "how does a client see that a body is complete? Which layer sent something else?",
     "09": "which message has one line where it should have two?",
-    "10": "read the first line again: what was the application asked?",
+    "10": "read the first line again: which type of scope is it?",
 }
 
 
@@ -58,7 +58,7 @@ def explained(probe: Any, recordings: list[Any]) -> None:
     ended_well(answer)
     said = f"{plain(answer.values[-1])!r} for one like traffic/{recording.like}.txt"
     fail(
-        f"{said}: that is not what happened ({sum(right)} of {len(right)} are right)",
+        f"{said}: not the fault in this recording ({sum(right)} of {len(right)} are right)",
         f"layer, rule and line, all three     {LOOK[recording.like]}",
     )
 

@@ -40,7 +40,7 @@ def other_scopes(probe: Any, apps: dict[str, Any], short: str) -> None:
     kind = f"{short[1:]}s"
     unknown = {**http_scope(path=f"{short}/x"), "type": kind}
     seen = probe.asgi(mounts, unknown)
-    raised = "an exception: how else would a server learn what is not spoken here?"
+    raised = "an exception: it tells the server that this type isn't supported"
     that(seen.raised, f"a scope of type {kind!r} was taken for one that is known", raised, rule=APPLICATIONS)
     socket = {**http_scope(path=f"{short}ette"), "type": "websocket", "subprotocols": []}
     seen = probe.asgi(mounts, socket, receive=[{"type": "websocket.connect"}])

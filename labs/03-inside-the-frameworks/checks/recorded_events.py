@@ -44,7 +44,7 @@ def ended_well(seen: Transcript) -> None:
     error = seen.raised
     if error is None:
         return
-    why = "an answer, and no exception"
+    why = "a response, and no exception"
     if "NoneType" in error["message"] and "callable" in error["message"]:
         why = "start_response that returns `write`, as the server's one does: some applications call it"
     elif "positional argument" in error["message"]:

@@ -30,7 +30,7 @@ def again(probe: Probe, rng: random.Random, ending: str, once: Any, verb: str = 
     *_, last = talk(probe, sent, *steps, visit("GET", "/tasks.csv")).values
     why = "the server calls close() on what you returned: that is when the place is free again"
     if verb == "HEAD":
-        why = "you returned something else than the export: then nobody closes it but you"
+        why = "you returned another object than the export: then you must close the export"
     elif ending.startswith("closed before"):
         why = "a generator that never began has no `finally` to come to: close() does nothing"
     status_is(last, 200, f"the export after {EXPORTS} that were {ending}", why, sent=sent)
@@ -59,7 +59,7 @@ def made_line_by_line(probe: Probe) -> None:
     sent = f"tasks.add {count} times, with the longest titles; then GET /tasks.csv, chunk by chunk"
     call = made("call_in_steps:export_memory", ref(APP), ref("app:tasks"), "\U0001d11e" * 200, count)
     *_, got = talk(probe, sent, call, seconds=8.0).values
-    right = "a line at a time, made when it is asked for: a file of any size fits into memory then"
+    right = "a line at a time, made when the server asks for it: so a file of any size fits into memory"
     status_is(got, 200, "GET /tasks.csv", sent=sent)
     listed = got["returned"] in ("list", "tuple", "bytes")
     that(not listed, f"a {got['returned']} of {got['chunks']} chunks", right, sent=sent)

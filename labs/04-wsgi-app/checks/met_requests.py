@@ -47,7 +47,7 @@ def meetings(
             )
         for answer in (report["first"], report["second"]):
             if "raised" in answer:
-                fail(f"{answer['raised']} at {answer['at']}", "an answer to each", sent=sent)
+                fail(f"{answer['raised']} at {answer['at']}", "a response to each", sent=sent)
         yield report, sent
 
 
@@ -84,7 +84,7 @@ def at_once(client: Client, rng: random.Random, count: int = 24) -> None:
             wire.close()
     tasks = [task_in(answer.json()) for answer in answers if answer.status == 201]
     sent = f"POST /tasks, {count} at the same time"
-    expect("answers of 201", len(tasks), count, sent=sent)
+    expect("responses with 201", len(tasks), count, sent=sent)
     expect("ids", len({task["id"] for task in tasks}), count, "one for each", sent=sent)
     expect("titles", [task["title"] for task in tasks], titles, "to each its own", sent=sent)
 
@@ -110,14 +110,14 @@ def streaming(probe: Probe, rng: random.Random) -> None:
     begin, posted, deleted, _, end = seen.values[5:10]
     that(
         posted and deleted,
-        got="POST /tasks was not answered while the export was under way: it waits for a lock",
-        expected="an answer: whoever downloads slowly must not hold a lock between two lines",
+        got="no response to POST /tasks during an export: it waits for a lock",
+        expected="a response: a slow download must not hold a lock between two lines",
         sent=sent,
     )
     status_is(posted, 201, "POST /tasks", sent=sent)
     status_is(deleted, 204, "DELETE", sent=sent)
     rows = rows_of(b"".join([*begin, *end]))
-    kept = "the tasks that were there from the beginning to the end"
+    kept = "the tasks that existed from the beginning to the end"
     that(len(rows) >= 3, f"{len(rows)} lines", kept, sent=sent)
 
 
@@ -126,8 +126,8 @@ def nobody_waits_for_a_body(probe: Probe, text: str) -> None:
     sent = "POST /tasks, whose body has not come yet; GET /tasks, in another thread; then the body"
     call = made("call_in_steps:visit_while_a_body_comes", ref(APP), as_json({"title": text}))
     *_, got = talk(probe, sent, call, seconds=5.0).values
-    waited = "GET /tasks was not answered while a client was still sending its body: it waits for a lock"
-    that(got["meanwhile"], waited, "an answer: no lock is held while a client's body is read", sent=sent)
+    waited = "no response to GET /tasks while a client was still sending its body: it waits for a lock"
+    that(got["meanwhile"], waited, "a response: hold no lock while you read a client's body", sent=sent)
     status_is(got["meanwhile"], 200, "GET /tasks", sent=sent)
     status_is(got["first"], 201, "POST /tasks", sent=sent)
 

@@ -62,7 +62,7 @@ def created(client: Client, value: object) -> Task:
     return task_in(answer.json())
 
 
-def task_in(value: object, what: str = "the answer") -> Task:
+def task_in(value: object, what: str = "the response") -> Task:
     """A task out of JSON. Fails unless it has the three fields."""
     shaped = isinstance(value, dict) and type(value.get("id")) is int and {"title", "done"} <= set(value)
     that(shaped, f"{what} is {value!r}", '{"id": 1, "title": "Ask Ada", "done": false}')
@@ -112,7 +112,7 @@ def unlike_nginx(answer: Response) -> None:
     that(
         answer.get("X-Written-By") != "nginx",
         got=f"{answer.line}, written by nginx",
-        expected="an answer of your application: nginx lets 128 KiB through",
+        expected="a response of your application: nginx passes on 128 KiB",
     )
 
 
@@ -121,7 +121,7 @@ def talk(probe: Probe, sent: str, *steps: Any, seconds: float = 3.0) -> Transcri
     seen = probe.steps(*steps, seconds=seconds, sent=sent)
     error = seen.raised
     if error is not None:
-        why = "an answer, and no exception"
+        why = "a response, and no exception"
         if error["type"] == "HTTPError":
             why += ": it is caught in application, and raised before start_response is called"
         fail(f"{error['type']}: {error['message']}"[:300], why, sent=sent)

@@ -115,4 +115,4 @@ def gate_line(connection: Any, index: int, how: str) -> tuple[int, int]:
             ended = not connection.read()
         except Deadline:
             fail(f"nothing of line {index} while the application waits ({how})", expected)
-        that(not ended, f"the end of the connection before line {index} ({how})", expected)
+        that(not ended, f"a closed connection before line {index} ({how})", expected)

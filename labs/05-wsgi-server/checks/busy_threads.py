@@ -18,10 +18,10 @@ def answered_beside_idle_ones(connection: Any, index: int, threads: int) -> None
         response = connection.response()
     except Deadline:
         fail(
-            f"no answer to client {index + 1}: {index} others hold an idle connection each",
-            f"an answer: {threads} threads are enough for any number of idle connections",
+            f"no response to client {index + 1}: {index} others hold an idle connection each",
+            f"a response: {threads} threads are enough for any number of idle connections",
         )
-    expect("the answer", response.json(), {"ignored": str(index)})
+    expect("the response", response.json(), {"ignored": str(index)})
 
 
 def meet(client: Client, threads: int, place: str) -> None:
@@ -35,7 +35,7 @@ def meet(client: Client, threads: int, place: str) -> None:
             response = connection.response()
             got = f"{response.line}: a request waited in the application for {threads - 1} others, in vain"
             that(response.status == 200, got, f"{threads} requests in the application at the same time")
-            expect("the answer", response.json(), {"met": True, "place": place})
+            expect("the response", response.json(), {"met": True, "place": place})
 
 
 def one_at_a_time(client: Client, stack: Any, who: str) -> None:
@@ -45,7 +45,7 @@ def one_at_a_time(client: Client, stack: Any, who: str) -> None:
         pid, number = gate_line(first, 0, "iterator")
         second.send(request_bytes("GET", behave("ignore", name=who), [("Connection", "close")]))
         client.rests()
-        got = "with --threads 1, the answer to a second request while the first was in the application"
+        got = "with --threads 1, the response to a second request while the first was in the application"
         early = something_came(second)
         stack.ask("signal", service="single", number=number, pid=pid)
         that(not early, got, "--threads requests in the application at once, no more")

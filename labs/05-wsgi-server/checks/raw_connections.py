@@ -57,9 +57,14 @@ def is_refused(client: Client, data: bytes, why: str, must_answer: bool = False)
         try:
             response = connection.response()
         except Deadline:
-            fail(f"neither a response nor an end ({why})", refusal, sent=sent)
+            fail(f"neither a response nor a close ({why})", refusal, sent=sent)
         except NoAnswer as error:
-            that(not must_answer, f"{error.got} ({why})", "400 Bad Request, and then the end", sent=sent)
+            that(
+                not must_answer,
+                f"{error.got} ({why})",
+                "400 Bad Request, and then a closed connection",
+                sent=sent,
+            )
             return
         except WireError as error:
             fail(f"{error.got} ({why})", refusal, sent=sent)
@@ -84,7 +89,7 @@ def body_left_unread(client: Client, names: Iterable[str]) -> None:
             response = connection.response()
         except NoAnswer:
             return
-    why = "the unread body is skipped, or the connection ends: it is not the next request"
+    why = "the unread body is skipped, or the connection closed: it is not the next request"
     expect("the next response", response.text, f'{{"ignored": "{second}"}}', why)
 
 
@@ -92,9 +97,7 @@ def end_in_stages(client: Client, who: str) -> None:
     """The last response is followed by a half-close: what the client still sends does not reset it away."""
     fields = [("Connection", "close"), ("Content-Length", "2000")]
     rule = "RFC 9112 §9.6; rule 9 of the lesson"
-    expected = (
-        "the end after a half-close, and reading on until the client ends: a reset can destroy a response"
-    )
+    expected = "shutdown(SHUT_WR), then reading until the client closes: a reset can destroy a response"
     with client.connect(seconds=4) as connection:
         connection.send(request_bytes("POST", behave("ignore", name=who), fields))
         next_is(connection, who, "the application never looks at the body")
@@ -102,11 +105,11 @@ def end_in_stages(client: Client, who: str) -> None:
             # Whenever the server closes both directions, one of these three meets its reset.
             for _ in range(2):
                 connection.send(b"x" * 1000)
-            that(not connection.read(), "bytes after the last response", "its end", rule=rule)
+            that(not connection.read(), "bytes after the last response", "a closed connection", rule=rule)
         except NoAnswer:
             fail("a reset, while the client was still sending its body", expected, rule=rule)
         except Deadline:
-            fail("no end after the response to Connection: close", expected, rule=rule)
+            fail("a connection that stays open after the response to Connection: close", expected, rule=rule)
 
 
 def continue_comes_late(client: Client, target: str, fields: list[tuple[str, str]], body: bytes) -> bytes:
@@ -117,7 +120,12 @@ def continue_comes_late(client: Client, target: str, fields: list[tuple[str, str
         if connection.received.startswith(b"HTTP/1.1 100"):
             connection.send(body)
         response = connection.response("POST")
-        expect("status", response.status, 200, "the application never looks at the body: it answers anyway")
+        expect(
+            "status",
+            response.status,
+            200,
+            "the application never looks at the body: it sends its response anyway",
+        )
         if not response.interim:
             with contextlib.suppress(NoAnswer):
                 connection.send(body)
@@ -135,7 +143,7 @@ def chunked_body_is_decoded(client: Client, body: str) -> None:
         connection.send(data + f"{chunks}0\r\n\r\n".encode())
         response = connection.response("POST")
     if response.status != 411:
-        why = "chunks are the connection's affair: the application reads what is in them"
+        why = "the server removes the chunk framing: the application reads what is in them"
         expect("read() of a chunked body", answered(response).get("pieces"), [body], why)
     with client.connect(seconds=3) as connection:
         connection.send(data + longer)
@@ -158,7 +166,7 @@ def content_length_is_a_promise(client: Client, chunks: list[str], body: str) ->
     if status == 200:
         expect("a body that is 5 bytes too long", text, body[:-5], "Content-Length is a promise")
         expect("what follows it", rest, b"", "bytes past Content-Length would be read as the next response")
-    right = "the end of the connection, 5 bytes before Content-Length is reached"
+    right = "a closed connection, 5 bytes before Content-Length is reached"
     rule = 'PEP 3333, "Handling the Content-Length Header"; RFC 9110 §8.6: MUST NOT, known to be incorrect'
     with client.connect(seconds=3) as connection:
         target = behave("answer", chunk=chunks, header=f"Content-Length:{len(body) + 5}")
@@ -169,7 +177,7 @@ def content_length_is_a_promise(client: Client, chunks: list[str], body: str) ->
             return
         except Deadline as error:
             fail(f"{error.got}: the client waits for 5 bytes that never come", right, rule=rule)
-    got = f"{response.line} and a body that ends with {response.body[-5:]!r}, for the client to believe"
+    got = f"{response.line} and a body that ends with {response.body[-5:]!r}: it looks complete to the client"
     that(response.status == 500, got, right, rule=rule)
 
 
@@ -182,7 +190,7 @@ def malformed_is_refused(client: Client, cases: list[WireCase], who: str) -> Non
     for case in cases:
         is_refused(client, case.data, case.notes.get("why", case.name), must_answer="status" in case.notes)
     is_refused(
-        client, b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: y\r\n" * 200_000, "a head without end"
+        client, b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: y\r\n" * 200_000, "a head that never ends"
     )
 
     # A client that leaves in the middle of its body takes nobody with it.
@@ -204,7 +212,7 @@ def ends_when_nobody_asks_for_more(client: Client, who: str) -> None:
             connection.send(data)
             next_is(connection, who, "the last request")
             still = f"a connection that stayed open after {what}"
-            that(connection.closed_within(2), still, "its end: nobody asked for more", rule="RFC 9112 §9.6")
+            that(connection.closed_within(2), still, "a closed connection", rule="RFC 9112 §9.6")
 
 
 def hop_by_hop_is_the_servers(client: Client, value: str) -> None:

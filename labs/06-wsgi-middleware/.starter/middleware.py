@@ -8,8 +8,8 @@ tasks = tasks_wsgi.application  # the tasks API: any other WSGI application woul
 USERS = {"Ada": "lovelace"}
 ORIGINS = ["https://tasks.example"]
 
-# Every layer: chunks go out one by one as they come in, the request's body stays unread, `close`, `write`
-# and `exc_info` are passed on, and nothing about one request is kept where another one can see it.
+# Every layer passes chunks on one by one, leaves the request's body unread, passes on `close`, `write`
+# and `exc_info`, and keeps nothing about one request where another one can see it.
 
 
 def timing(app, clock=time.perf_counter):
@@ -31,13 +31,13 @@ def request_id(app):
 
 
 def basic_auth(app, users, realm="tasks"):
-    """Let in who proves to be one of `users`, {"Ada": "lovelace"}; `app` finds "Ada" in REMOTE_USER.
+    """Call `app` for a user of `users`, {"Ada": "lovelace"}, with the right password; REMOTE_USER is "Ada".
 
     Authorization: Basic QWRhOmxvdmVsYWNl      base64 of the UTF-8 bytes of Ada:lovelace
 
-    Everybody else, and whatever is malformed: 401, with
+    A wrong name or password, or a malformed header, gets 401, with
     WWW-Authenticate: Basic realm="tasks", charset="UTF-8"
-    Passwords are compared by hmac.compare_digest, also when there is no such user.
+    Compare passwords with hmac.compare_digest, also when there is no such user.
     """
     # TODO task 2
     raise NotImplementedError("lab 6 task 2: basic authentication")
@@ -50,11 +50,11 @@ def cors(
     headers=("Authorization", "Content-Type"),
     max_age=600,
 ):
-    """Tell browsers that pages of these origins may read the answers.
+    """Tell browsers that pages of these origins may read the responses.
 
     Origin: https://tasks.example  ->  Access-Control-Allow-Origin: https://tasks.example
-    another Origin, or none        ->  `app` answers as before, without that field
-    each answer of `app`           ->  Vary: Origin
+    another Origin, or none        ->  the response of `app`, without that header
+    each response of `app`         ->  Vary: Origin
 
     A preflight (OPTIONS with Origin and Access-Control-Request-Method) never reaches `app`. It gets a
     204, for these origins with Access-Control-Allow-Origin, -Methods, -Headers and Access-Control-Max-Age.
@@ -64,13 +64,13 @@ def cors(
 
 
 def access_log(app, log=None):
-    """Call `log` with one line for each request, after its last byte, in every ending.
+    """Call `log` with one line for each request, after its last byte, also after an exception.
 
     127.0.0.1 7f3a-1 "GET /tasks?done=1" 200 51                 client, X-Request-ID or -, status, bytes
     127.0.0.1 - "GET /tasks.csv" 200 14 RuntimeError            `app` raised it after 14 bytes
     127.0.0.1 - "GET /tasks" - 0 RuntimeError                   `app` raised it before start_response
 
-    The path: SCRIPT_NAME + PATH_INFO. Spaces, ", \\ and whatever is not printable ASCII are percent-encoded,
+    The path: SCRIPT_NAME + PATH_INFO. Spaces, ", \\ and all but printable ASCII are percent-encoded,
     in the path, in the query, and in X-Request-ID.
     Without `log`, the line goes to wsgi.errors.
     """
@@ -86,5 +86,5 @@ def stack(app, layers):
 
 def application(environ, start_response):
     """The tasks API behind all five. A preflight passes without a password; a page may read a 401."""
-    # TODO task 5: in place of this function, application = stack(tasks, [...]), with USERS and ORIGINS.
+    # TODO task 5: instead of this function, application = stack(tasks, [...]), with USERS and ORIGINS.
     raise NotImplementedError("lab 6 task 5: the tasks API in its stack")

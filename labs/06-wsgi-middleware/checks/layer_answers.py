@@ -49,7 +49,7 @@ def inner_environ(seen: Transcript) -> dict[str, Any]:
     return (seen.first("inner called") or {}).get("environ", {})
 
 
-def ended_well(seen: Transcript, why: str = "an answer, and no exception") -> None:
+def ended_well(seen: Transcript, why: str = "a response, and no exception") -> None:
     """Fail with the exception when one came out."""
     error = seen.raised
     if error is None:

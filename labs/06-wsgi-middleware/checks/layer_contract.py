@@ -70,7 +70,7 @@ def in_turn(seen: Transcript, layer: str) -> None:
         if waiting > 1:
             fail(
                 f"{layer}: the application had to make chunk {number} before its chunk {number - 1} was out",
-                "one chunk out for each chunk in, b'' too, before the next one is asked for: a body may be "
+                "one chunk out for each chunk in, b'' too, before you ask for the next one: a body may be "
                 "larger than memory, or never end",
                 rule=BOUNDARIES,
             )
@@ -106,8 +106,8 @@ def request_body_stays(probe: Probe, rng: random.Random, layer: str, wrap: Wrap,
     ended_well(seen)
     that(
         not seen.all("read"),
-        got=f"{layer}: wsgi.input was read, and the application had not asked for it",
-        expected="the request's body unread: it can be read once, and that is the application's",
+        got=f"{layer}: wsgi.input was read, although the application had not read it",
+        expected="the request's body unread: it can be read once, and only by the application",
         rule='PEP 3333, "Input and Error Streams"',
     )
     seen = probe.wsgi(wrap(wsgi_app(read=-1)), "POST", "/tasks", body=data, headers=headers)

@@ -87,10 +87,10 @@ def logged(stack: Any, mark: int, own: str) -> list[tuple[str, ...]]:
 
 def logged_as_answered(stack: Any, mark: int, own: str, answer: Response, what: str) -> None:
     """The answer to a request is in the log: one line, with the answer's id, status and bytes."""
-    where = "the order of your layers: which of them saw this answer, and which saw its id?"
+    where = "the order of your layers: which of them saw this response, and which saw its id?"
     found = logged(stack, mark, own)
-    why = "every answer is logged, with its id, whichever layer gave it"
-    what = f"lines of the log for {what}, with the id of its answer"
+    why = "every response is logged, with its id, whichever layer wrote it"
+    what = f"lines of the log for {what}, with the id of its response"
     expect(what, len(found), 1, why, rule="the lesson, task 5", where=where)
     wanted = (str(answer.status), str(len(answer.body)))
     expect("status and bytes in the line", found[0][4:6], wanted, "what the client got", where=where)

@@ -17,7 +17,7 @@ def varies(seen: Transcript, said: str) -> None:
     that(
         listed(seen, "Vary") & {"origin", "*"},
         got=f"values of Vary = {values(seen, 'Vary')!r}, {said}",
-        expected="Vary: Origin     else a cache gives one origin's answer to another",
+        expected="Vary: Origin     or a cache gives one origin's response to another",
         rule='RFC 9110 §12.5.5; Fetch, "CORS protocol and HTTP caches"',
     )
 
@@ -27,8 +27,8 @@ def preflight(probe: Probe, app: Any, origin: str, method: str) -> Transcript:
     sent = [("Origin", origin), ("Access-Control-Request-Method", method)]
     seen = probe.wsgi(app, "OPTIONS", "/tasks/1", headers=sent)
     ended_well(seen)
-    got = f"the application was called for a preflight, and answered {seen.status}"
-    that(not is_called(seen), got, "an answer of the layer's own: the application does not know of origins")
+    got = f"the application was called for a preflight, and sent {seen.status}"
+    that(not is_called(seen), got, "the layer's own response: the application does not know about origins")
     expect("status", code(seen), "204", "a success without content; browsers look at the header alone")
     expect("body", seen.body, b"", "a 204 has none (RFC 9110 §15.3.5)")
     length = values(seen, "Content-Length")

@@ -22,13 +22,13 @@ class Route(NamedTuple):
 
 
 class Mount(NamedTuple):
-    """Given. An application that takes whatever is under a prefix ("/api")."""
+    """Given. An application that takes all paths under a prefix ("/api")."""
 
     prefix: str
     app: WSGIApplication
 
 
-# Given: what a parameter's text must look like, whole, and what makes it a value. From narrow to wide.
+# Given: the pattern that a parameter's whole text must match, and what converts it. From narrow to wide.
 CONVERTERS: dict[str, tuple[re.Pattern[str], Any]] = {
     "uuid": (re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"), UUID),
     "int": (re.compile("[0-9]+"), int),
@@ -38,7 +38,7 @@ CONVERTERS: dict[str, tuple[re.Pattern[str], Any]] = {
 
 
 class Router:
-    """A WSGI application made of routes and mounts. Their order means nothing."""
+    """A WSGI application made of routes and mounts. Their order has no effect."""
 
     def __init__(self, routes):
         self.routes = list(routes)  # TODO task 2: a shape in which five hundred are as quick as five
@@ -47,7 +47,7 @@ class Router:
         """Call the application that PATH_INFO and REQUEST_METHOD choose, and return what it returns.
 
         GET /tasks      the route "/tasks" that has GET;  HEAD: that one too;  OPTIONS: 204 and Allow
-        GET /nowhere    404;  PUT /tasks: 405 and Allow, with the methods of all routes that fit the path
+        GET /nowhere    404;  PUT /tasks: 405 and Allow, with the methods of all routes that match the path
         GET /tasks/42   environ["wsgiorg.routing_args"] == ((), {"id": 42})
         """
         # TODO task 1: exact paths.  Task 2: parameters.  Task 3: mounts.  Task 4: slash redirects.
@@ -57,8 +57,8 @@ class Router:
         r"""The path of a named route, as a link has it: ASCII, percent-encoded, SCRIPT_NAME in front.
 
         url_for({"SCRIPT_NAME": "/v1"}, "hello", name="Zoë") == "/v1/hello/Zo%C3%AB/"
-        Raises for a name that no route has, for a value that is missing, and for one that its converter would
-        not take back: id="x". A slash in a str is %2F, or raises: it would lead elsewhere.
+        Raises for a name that no route has, for a missing value, and for one that its converter doesn't
+        accept: id="x". A slash in a str becomes %2F, or raises: it would lead to another route.
         """
         raise NotImplementedError("lab 7 task 4: a URL from a name")
 
@@ -86,7 +86,7 @@ def shifted(environ, prefix):
 
 
 def answer(environ, start_response, status, text="", *headers):
-    """Given: an answer of the router's own, such as answer(environ, start_response, "404 Not Found", "…")."""
+    """Given: the router's own response, such as answer(environ, start_response, "404 Not Found", "…")."""
     body = text.encode("utf-8")
     kind = [] if status.startswith("204") else [("Content-Type", "text/plain; charset=utf-8")]
     start_response(status, [*kind, *headers])

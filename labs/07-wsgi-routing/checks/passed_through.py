@@ -28,7 +28,7 @@ def comes_back_unchanged(probe: Any, rng: random.Random) -> None:
     early = [event["event"] for event in numbers][:2] == ["inner chunk", "inner chunk"]
     that(
         not early,
-        "the second chunk was asked for before the first was passed on",
+        "the router took the second chunk before it passed on the first",
         "each chunk passed on before the next: return what the application returns",
         rule='PEP 3333, "Middleware Handling of Block Boundaries"',
     )
@@ -41,5 +41,5 @@ def comes_back_unchanged(probe: Any, rng: random.Random) -> None:
     seen = probe.wsgi(router(route("/", called="home", app=app("home", chunks=[one, two], exc_info=True))))
     reached(seen, "home")
     last = seen.all("start_response")[-1]
-    why = "the application failed after its first chunk and said so: the server needs to know"
+    why = "the application failed after its first chunk: the server needs exc_info"
     expect("exc_info", last["exc_info"], "ValueError", why, rule='PEP 3333, "Error Handling"')

@@ -60,11 +60,11 @@ def ended_well(seen: Transcript) -> None:
     if error is not None:
         while_ = {"preparing": "while the Router was made", "call": "when it was called"}
         when = while_.get(error["during"], f"in {error['during']}")
-        fail(f"{error['type']} {when}: {error['message']}", "an answer, and no exception")
+        fail(f"{error['type']} {when}: {error['message']}", "a response, and no exception")
     that(
         seen.status is not None,
         "start_response was not called",
-        "an answer: from the application of a route, or the router's own",
+        "a response: from a route's application, or the router's own",
         rule='PEP 3333, "The Application/Framework Side"',
     )
 
@@ -82,7 +82,9 @@ def reached(seen: Transcript, called: str, why: str = "") -> dict[str, Any]:
     """The environ that an inner application was called with; fail when another one was, or none."""
     ended_well(seen)
     names = calls(seen)
-    got = f"the application of {names[0]} was called" if names else f"the router answered {seen.status}"
+    got = (
+        f"the application of {names[0]} was called" if names else f"the router's own response, {seen.status}"
+    )
     reason = f"     {why}" if why else ""
     that(names == [called], got, f"the application of {called} is called{reason}")
     environ: dict[str, Any] = (seen.first("inner called") or {}).get("environ", {})

@@ -9,7 +9,7 @@ from task_store import Tasks, checked, csv_row  # noqa: F401 - for task 5
 
 
 class HTTPError(Exception):
-    """Given. A request that gets an error for an answer: raise HTTPError(413, "a body has at most …")."""
+    """Given. The response is an error: raise HTTPError(413, "a body has at most …")."""
 
     def __init__(self, status, why, headers=()):
         super().__init__(why)
@@ -26,7 +26,7 @@ class Upload:
 
 
 class Request:
-    r"""What an environ says. Limits: bytes of a body, bytes of a form's fields together, number of its parts.
+    r"""A request of an environ. Limits: bytes of a body, of a form's fields together, number of parts.
 
     GET /tasks?tag=a&tag=b with Cookie: sid=42; theme="dark \"one\""
     headers.get("x-id")  None, or text in any case of the name; also `in`, and headers.getlist(name)
@@ -45,14 +45,14 @@ class Request:
         raise NotImplementedError("lab 8 task 2: read the body")
 
     def json(self):
-        """The body as JSON. HTTPError 415 for another Content-Type, 400 for what is no JSON."""
+        """The body as JSON. HTTPError 415 for another Content-Type, 400 for invalid JSON."""
         raise NotImplementedError("lab 8 task 2: parse JSON")
 
     @property
     def form(self):
         """Fields, {"title": ["Call Ada"]}, urlencoded or multipart, with their spaces and line breaks.
 
-        HTTPError 400, or 413 over a limit. Of a body that is no form: {}, or HTTPError 415.
+        HTTPError 400, or 413 over a limit. For a body that isn't a form: {}, or HTTPError 415.
         """
         raise NotImplementedError("lab 8 task 2: parse a form")
 
@@ -63,15 +63,15 @@ class Request:
 
     def close(self):
         """Close the uploads. Raises nothing when there are none."""
-        raise NotImplementedError("lab 8 task 2: let go of uploads")
+        raise NotImplementedError("lab 8 task 2: close the uploads")
 
 
 class Response:
-    """A WSGI application with one answer. body: text, bytes, or an iterable of bytes, sent as it comes.
+    """A WSGI application with one response. body: text, bytes, or an iterable of bytes, sent as it comes.
 
     Response("Hello", 200, [("X-Id", "1")], etag='"v1"', modified=784111777)  modified: seconds since 1970
-    Raises ValueError for what can't stand in a header. A Content-Type in headers stands for content_type.
-    Not to be called twice when it streams; what is streamed is closed, whatever the answer is.
+    Raises ValueError for what a header can't contain. A Content-Type in headers replaces content_type.
+    A streaming response is called once. It closes its stream, whatever the status is.
     """
 
     def __init__(
@@ -93,15 +93,15 @@ class Response:
         raise NotImplementedError("lab 8 task 3: add a cookie")
 
     def delete_cookie(self, name, path="/", domain=None):
-        raise NotImplementedError("lab 8 task 3: end a cookie")
+        raise NotImplementedError("lab 8 task 3: delete a cookie")
 
     def __call__(self, environ, start_response):
-        """Answer: no body for HEAD, 204 and 304. TODO task 4: preconditions and Range, when status is 200."""
-        raise NotImplementedError("lab 8 task 3: answer")
+        """Respond: no body for HEAD, 204 and 304. TODO task 4: preconditions and Range, if status is 200."""
+        raise NotImplementedError("lab 8 task 3: respond")
 
 
 def precondition(request, etag, modified):
-    """0 to go on, or 304, or 412: RFC 9110 §13.2.2. etag and modified as in Response, or None."""
+    """Return 0 to continue, or 304, or 412: RFC 9110 §13.2.2. etag and modified as in Response, or None."""
     raise NotImplementedError("lab 8 task 4: preconditions")
 
 
@@ -116,7 +116,7 @@ def redirect(location, status=303):
 
 
 def file(path, content_type=None):
-    """A file's bytes, read in pieces; ETag, Last-Modified, ranges. HTTPError 404 when it is no file."""
+    """A file's bytes, read in pieces; ETag, Last-Modified, ranges. HTTPError 404 when there is none."""
     raise NotImplementedError("lab 8 task 4: send a file")
 
 

@@ -57,7 +57,7 @@ def broken_forms(mark: str, good: bytes) -> list[tuple[bytes, str, str]]:
     kind = f"multipart/form-data; boundary={mark}"
     return [
         (good[: len(good) - 8], kind, "the last boundary is missing"),
-        (good[: len(mark) + 20], kind, "it ends within a part's header"),
+        (good[: len(mark) + 20], kind, "the body ends inside a part's headers"),
         (good.replace(b"Content-Disposition", b"Content-Position"), kind, "a part without a name"),
         (good, "multipart/form-data", "no boundary"),
     ]

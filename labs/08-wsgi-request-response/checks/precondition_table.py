@@ -32,7 +32,7 @@ def preconditions(tag: str, other: str, at: int) -> list[Row]:
     before, same, after = dated(at - 3600), dated(at), dated(at + 3600)
     weak, listed = f"W/{tag}", f'"a,{tag[1:]}'
     rows: list[tuple[str, str | None, dict[str, str], int, str]] = [
-        ("GET", tag, {}, 0, "nothing was asked"),
+        ("GET", tag, {}, 0, "no precondition"),
         ("GET", tag, {"If-None-Match": tag}, 304, "the client has it"),
         ("HEAD", tag, {"If-None-Match": tag}, 304, "HEAD as GET"),
         ("GET", tag, {"If-None-Match": other}, 0, "the client has another one"),
@@ -50,14 +50,14 @@ def preconditions(tag: str, other: str, at: int) -> list[Row]:
         ("GET", tag, {"If-None-Match": tag, "If-Modified-Since": before}, 304, "a tag beats a date"),
         ("PUT", tag, {"If-Match": tag}, 0, "the client changes what it saw"),
         ("PUT", tag, {"If-Match": f"{other}, {tag}"}, 0, "one of a list"),
-        ("PUT", tag, {"If-Match": other}, 412, "somebody else changed it meanwhile"),
+        ("PUT", tag, {"If-Match": other}, 412, "another client changed it meanwhile"),
         ("PUT", tag, {"If-Match": weak}, 412, "strong comparison (§13.1.1)"),
         ("PUT", weak, {"If-Match": weak}, 412, "strong comparison (§13.1.1)"),
         ("PUT", tag, {"If-Match": "*"}, 0, "* is whatever exists"),
         ("PUT", tag, {"If-Unmodified-Since": same}, 0, "not modified since"),
         ("PUT", tag, {"If-Unmodified-Since": before}, 412, "modified since (§13.1.4)"),
         ("PUT", tag, {"If-Match": tag, "If-Unmodified-Since": before}, 0, "a tag beats a date (§13.1.4)"),
-        ("GET", tag, {"If-Match": other, "If-None-Match": tag}, 412, "If-Match is asked first"),
+        ("GET", tag, {"If-Match": other, "If-None-Match": tag}, 412, "If-Match is tested first"),
         ("GET", tag, {"If-Match": tag, "If-None-Match": tag}, 304, "If-Match holds: then If-None-Match"),
         ("GET", listed, {"If-None-Match": f"{other}, {listed}"}, 304, "a comma may stand in a tag (§8.8.3)"),
         ("GET", listed, {"If-None-Match": '"a,b"'}, 0, "a comma may stand in a tag (§8.8.3)"),

@@ -24,7 +24,7 @@ class Ranged(NamedTuple):
 
 def byte_ranges(start: int, last: int, size: int) -> list[Ranged]:
     return [
-        Ranged(f"bytes={start}-{last}", (start, last + 1), "both ends belong to it"),
+        Ranged(f"bytes={start}-{last}", (start, last + 1), "both ends belong to the range"),
         Ranged(f"bytes={start}-", (start, size), "to the end"),
         Ranged(f"bytes=-{start}", (size - start, size), "the last ones"),
         Ranged(f"bytes=-{size + start}", (0, size), "more than there are: all"),

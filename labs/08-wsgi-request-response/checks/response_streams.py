@@ -17,13 +17,13 @@ def streams_pass_through(probe: Any, chunks: list[bytes]) -> None:
         "Content-Length",
         field(seen, "Content-Length"),
         None,
-        "nobody knows it yet: a stream is not counted first",
+        "none: the length of a stream isn't known before its end",
     )
     order = [event["event"] for event in seen.events if event["event"] in ("inner chunk", "chunk")]
     early = order[:2] == ["inner chunk", "inner chunk"]
     that(
         not early,
-        "the second chunk was asked for before the first was passed on",
+        "the second chunk was requested before the first was passed on",
         "each chunk as it comes",
         rule='PEP 3333, "Buffering and Streaming"',
     )
@@ -33,7 +33,7 @@ def streams_pass_through(probe: Any, chunks: list[bytes]) -> None:
         that(
             "inner closed" in seen.names(),
             f"the stream's close was not called ({verb}{', and the client left' if take else ''})",
-            "close of what is streamed is called in every ending",
+            "close of the stream is called, however the response ends",
             rule='PEP 3333, "Specification Details"',
         )
     expect("body of HEAD", seen.body, b"", rule="RFC 9110 §9.3.2")

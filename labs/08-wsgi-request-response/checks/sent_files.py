@@ -30,7 +30,7 @@ def files_are_sent(probe: Any, data: bytes, at: int) -> None:
     ]
     for (_, _, right), (got, sent) in zip(cases, each(probe, calls), strict=True):
         expect("status", str(got["status"])[:3], right, sent=sent)
-        closed = "the file is closed, whatever was answered"
+        closed = "the file is closed after every response, whatever its status"
         expect("files left open", max(0, got["left_open"]), 0, closed, rule="lesson, rule 10", sent=sent)
         said = {key.lower(): value for key, value in got["headers"]}
         if right == "200":
@@ -38,7 +38,7 @@ def files_are_sent(probe: Any, data: bytes, at: int) -> None:
             tag = said.get("etag")
             that(tag, f"ETag = {tag!r}", "a tag that changes with the file", sent=sent)
             expect("Content-Type", said.get("content-type"), "image/png", "its name ends in .png", sent=sent)
-    for path, what in ((f"/nowhere/{at}", "there is no such file"), ("/", "a directory is no file")):
+    for path, what in ((f"/nowhere/{at}", "this file doesn't exist"), ("/", "a directory isn't a file")):
         refused(probe.steps(made("wrappers:file", path)), (404,), what)
     is_packed(probe, data, at)
     long = 3 * LITTLE
@@ -58,6 +58,6 @@ def is_packed(probe: Any, data: bytes, at: int) -> None:
     that(
         kind != "text/csv" or coding == "gzip",
         f"Content-Type = {kind!r}, Content-Encoding = {coding!r} for export.csv.gz",
-        "text/csv with Content-Encoding: gzip, or the type of the packing: these bytes are no CSV",
+        "text/csv with Content-Encoding: gzip, or the type of the compressed file: these bytes aren't CSV",
         rule="RFC 9110 §8.4",
     )

@@ -113,7 +113,7 @@ def answered(seen: Transcript) -> None:
     """Fail with the exception when there was one, or when nothing was started."""
     error = seen.raised
     if error is not None:
-        fail(f"{error['type']}: {error['message']}", "an answer, and no exception")
+        fail(f"{error['type']}: {error['message']}", "a response, and no exception")
     that(seen.status is not None, "start_response was not called", "start_response, then the body")
 
 

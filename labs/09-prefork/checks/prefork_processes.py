@@ -167,7 +167,7 @@ class Prefork:
         except WireError as error:
             if settle(self.exit_code, lambda code: code is not None, 0.5) is None:
                 raise
-            fail(f"{error.got}: the arbiter is gone", "an arbiter that stays, and workers that answer")
+            fail(f"{error.got}: the arbiter is gone", "an arbiter that stays, and workers that respond")
 
     def who_answers(self, wanted=None):
         """The pids that answer, when many ask at the same time; asked until `wanted` holds for them."""
@@ -189,16 +189,16 @@ class Prefork:
         where = f"your arbiter, after {number.name}"
         code = settle(self.exit_code, lambda code: code is not None, seconds)
         got = f"{seconds:g} s after {number.name} the arbiter is still there"
-        that(code is not None, got, "an arbiter that ends", where=where)
+        that(code is not None, got, "an arbiter that exits", where=where)
         left = settle(self.living, lambda pids: not pids, 1.0)
         that(
             not left,
-            f"it ended, and left worker(s) running: {count(left)}",
-            "nobody left behind",
+            f"it exited, and left worker(s) running: {count(left)}",
+            "no process left behind",
             where=where,
         )
         legal = (0, -number, 128 + number)
-        that(code in legal, f"exit code {code}", f"0: to end at {number.name} is no failure", where=where)
+        that(code in legal, f"exit code {code}", f"0: an exit at {number.name} isn't a failure", where=where)
 
 
 def start(means: Means, name: str):
@@ -255,7 +255,7 @@ def said(wire):
     expect("status", response.status, 200, f"the body was {response.text[:200]!r}")
     answer = response.json()
     if not isinstance(answer, dict) or not {"pid", "parent", "edition"} <= answer.keys():
-        fail(f"the body {response.text[:200]!r}", "the application's own answer")
+        fail(f"the body {response.text[:200]!r}", "the application's own response")
     return answer
 
 
