@@ -60,7 +60,7 @@ def echo(probe: Probe, text: str, pieces: list[dict[str, Any]]) -> None:
 
 @check(task=1, rule='ASGI www, "HTTP Connection Scope"')
 def test_task1_echo_shows_the_scope(probe, rng):
-    """/echo answers with what the scope says"""
+    """/echo returns what the scope says"""
     answer_of(probe.asgi("app:app", http_scope("GET", "/echo"), receive=[body_event()]))
     word = far_text(rng)
     query = f"name={quote_plus(word)}&empty=&name=Ada".encode()
@@ -102,7 +102,7 @@ def test_task1_body_comes_in_pieces(probe, service, rng):
 
 @check(task=1, rule='ASGI, "Applications": a scope type that is not known must raise an exception')
 def test_task1_other_scope_types_are_refused(probe, rng):
-    """A scope of another type is refused with an exception"""
+    """A scope of another type raises an exception"""
     echo(probe, "Ada", [body_event(b"Ada")])
     kind = f"telex{rng.randrange(100)}"
     for other in ("lifespan", "websocket", kind):
@@ -184,7 +184,7 @@ def test_task2_wrong_paths_are_404_wrong_methods_405(front, rng):
 
 @check(task=2, rule="RFC 9110 §15.5.1, 400; §15.5.16, 415")
 def test_task2_bad_bodies_are_refused(front, rng):
-    """A body that is no task is refused, and changes nothing"""
+    """A body that is not a task is refused, and changes nothing"""
     before = json_answer(front.get("/tasks"), 200)
     cases = wire_cases(__file__, "bad-*.http")
     rng.shuffle(cases)
@@ -392,7 +392,7 @@ def in_process(probe: Probe, what: str, more: list[str], then: str) -> Any:
 
 @check(task=4, rule=REQUEST)
 def test_task4_half_an_upload_is_no_task(probe, rng):
-    """Half an upload makes no task"""
+    """Half an upload creates no task"""
     scope = http_scope("POST", "/tasks", headers=[(b"host", b"x"), (b"content-type", b"application/json")])
     body = json.dumps({"title": name(rng)}).encode()
     first = body_event(body, more=True)
@@ -440,7 +440,7 @@ def test_task4_client_that_comes_back_misses_nothing(front, rng):
 
 @check(task=5, rule="the event loop has one thread: what blocks in it blocks everybody")
 def test_task5_reports_hold_nobody_up(service, rng):
-    """While reports are written, everybody else is answered"""
+    """While reports run, other requests get their responses"""
     client = service("uvicorn")
     becomes(client, "reports", 0, seconds=5.5)
     wanted = rng.randint(2, 4)

@@ -8,8 +8,8 @@ r"""Tests of a tasks API. This is its contract; a test must not rely on anything
 
 A task is {"id": …, "title": "Call Ada", "done": false}, and may have other keys. An id is a number or a
 text that fits into a path; no id is given twice, even after its task was deleted. A title is any text that
-is not blank. A new task needs a title; `done` is false unless the client sets it. A change has `title`, `done`
-or both, and leaves the rest as it is. A title is read as it was written, in every script of the world.
+is not blank. A new task needs a title; `done` is false unless the client sets it. A change has `title` or
+`done` or both, and leaves the rest as it is. A title is read as it was written, in every script of the world.
 
 Errors: 400 for JSON that is not a task; 404 for a task or a path that is not there; 405 for a method that the
 path does not support, with Allow to list those it does; 415 for a body that is not application/json. A
