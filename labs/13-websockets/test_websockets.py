@@ -48,7 +48,7 @@ CONTRACT = "this lab's contract, in app.py"
 
 @check(task=1, rule='ASGI www, "Receive - receive event": exactly one of text and bytes')
 def test_task1_echo_says_back_text_and_bytes(front: Client, rng: random.Random) -> None:
-    """/echo says back text as text and bytes as bytes"""
+    """/echo sends text back as text and bytes as bytes"""
     with party(front) as guests:
         socket = opened(guests.open("/echo"))
         sent: list[str | bytes] = [words(rng), rng.randbytes(12) + b"\x00\xff", "", words(rng)]
@@ -173,7 +173,7 @@ def test_task1_page_and_websockets_share_one_application(
 
 @check(task=2, rule="the lab's contract: class Room in app.py")
 def test_task2_everybody_hears_everything_once_and_in_order(front: Client, rng: random.Random) -> None:
-    """Whatever is said comes to everybody once, in one order"""
+    """Each message reaches every member once, in one order"""
     room, count, each = room_name(rng), rng.randint(4, 6), rng.randint(3, 6)
     with party(front) as guests:
         guests = [guests.join(room, who) for who in names(rng, count)]
@@ -201,7 +201,7 @@ def test_task2_everybody_hears_everything_once_and_in_order(front: Client, rng: 
 
 @check(task=2, rule="the lab's contract: class Room in app.py; RFC 6455 §7.1.5, 1005 for no code")
 def test_task2_welcome_joined_left(front: Client, probe: Probe, rng: random.Random) -> None:
-    """Who comes is welcomed, who is there hears of it; who leaves is gone, with the code"""
+    """A newcomer is welcomed and announced; a member that leaves is removed and announced, with its code"""
     room = room_name(rng)
     first, second, third = (
         f"{one} {rng.randrange(1000)}" for one in rng.sample(["Zoë", "Ada", "東京", "İnci"], 3)
@@ -235,7 +235,7 @@ def test_task2_welcome_joined_left(front: Client, probe: Probe, rng: random.Rand
 
 @check(task=2, rule="the lab's contract: class Room in app.py")
 def test_task2_rooms_are_apart(front: Client, rng: random.Random) -> None:
-    """What is said in one room is not heard in another"""
+    """A message in one room does not reach another room"""
     one, other = f"{room_name(rng)}-a", f"{room_name(rng)}-b"
     ada, grace = names(rng)
     with party(front) as guests:
@@ -259,7 +259,7 @@ def test_task2_rooms_are_apart(front: Client, rng: random.Random) -> None:
     task=2, rule="RFC 6455 §7.4.1: 1003 a type of data that can't be taken, 1007 data that is not of its kind"
 )
 def test_task2_wrong_messages_end_one_member_only(front: Client, rng: random.Random) -> None:
-    """A message that is none ends its sender, with a code, and nobody else"""
+    """An invalid message closes its sender's connection, with a code, and no other"""
     room = room_name(rng)
     ada, grace = names(rng)
     wrong: list[tuple[str | bytes, int, str]] = [
@@ -294,10 +294,10 @@ def test_task3_refused_handshake_is_403(front: Client, rng: random.Random) -> No
     room, who = room_name(rng), name(rng)
     wrong = [
         (target(room.upper(), who), "a room's name is of a-z, 0-9 and -"),
-        (target(f"{room}/window", who), "that is no room"),
-        (target("", who), "that is no room"),
+        (target(f"{room}/window", who), "that isn't a room"),
+        (target("", who), "that isn't a room"),
         (target("t" * 33, who), "33 characters are too many for a room"),
-        (f"/nowhere?name={quote(who)}", "there is nothing"),
+        (f"/nowhere?name={quote(who)}", "there is no such path"),
         (f"/rooms/{room}", "there is no name"),
         (f"/rooms/{room}?name=%20", "the name is blank"),
         (target(room, "A" * (NAME_LIMIT + 1)), "the name is too long"),
@@ -314,7 +314,7 @@ def test_task3_refused_handshake_is_403(front: Client, rng: random.Random) -> No
 
 @check(task=3, rule="RFC 6455 §10.2: a browser lets every page connect; the server looks at Origin")
 def test_task3_page_of_another_site_is_refused(front: Client, rng: random.Random) -> None:
-    """A page of another site is refused; one of ours, and a client that is no browser, is not"""
+    """A page of another site is refused; our own page, and a client without Origin, is not"""
     room, who = room_name(rng), name(rng)
     here = f"localhost:{front.address.port}"
     foreign = [
@@ -398,7 +398,7 @@ def test_task3_lines_and_json_understand_each_other(front: Client, rng: random.R
 
 @check(task=3, rule="RFC 6455 §7.4.2: 4000 to 4999 are an application's own")
 def test_task3_taken_name_is_told_so(front: Client, probe: Probe, rng: random.Random) -> None:
-    """A name that is taken: accepted, then closed with 4009; who has it stays"""
+    """A name that is taken: accepted, then closed with 4009; the first member stays"""
     room = room_name(rng)
     ada, grace = names(rng)
     with party(front) as guests:
@@ -435,7 +435,7 @@ def test_task3_taken_name_is_told_so(front: Client, probe: Probe, rng: random.Ra
 def test_task4_member_that_vanishes_has_left(
     front: Client, service: Callable[[str], Client], rng: random.Random
 ) -> None:
-    """Whoever vanishes without a word has left, and the room goes on"""
+    """A member that vanishes without a close frame has left, and the room goes on"""
     room = room_name(rng)
     ada, grace = names(rng)
     ways: list[tuple[Client, Callable[[WebSocket], None]]] = [
@@ -472,7 +472,7 @@ def test_task4_member_that_vanishes_has_left(
 def test_task4_slow_member_holds_nobody_up(
     service: Callable[[str], Client], probe: Probe, rng: random.Random
 ) -> None:
-    """A member that stops reading holds nobody up; it is let go, and told why"""
+    """A member that stops reading delays no other; it is disconnected with 1013"""
     room, filler = room_name(rng), f"{rng.randrange(10**9)} " * 1400
     ada, slow = names(rng)
     with party(service("uvicorn")) as guests:
