@@ -65,9 +65,9 @@ async def chat(scope, receive, send):
 
     A member sends {"text": "hello"} as JSON. Close it with 1003 for bytes, and with 1007 for other texts, or
     half of a surrogate pair in "text", for which UTF-8 has no bytes (RFC 6455 §8.1). To refuse is to close
-    before accepting: when the path, the name, the Origin or the subprotocols are wrong. A name that is in use:
-    accept, then close with 4009. A member whose outbox overflows leaves the room at once; close it with 1013,
-    if its connection still takes that.
+    before accepting: when the path, the name, the Origin or the subprotocols are wrong. A name that is
+    in use: accept, then close with 4009. A member whose outbox overflows leaves the room at once; close it
+    with 1013, if its connection still takes that.
     """
     # TODO task 2: accept and stay. TODO task 3: refuse; choose. TODO task 4: an outbox for each member.
     raise NotImplementedError("lab 13 task 2: join a room, and stay")

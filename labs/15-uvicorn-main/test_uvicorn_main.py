@@ -176,7 +176,7 @@ def test_task3_failed_startup_ends_with_3(outcome):
 @check(task=3, rule=SIGNALS)
 @together.on("main")
 def test_task3_term_lets_requests_finish(main, rng):
-    """SIGTERM: in flight is answered, nobody new gets in"""
+    """SIGTERM: requests in flight get their responses, new connections don't"""
     here = main("main")
     with ExitStack() as links:
         idle = links.enter_context(here.open("/", fields=[("Connection", "keep-alive")]))
@@ -196,7 +196,7 @@ def test_task3_term_lets_requests_finish(main, rng):
 @check(task=3, rule=LIMIT)
 @together.on("brief")
 def test_task3_limit_cuts_off_what_is_left(main):
-    """The limit cuts off what is left, then shutdown comes"""
+    """The time limit cuts off the remaining requests, then shutdown comes"""
     here = main("brief")
     with here.open("/slow?seconds=0.4") as short, here.open("/slow?seconds=60", 12.0) as long:
         here.ask()
@@ -241,7 +241,7 @@ def page(text, first=""):
 @check(task=4, rule=QUEUE)
 @together.on("reload")
 def test_task4_saved_file_is_served_and_nobody_is_refused(desk, rng):
-    """A saved file is served, and nobody is refused"""
+    """A saved file is served, and no connection is refused"""
     at = desk("reload")
     here, near, far = at.main, name(rng), name(rng)
     before = here.ask()
@@ -302,7 +302,7 @@ def serves(before, after, edition, file):
 @check(task=4, rule="uvicorn's --reload: the parent watches on when a child could not start")
 @together.on("mended")
 def test_task4_broken_file_says_so_and_the_next_save_mends_it(desk, rng):
-    """A broken file says so, the next save mends it"""
+    """A broken file prints its traceback, the next save is served"""
     at = desk("mended")
     here, text, broken = at.main, name(rng), f"broken_{rng.randrange(100, 999)}"
     here.mark = here.stack.ask("status", service="mended")["mark"]
@@ -344,7 +344,7 @@ def test_task4_broken_file_says_so_and_the_next_save_mends_it(desk, rng):
 @check(task=5, rule="accept(2), fork(2): whoever has the socket may accept")
 @together.on("workers")
 def test_task5_every_worker_answers_and_a_dead_one_is_replaced(main, rng):
-    """Every worker answers, a dead one is replaced"""
+    """Every worker responds, a dead one is replaced"""
     here = main("workers")
     before = here.who_answers(3)
     expected = "three processes: the command says --workers 3"
@@ -402,7 +402,7 @@ def test_task5_term_drains_every_worker(main, rng):
 @check(task=5, rule="uvicorn: a worker that failed to start (exit code 3) stops the parent")
 @together.on("failing")
 def test_task5_workers_that_cannot_start_end_it(outcome):
-    """Workers that cannot start end their parent"""
+    """Workers that cannot start: their parent exits"""
     reply = outcome("unfit")
     where = "your parent: the startup of every worker fails"
     tried = reply["output"].count("app: startup")
