@@ -74,7 +74,7 @@ def test_task1_path_is_decoded_and_raw_path_is_not(service, stack, rng):
     expect("path", scope.get("path"), "/100%/%zz", "a % without two hex digits is itself")
     expect("query_string", scope.get("query_string"), b"", "there was no ?, and it is bytes anyway")
     path = scope_of(stack, client, request_bytes("GET", "/%ff"), may_refuse=True).get("path", "")
-    that(isinstance(path, str), f"path = {path!r}", "text (U+FFFD for bytes that are no UTF-8), or 400")
+    that(isinstance(path, str), f"path = {path!r}", "text (U+FFFD for bytes that aren't valid UTF-8), or 400")
 
 
 @check(task=1, rule=SCOPE)
@@ -176,7 +176,9 @@ def test_task2_events_out_of_order_raise(service, rng):
     book = f"late {rng.random()}"
     with client.connect(seconds=4) as connection:
         ask(connection, "order", how="after_the_end", say=book)
-        expect("body", connection.response().text, "in time", "what comes after the last event is no body")
+        expect(
+            "body", connection.response().text, "in time", "nothing after the last event belongs to the body"
+        )
         raised = notes_with(client, book, "")
         rule = "an exception that names http.response.body: the last one was sent before"
         that("http.response" in str(raised), f"send raised {raised} after the last event", rule)
@@ -267,7 +269,7 @@ def test_task3_send_waits_for_a_slow_reader(service, rng):
     expect("bytes of body", len(response.body), 3 * MIB, "all of it, however slowly it was read")
 
 
-@check(task=3, rule=f"{REQUEST}: nothing obliges a server to read what nobody takes")
+@check(task=3, rule=f"{REQUEST}: a server need not read what the application does not take")
 def test_task3_upload_waits_for_the_application(service, rng):
     """An upload waits for an application that does not read"""
     client = service("behaviours")

@@ -197,7 +197,7 @@ def test_task2_startup_failed_ends_the_process(probe, service, stack, trail, rng
     reply, _ = refuses_to_start(service, stack, trail, "refuses")
     if reply is None:
         fail("the server listens", "a process that ends, with the message of startup.failed", where=RUN)
-    that(reply["code"], f"exit code {reply['code']}", "not 0: whoever started it must notice", where=RUN)
+    that(reply["code"], f"exit code {reply['code']}", "not 0: its supervisor must notice", where=RUN)
     message, said = f"no room for process {reply['pid']}", reply["output"].strip()[-300:]
     that(message in said, f"it printed {said!r}", f"the application's message: {message}", where=RUN)
     printed_by_run(probe, startup=f"no chair for {name(rng)}")
@@ -420,7 +420,7 @@ def test_task4_every_visit_is_written_once_before_the_end(probe, rng):
         )
 
 
-@check(task=4, rule="asyncio, “Creating Tasks”: an exception ends its task, and nobody hears of it")
+@check(task=4, rule="asyncio, “Creating Tasks”: an exception ends its task silently")
 @together.on("probe")
 def test_task4_failed_writes_are_not_the_end(probe, rng):
     """A write that failed is tried again; one that fails to the end is shutdown.failed"""
@@ -456,7 +456,7 @@ def test_task4_failed_writes_are_not_the_end(probe, rng):
     that(
         types(end) == ["lifespan.shutdown.failed"] and message,
         got=f"visits could not be written to the end; to lifespan.shutdown it replied {shown}",
-        expected="lifespan.shutdown.failed with a message: somebody must learn that they are lost",
+        expected="lifespan.shutdown.failed with a message: its operator must learn that they are lost",
         rule=SHUTDOWN_FAILED,
     )
     that("closed" in end["history"], history_shown(end), "closed all the same")
@@ -473,7 +473,7 @@ def test_task4_restart_loses_no_visit(front, stack, trail, rng):
     stack.ask("signal", service="yours", number=int(signal.SIGHUP))
     for one in who[3:]:
         answer = front.request("POST", f"/yours/visits?name={quote(one)}", seconds=6.0)
-        expect("status", answer.status, 201, "whoever comes during a restart waits, and is served")
+        expect("status", answer.status, 201, "a client that connects during a restart waits, and is served")
     then = settle(lambda: children(stack), lambda pids: pids and not set(pids) & set(first))
     that(
         not set(then) & set(first), f"after SIGHUP to the keeper, process {first} still runs", "one that ends"

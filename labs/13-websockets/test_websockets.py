@@ -195,7 +195,7 @@ def test_task2_everybody_hears_everything_once_and_in_order(front: Client, rng: 
             that(
                 not differing,
                 got=f"{first[0]} and {who} hear different messages under one number: {differing[:1]!r}",
-                expected="one order for everybody",
+                expected="one order for all members",
             )
 
 
@@ -212,18 +212,18 @@ def test_task2_welcome_joined_left(front: Client, probe: Probe, rng: random.Rand
         grace = Guest(second, room, opened(guests.open(target(room, f" {second} "), second), second))
         why = "both are there, sorted; the spaces around a name are not part of it"
         grace.hears_that(why, type="welcome", room=room, members=sorted([first, second]))
-        ada.hears_that("somebody came", type="joined", name=second)
+        ada.hears_that("a member joined", type="joined", name=second)
         guests.becomes(room, sorted([first, second]), "both are there")
         guests.join(room, third).socket.close(code)
         for guest in (ada, grace):
-            guest.hears_that("somebody came", type="joined", name=third)
+            guest.hears_that("a member joined", type="joined", name=third)
             guest.hears_that(f"{third} closed with {code}", type="left", name=third, code=code)
         grace.socket.close(None)
         why = "1005 says that the close frame had no code"
         ada.hears_that(why, type="left", name=second, code=1005)
         guests.becomes(room, [first], "the others have left")
         ada.socket.close()
-        guests.becomes(room, None, "a room that nobody is in is forgotten")
+        guests.becomes(room, None, "an empty room is forgotten")
     seen = in_process(probe, "cancelled", "Ada", "Grace comes, too, and then Ada's call is cancelled")
     that(
         seen == {"members": ["Grace"], "left": 1},
@@ -241,7 +241,7 @@ def test_task2_rooms_are_apart(front: Client, rng: random.Random) -> None:
     with party(front) as guests:
         here, there = guests.join(one, ada), guests.join(other, ada)
         guest = guests.join(other, grace)
-        there.hears_that("somebody came", type="joined", name=grace)
+        there.hears_that("a member joined", type="joined", name=grace)
         for number in range(1, rng.randint(3, 5)):
             text = words(rng)
             here.say(text)
@@ -278,7 +278,7 @@ def test_task2_wrong_messages_end_one_member_only(front: Client, rng: random.Ran
             guest = guests.join(room, grace)
             guest.socket.send(sent)
             ended(guest.socket, grace, code, why)
-            host.hears_that("somebody came", type="joined", name=grace)
+            host.hears_that("a member joined", type="joined", name=grace)
             host.hears_that(f"ended by the application: {why}", type="left", name=grace, code=code)
         text = words(rng)
         host.say(text)
@@ -309,7 +309,7 @@ def test_task3_refused_handshake_is_403(front: Client, rng: random.Random) -> No
         guests.join(room, "é" * NAME_LIMIT)
         for path, why in rng.sample(wrong, len(wrong)):
             refused(guests, path, why)
-        expect("/stats", guests.members(room), ["é" * NAME_LIMIT], "who was refused is no member")
+        expect("/stats", guests.members(room), ["é" * NAME_LIMIT], "a refused client is not a member")
 
 
 @check(task=3, rule="RFC 6455 §10.2: a browser lets every page connect; the server looks at Origin")
@@ -375,7 +375,7 @@ def test_task3_lines_and_json_understand_each_other(front: Client, rng: random.R
             that(got == line, got=f"{grace} reads {got!r}", expected=f"{line!r}: {why}")
 
         reads(f"* welcome: {', '.join(sorted([ada, grace]))}", "chat.lines is for people")
-        guest.hears_that("somebody came", type="joined", name=grace)
+        guest.hears_that("a member joined", type="joined", name=grace)
         guest.say(text)
         reads(f"{ada}: {text}", "what was said in JSON, as a line")
         guest.hears_that("her own words", type="said", number=1, name=ada, text=text)
@@ -406,7 +406,7 @@ def test_task3_taken_name_is_told_so(front: Client, probe: Probe, rng: random.Ra
         second = opened(guests.open(target(room, ada), f"{ada}, again", subprotocols=["chat.json"]), ada)
         ended(second, f"the second {ada}", 4009, "the name is taken; a 403 could not have said so")
         other = guests.join(room, grace)
-        first.hears_that("nobody else came or left", type="joined", name=grace)
+        first.hears_that("no other member came or left", type="joined", name=grace)
         text = words(rng)
         other.say(text)
         for each in (first, other):
@@ -448,12 +448,12 @@ def test_task4_member_that_vanishes_has_left(
         for number, (client, vanish) in enumerate(rng.sample(ways, len(ways)), 1):
             with party(client) as others:
                 guest = others.join(room, grace)
-                host.hears_that("somebody came", type="joined", name=grace)
+                host.hears_that("a member joined", type="joined", name=grace)
                 host.say(f"round {number}", quiet=True)
                 vanish(guest.socket)
                 found = [host.hears("round and left") for _ in range(2)]
             said = next((one for one in found if one.get("type") == "said"), {})
-            expect("the number of what was said", said.get("number"), number, "said while somebody vanished")
+            expect("the number of what was said", said.get("number"), number, "said while a member vanished")
             left = next((one for one in found if one.get("type") == "left"), {})
             that(
                 left.get("name") == grace and left.get("code") in (1005, 1006),
@@ -491,6 +491,6 @@ def test_task4_slow_member_holds_nobody_up(
     that(
         in_process(probe, "never_reads", "Ada", then) is not None,
         got="the call of a member that was let go, and reads nothing, goes on after 60 s (on a faster clock)",
-        expected="its end after FAREWELL seconds: close is sent, too, and nobody may wait for it for ever",
+        expected="the call returns after FAREWELL seconds: the send of the close waits, too",
         rule=f"{CONTRACT}: FAREWELL",
     )

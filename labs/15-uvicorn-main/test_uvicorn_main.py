@@ -24,7 +24,7 @@ SIGNALS = "uvicorn: SIGINT and SIGTERM stop accepting and wait for requests, the
 LIMIT = "uvicorn's --timeout-graceful-shutdown: seconds to wait, then requests are cancelled"
 FORCE = "uvicorn: a second SIGINT does not wait (CTRL+C to force quit)"
 LIFESPAN = 'ASGI, "Lifespan": startup before the first connection, shutdown after the last'
-QUEUE = "listen(2): connections wait in the socket's queue until somebody accepts them"
+QUEUE = "listen(2): connections wait in the socket's queue until a process accepts them"
 WAIT = "wait(2): a child that ended is a zombie until its parent waits for it"
 
 together = SideBySide(main=Mains, desk=Desks, outcome=Outcomes)
@@ -70,7 +70,7 @@ def test_task1_wrong_import_string_says_what_is_missing(probe, rng):
         that(named_in in seen.raised["message"], problem(seen), expected)
 
 
-@check(task=1, rule="Python, “Exception context”: an error that hides another one hides the way to mend it")
+@check(task=1, rule="Python, “Exception context”: an error that hides another one hides the cause")
 def test_task1_failure_inside_a_module_is_not_masked(probe, rng):
     """A failure inside a module is not masked"""
     module, library = word(rng), f"library_{rng.randrange(100, 999)}"
@@ -223,7 +223,7 @@ def test_task3_first_sigint_waits_and_second_does_not(main):
         here.released(held, "in flight at the first SIGINT")
         here.rests()
         got = "it has ended, with a request in flight"
-        that(here.exit_code() is None, got, "it waits: nobody said how long", rule=SIGNALS)
+        that(here.exit_code() is None, got, "it waits: there is no time limit", rule=SIGNALS)
         here.signal(signal.SIGINT)
         code = settle(here.exit_code, lambda code: code is not None)
         expected = "a process that ends at the second Ctrl-C"
@@ -341,7 +341,7 @@ def test_task4_broken_file_says_so_and_the_next_save_mends_it(desk, rng):
 # --- task 5 -------------------------------------------------------------------------------------------
 
 
-@check(task=5, rule="accept(2), fork(2): whoever has the socket may accept")
+@check(task=5, rule="accept(2), fork(2): each process that has the socket may accept")
 @together.on("workers")
 def test_task5_every_worker_answers_and_a_dead_one_is_replaced(main, rng):
     """Every worker responds, a dead one is replaced"""
@@ -350,7 +350,7 @@ def test_task5_every_worker_answers_and_a_dead_one_is_replaced(main, rng):
     expected = "three processes: the command says --workers 3"
     that(len(before) == 3, f"answers from {len(before)} process(es)", expected)
     got = "an answer from the process that was started"
-    that(here.first not in before, got, "a parent that serves nobody")
+    that(here.first not in before, got, "a parent that serves no requests")
     for death in (signal.SIGKILL, signal.SIGTERM, "exit code 1"):
         victim = rng.choice(sorted(before))
         if isinstance(death, signal.Signals):
@@ -412,4 +412,4 @@ def test_task5_workers_that_cannot_start_end_it(outcome):
     got = f"output {reply['output'][-300:]!r}"
     that("no ink" in reply["output"], got, "the application's message", where=where)
     that((reply["code"] or 0) >= 0, f"it died of signal {-(reply['code'] or 0)}", "an exit code", where=where)
-    that(not reply["left"], f"{reply['left']} process(es) left behind", "nobody left behind", where=where)
+    that(not reply["left"], f"{reply['left']} process(es) left behind", "no process left behind", where=where)
