@@ -1,6 +1,6 @@
 r"""The tasks API as one ASGI application. `make lab-10` serves it with uvicorn, behind nginx.
 
-GET, POST, PUT /echo                  200   what the application was given, as JSON
+GET, POST, PUT /echo                  200   what the application was called with, as JSON
 GET /tasks        POST /tasks         200   201, Location      {"id": 42, "title": "Call Ada", "done": false}
 GET /tasks/42     PUT, PATCH, DELETE  200   204
 GET /tasks.csv                        200   a row at a time
@@ -20,7 +20,7 @@ TASKS = task_store.Tasks()  # given, as task_store.checked and csv_row are: serv
 
 
 class HTTPError(Exception):
-    """Given: raise it anywhere; `app` answers with its status, {"error": message} and its header fields."""
+    """Given: raise it anywhere; `app` sends its status, {"error": message} and its headers."""
 
     def __init__(self, status, message, headers=()):
         super().__init__(status, message)
@@ -37,7 +37,7 @@ async def app(scope, receive, send):
     send     await it: {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"...")]}
              then {"type": "http.response.body", "body": b"...", "more_body": False}
     """
-    # TODO task 1: /echo answers {"method": "POST", "path": "/echo", "query": [["name", "Ada"]],
+    # TODO task 1: /echo returns {"method": "POST", "path": "/echo", "query": [["name", "Ada"]],
     #   "headers": [["host", "localhost"], ...], "body": "hello"}; all text, in the order of the scope.
     # TODO task 2: the tasks API. Errors are {"error": "..."}: 400, 404, 405 with Allow, 413, 415.
     # TODO task 3: /tasks.csv, /events. Task 5: /report. `stats` below is given.
@@ -45,7 +45,7 @@ async def app(scope, receive, send):
 
 
 async def read_body(receive, limit=BODY_LIMIT):
-    """The whole body as bytes, from as many events as it takes. HTTPError 413 once it is over `limit`."""
+    """The whole body as bytes, from all its events. Raises HTTPError 413 once it is longer than `limit`."""
     # TODO task 1: every piece. TODO task 2: the limit. TODO task 4: a client that leaves in the middle.
     raise NotImplementedError("lab 10 task 1: read a body in pieces")
 
@@ -55,28 +55,28 @@ def sse_event(data, name="", number=""):
 
     sse_event("a\nb", "created", "7") == b"id: 7\nevent: created\ndata: a\ndata: b\n\n"
     """
-    # TODO task 3: a field each line; the empty line sends it off.
+    # TODO task 3: one field on each line; an empty line ends the event.
     raise NotImplementedError("lab 10 task 3: write a server-sent event")
 
 
 async def until_gone(receive, work):
-    """Run the coroutine `work` to its end, or until the client has left: cancel it then, and wait.
+    """Run the coroutine `work` until it finishes, or the client leaves: then cancel it, and await its end.
 
-    What `work` raises comes out of here, too.
+    Raises what `work` raises.
     """
-    # TODO task 4: await two things at once. Whatever happens, neither goes on when this returns.
+    # TODO task 4: await two things at once. When this returns or raises, neither of them runs any more.
     raise NotImplementedError("lab 10 task 4: stop when the client leaves")
 
 
 async def report(scope, receive, send):
-    """Answer with slow_reports.render(tasks, seconds), text. It blocks, and nobody else may wait for it.
+    """Respond with slow_reports.render(tasks, seconds), text. It blocks; other requests must not wait for it.
 
-    `seconds` comes from the query, 0.2 without it. 400 for what is no number from 0: nan is none.
+    `seconds` comes from the query, 0.2 without it. 400 for anything but a number from 0; nan is not one.
     """
-    # TODO task 5: call it in a thread. After REPORT_LIMIT seconds, answer 503 with Retry-After.
+    # TODO task 5: call it in a thread. After REPORT_LIMIT seconds, send 503 with Retry-After.
     raise NotImplementedError("lab 10 task 5: call what blocks")
 
 
 def stats(streams):
-    """Given: what /stats answers. `streams` is your count of the event streams that are alive."""
+    """Given: the JSON of /stats. `streams` is your count of open event streams."""
     return {"streams": streams, "reports": slow_reports.running, "most_reports": slow_reports.most}

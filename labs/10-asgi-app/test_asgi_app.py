@@ -60,7 +60,7 @@ def echo(probe: Probe, text: str, pieces: list[dict[str, Any]]) -> None:
 
 @check(task=1, rule='ASGI www, "HTTP Connection Scope"')
 def test_task1_echo_shows_the_scope(probe, rng):
-    """/echo answers with what the scope says"""
+    """/echo returns what the scope says"""
     answer_of(probe.asgi("app:app", http_scope("GET", "/echo"), receive=[body_event()]))
     word = far_text(rng)
     query = f"name={quote_plus(word)}&empty=&name=Ada".encode()
@@ -102,7 +102,7 @@ def test_task1_body_comes_in_pieces(probe, service, rng):
 
 @check(task=1, rule='ASGI, "Applications": a scope type that is not known must raise an exception')
 def test_task1_other_scope_types_are_refused(probe, rng):
-    """A scope of another type is refused with an exception"""
+    """A scope of another type raises an exception"""
     echo(probe, "Ada", [body_event(b"Ada")])
     kind = f"telex{rng.randrange(100)}"
     for other in ("lifespan", "websocket", kind):
@@ -153,7 +153,7 @@ def test_task2_task_lives_from_post_to_delete(front, rng):
         body = b'{"done": true}' if method == "PATCH" else b""
         answer = front.request(method, f"/tasks/{number}", [JSON], body)
         error_answer(answer, 404, f"{method}, when it was deleted")
-    expect("GET", json_answer(front.get(f"/tasks/{other['id']}"), 200), other, "nobody changed this one")
+    expect("GET", json_answer(front.get(f"/tasks/{other['id']}"), 200), other, "the other task is unchanged")
 
 
 @check(task=2, rule="RFC 9110 §15.5.5, 404; §15.5.6: a 405 must have Allow; §9.3.2, HEAD")
@@ -184,7 +184,7 @@ def test_task2_wrong_paths_are_404_wrong_methods_405(front, rng):
 
 @check(task=2, rule="RFC 9110 §15.5.1, 400; §15.5.16, 415")
 def test_task2_bad_bodies_are_refused(front, rng):
-    """A body that is no task is refused, and changes nothing"""
+    """A body that is not a task is refused, and changes nothing"""
     before = json_answer(front.get("/tasks"), 200)
     cases = wire_cases(__file__, "bad-*.http")
     rng.shuffle(cases)
@@ -337,8 +337,8 @@ def test_task4_stream_ends_when_its_client_leaves(front, service, probe, rng):
     that(
         words in str(raised),
         got=f"app raised {raised}",
-        expected=f"what the work raised, RuntimeError: {words}: nobody else can tell the server",
-        rule='ASGI, "Error Handling"; asyncio: a task whose exception nobody takes is silent',
+        expected=f"what the work raised, RuntimeError: {words}: the server has to log it",
+        rule='ASGI, "Error Handling"; asyncio: an exception that is never retrieved is silent',
     )  # fmt: skip
 
 
@@ -392,7 +392,7 @@ def in_process(probe: Probe, what: str, more: list[str], then: str) -> Any:
 
 @check(task=4, rule=REQUEST)
 def test_task4_half_an_upload_is_no_task(probe, rng):
-    """Half an upload makes no task"""
+    """Half an upload creates no task"""
     scope = http_scope("POST", "/tasks", headers=[(b"host", b"x"), (b"content-type", b"application/json")])
     body = json.dumps({"title": name(rng)}).encode()
     first = body_event(body, more=True)
@@ -403,7 +403,7 @@ def test_task4_half_an_upload_is_no_task(probe, rng):
     that(
         not any(isinstance(status, int) and status < 400 for status in statuses),
         got=f"sent the status {statuses[:1]}, after a piece with more_body True and http.disconnect",
-        expected="no task: the end of the body never came, so nobody knows what it was to be",
+        expected="no task: the end of the body never came, so the task is unknown",
     )
     that(
         "still running" not in half.names(),
@@ -438,9 +438,9 @@ def test_task4_client_that_comes_back_misses_nothing(front, rng):
 # --- task 5 -----------------------------------------------------------------------------------------
 
 
-@check(task=5, rule="the event loop has one thread: what blocks in it blocks everybody")
+@check(task=5, rule="the event loop has one thread: what blocks in it blocks every request")
 def test_task5_reports_hold_nobody_up(service, rng):
-    """While reports are written, everybody else is answered"""
+    """While reports run, other requests get their responses"""
     client = service("uvicorn")
     becomes(client, "reports", 0, seconds=5.5)
     wanted = rng.randint(2, 4)
@@ -456,7 +456,7 @@ def test_task5_reports_hold_nobody_up(service, rng):
             expect("status of GET /report", answer.status, 200, "a report", sent=sent)
     that(
         most > 0,
-        got="/stats was not answered before a report was: nobody else had a turn",
+        got="/stats was not answered before a report was: no other request had a turn",
         expected="/stats answers while reports run: the call that blocks belongs in a thread",
         sent=sent,
     )
@@ -480,7 +480,7 @@ def test_task5_report_has_a_time_limit(front, rng):
         that(
             400 <= status < 500,
             got=f"status = {status} for seconds={seconds}",
-            expected="status = 400: what is no number of seconds is the client's mistake, not yours",
+            expected="status = 400: not a number of seconds, so the mistake is the client's",
             rule="RFC 9110 §15.5.1, 400; §15.6, 5xx: the server is at fault",
         )
     late = front.get(f"/report?seconds={rng.choice([2.5, 3])}")

@@ -1,7 +1,7 @@
 """Lab 11: an ASGI server. Start it as: python server.py module:attribute --host 127.0.0.1 --port 8000
 
 What lab 2 built is in http1_parser.py: `Parser` with `feed`, `next_head`, `next_body`, `body_ended` and
-`waiting`; `Head`; `Refused` with `status` and `why`. What is below is yours: change whatever you like.
+`waiting`; `Head`; `Refused` with `status` and `why`. Everything below is yours: change whatever you like.
 """
 
 import argparse
@@ -27,31 +27,31 @@ def build_scope(head, connection):
 
 
 class Exchange:
-    """One request and its answer: the `receive` and `send` of one call of the application."""
+    """One request and its response: the `receive` and `send` of one call of the application."""
 
     def __init__(self, connection, head):
         self.connection, self.head = connection, head
         self.body, self.body_ended = b"", head.length == 0
-        self.complete = False  # the last byte of the answer was written
-        self.news = asyncio.Event()  # set it when `receive` has to look again
+        self.complete = False  # the last byte of the response was written
+        self.news = asyncio.Event()  # set it when `receive` has to check again
 
     async def run(self, application):
         """Call the application."""
         try:
             await application(build_scope(self.head, self.connection), self.receive, self.send)
         except Exception:
-            # TODO task 5: 500 before the first byte was written; after it, an end that ends no body.
+            # TODO task 5: before the first byte was written, 500; after it, close without ending the body.
             traceback.print_exc()
             self.connection.transport.close()
 
     def feed(self, data, ended):
-        """Take in b"Ad", False, and then b"a", True: what came of the body, and whether it was the last."""
+        """Take in b"Ad", False, and then b"a", True: a piece of the body, and whether it was the last."""
         self.body, self.body_ended = self.body + data, ended
         self.news.set()
 
     async def receive(self):
         """{"type": "http.request", "body": b"Ada", "more_body": False}, or {"type": "http.disconnect"}."""
-        # TODO task 2: wait for `news`. Task 3: there is room again. Task 4: 100 Continue; http.disconnect.
+        # TODO task 2: wait for `news`. Task 3: resume reading. Task 4: 100 Continue; http.disconnect.
         raise NotImplementedError("lab 11 task 2: receive")
 
     async def send(self, message):
@@ -73,7 +73,7 @@ class HTTPProtocol(asyncio.Protocol):
 
     def data_received(self, data):
         """Feed the parser; begin an exchange for a head, and feed it the body."""
-        # TODO task 4: one request after the other, in order; time-outs: loop.call_later and --keep-alive.
+        # TODO task 4: one request after the other, in order; timeouts: loop.call_later and --keep-alive.
         self.parser.feed(data)
         try:
             if self.exchange is None:
@@ -85,7 +85,7 @@ class HTTPProtocol(asyncio.Protocol):
             if not self.parser.body_ended:
                 self.exchange.feed(self.parser.next_body(), self.parser.body_ended)
         except Refused as refused:
-            # TODO task 4: an answer, and an end that does not overtake it.
+            # TODO task 4: a response, and a close that does not destroy it.
             raise NotImplementedError("lab 11 task 4: refuse") from refused
 
     def pause_writing(self):
@@ -95,7 +95,7 @@ class HTTPProtocol(asyncio.Protocol):
 
     def connection_lost(self, error):
         """The client has left."""
-        # TODO task 4: whoever waits in `receive` or `send` has to know.
+        # TODO task 4: wake up `receive` and `send`, which may be waiting.
 
 
 class Server:

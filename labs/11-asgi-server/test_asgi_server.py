@@ -74,7 +74,7 @@ def test_task1_path_is_decoded_and_raw_path_is_not(service, stack, rng):
     expect("path", scope.get("path"), "/100%/%zz", "a % without two hex digits is itself")
     expect("query_string", scope.get("query_string"), b"", "there was no ?, and it is bytes anyway")
     path = scope_of(stack, client, request_bytes("GET", "/%ff"), may_refuse=True).get("path", "")
-    that(isinstance(path, str), f"path = {path!r}", "text (U+FFFD for bytes that are no UTF-8), or 400")
+    that(isinstance(path, str), f"path = {path!r}", "text (U+FFFD for bytes that aren't valid UTF-8), or 400")
 
 
 @check(task=1, rule=SCOPE)
@@ -176,7 +176,9 @@ def test_task2_events_out_of_order_raise(service, rng):
     book = f"late {rng.random()}"
     with client.connect(seconds=4) as connection:
         ask(connection, "order", how="after_the_end", say=book)
-        expect("body", connection.response().text, "in time", "what comes after the last event is no body")
+        expect(
+            "body", connection.response().text, "in time", "nothing after the last event belongs to the body"
+        )
         raised = notes_with(client, book, "")
         rule = "an exception that names http.response.body: the last one was sent before"
         that("http.response" in str(raised), f"send raised {raised} after the last event", rule)
@@ -267,7 +269,7 @@ def test_task3_send_waits_for_a_slow_reader(service, rng):
     expect("bytes of body", len(response.body), 3 * MIB, "all of it, however slowly it was read")
 
 
-@check(task=3, rule=f"{REQUEST}: nothing obliges a server to read what nobody takes")
+@check(task=3, rule=f"{REQUEST}: a server need not read what the application does not take")
 def test_task3_upload_waits_for_the_application(service, rng):
     """An upload waits for an application that does not read"""
     client = service("behaviours")
@@ -279,7 +281,7 @@ def test_task3_upload_waits_for_the_application(service, rng):
         shown = sent_on(connection)
         sent = push_until_full(client, connection, piece, "the body")
         got = f"{sent // MIB} MiB of body taken from the client, while the application had read nothing"
-        less = f"less than {BOUND} MiB: the server stops reading when nobody takes it"
+        less = f"less than {BOUND} MiB: the server stops reading when the application does not"
         that(sent < BOUND * MIB, got, less, sent=shown)
         answered(client.get(behave("open", place=place)))
         data = piece * (HELD * MIB // len(piece))
@@ -307,7 +309,7 @@ def test_task4_connections_are_kept(service, rng):
             ask(connection, "answer", method, status=status, chunk=names if status == 200 else [])
             expect("body", connection.response(method).text, body)
             ask(connection, "ignore", name=names[2])
-            ignored(connection, names[2], "an answer has an end, and the next one begins behind it")
+            ignored(connection, names[2], "the next response begins behind the end of this one")
     with client.connect(seconds=5) as connection:
         targets = [behave("ignore", name=who) for who in names]
         connection.send(b"".join(request_bytes("GET", target) for target in targets))
@@ -315,11 +317,11 @@ def test_task4_connections_are_kept(service, rng):
             ignored(connection, who, "pipelined requests are answered in order", rule=PIPELINED)
         ask(connection, "ignore", "GET", [("Connection", "Close")], name=names[0])
         ignored(connection, names[0], "the last request")
-        ends(connection, "a connection that stayed open after close, the client's")
+        ends(connection, "a connection that stayed open after the client's Connection: close")
     with client.connect(seconds=4) as connection:
         connection.send(f"GET {behave('ignore', name='old')} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
         ignored(connection, "old", "HTTP/1.0")
-        ends(connection, "an HTTP/1.0 connection that stayed open, though nobody asked for more")
+        ends(connection, "an HTTP/1.0 connection that stayed open without Connection: keep-alive")
     with client.connect(seconds=4) as connection:
         ask(connection, "answer", chunk=names, header="connection:close")
         if "close" in (connection.response().get("Connection") or "").lower():
@@ -332,7 +334,7 @@ def test_task4_connections_are_kept(service, rng):
 
 @check(task=4, rule="RFC 9110 §10.1.1")
 def test_task4_expect_is_answered_when_the_body_is_wanted(service, rng):
-    """100 Continue comes when the application asks for the body"""
+    """The server sends 100 Continue when the application asks for the body"""
     client = service("behaviours")
     body = name(rng)
     fields = [("Expect", "100-continue"), ("Content-Length", str(len(body)))]
@@ -344,27 +346,33 @@ def test_task4_expect_is_answered_when_the_body_is_wanted(service, rng):
             fail("nothing, while the client waits before it sends the body", "HTTP/1.1 100 Continue")
         connection.send(body.encode())
         response = connection.response("POST")
-    expect("interim answers", response.interim, [100], "one 100, then the answer")
+    expect("informational responses", response.interim, [100], "one 100, then the response")
     expect("the body that the application read", told(response).get("body"), body)
     response = client.request("POST", behave("read"), body=body.encode())
-    expect("interim answers without Expect", response.interim, [], "nobody waits for one")
+    expect("informational responses without Expect", response.interim, [], "the client waits for none")
     with client.connect(seconds=4) as connection:
         ask(connection, "ignore", "POST", fields, name=body)
-        why = "the application never asks for the body: there is an answer anyway"
+        why = "the application never asks for the body: it responds anyway"
         interim = ignored(connection, body, why).interim
-        expect("interim answers", interim, [], "nobody asked for the body", rule="this lab's rule 7")
+        expect(
+            "informational responses",
+            interim,
+            [],
+            "the application did not ask for the body",
+            rule="this lab's rule 7",
+        )
 
 
 @check(task=4, rule=REQUEST)
 def test_task4_client_that_leaves_is_a_disconnect(service, rng):
-    """receive says http.disconnect when the client has left"""
+    """receive returns http.disconnect when the client has left"""
     client = service("behaviours")
     book = f"listen {rng.random()}"
     with client.connect(seconds=5) as connection:
         ask(connection, "listen", say=book)
         comes(connection, b"listening", "the beginning of an answer")
     sent = f"{sent_on(connection)}, and the end of the connection"
-    expected = "http.disconnect: its client closed the connection in the middle of an answer"
+    expected = "http.disconnect: its client closed the connection in the middle of a response"
     seen = notes_with(client, book, "http.disconnect")
     that("http.disconnect" in seen, f"receive gave {seen}", expected, sent=sent)
 
@@ -384,8 +392,8 @@ def test_task4_client_that_leaves_is_a_disconnect(service, rng):
         ask(connection, "after", say=book)
         expect("the answer", answered(connection.response()), {"answered": True})
         seen = notes_with(client, book, "")
-        got = f"receive gave {seen} after the whole answer, on a connection that is kept"
-        expected = "http.disconnect: there is nothing more to come"
+        got = f"receive gave {seen} after the whole response, on a connection that is kept"
+        expected = "http.disconnect: no other event can follow"
         that(seen == ["http.disconnect"], got, expected, sent=sent_on(connection))
 
     book = f"flood {rng.random()}"
@@ -395,14 +403,14 @@ def test_task4_client_that_leaves_is_a_disconnect(service, rng):
         taken(client, book)
         connection.reset()
     seen = notes_with(client, book, "over")
-    expected = "an end of that send: it raises OSError, or returns (a waiting send has to be woken up)"
+    expected = "send raises OSError, or returns (a waiting send has to be woken up)"
     got = f"the application still waits in send (the notes {seen}), although its client has left"
     that("over" in seen, got, expected, rule=f"{RESPONSE}: its client has left", sent=sent_on(connection))
 
 
 @check(task=4, rule="RFC 9112 §3, §5.1, §6.3, §9.5")
 def test_task4_malformed_and_idle_clients_are_let_go(service, rng):
-    """Malformed and idle clients are let go"""
+    """The server refuses malformed requests and closes idle connections"""
     client = service("behaviours")
     who = name(rng)
     good = request_bytes("GET", behave("ignore", name=who), [("X-Long", "x" * 4000)])
@@ -416,7 +424,7 @@ def test_task4_malformed_and_idle_clients_are_let_go(service, rng):
             refused(client, case.data, case.notes.get("why", case.name))
         two_framings(client, wire_cases(__file__, "both-framings.http"))
         got = "a connection that is still open, long after --keep-alive 1"
-        that(idle.closed_within(5), got, "its end, when nothing came for a second", sent=sent_on(idle))
+        that(idle.closed_within(5), got, "a close, when nothing came for a second", sent=sent_on(idle))
     expect("the next client's answer", answered(client.get(behave("ignore", name=who))), {"ignored": who})
 
 
@@ -425,7 +433,7 @@ def test_task4_malformed_and_idle_clients_are_let_go(service, rng):
 
 @check(task=5, rule='ASGI, "Applications": one call for each connection, at the same time')
 def test_task5_requests_run_side_by_side(service, rng):
-    """Requests run side by side, beside idle connections"""
+    """Requests run concurrently, beside idle connections"""
     client = service("patient")
     place = name(rng)
     with contextlib.ExitStack() as open_ones:
@@ -450,7 +458,7 @@ def test_task5_requests_run_side_by_side(service, rng):
 
 @check(task=5, rule='ASGI, "Applications" and "Error Handling"; RFC 9112 §8')
 def test_task5_exception_harms_none_but_its_own(service, rng):
-    """An application that raises harms none but its own request"""
+    """An application that raises ends only its own request"""
     client = service("patient")
     who, place = name(rng), f"beside {rng.random()}"
     with client.connect(seconds=8) as beside:

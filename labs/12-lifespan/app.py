@@ -1,4 +1,4 @@
-r"""A guest book: it answers from memory, and writes to a journal behind your back.
+r"""A guest book: it responds from memory, and writes to a journal in the background.
 
 POST /visits?name=Ada   201   {"number": 3, "name": "Ada"}
 GET  /visits            200   ["Grace", "Edsger", "Ada"]
@@ -24,7 +24,7 @@ async def app(scope, receive, send):
 
 
 async def live(scope, receive, send):
-    r"""One call from the server's start to its end.
+    r"""One call, which lasts from the server's start to its exit.
 
     scope    {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}; put in what requests need.
              A server that doesn't support state leaves the key out
@@ -38,20 +38,20 @@ async def live(scope, receive, send):
 
 
 class GuestBook:
-    """Everybody who was here, in order."""
+    """The names of all visitors, in order."""
 
     def __init__(self, journal: Journal):
         self.journal = journal
         self.names = journal.lines()  # those of earlier runs
 
     async def add(self, name):
-        """A visit; its number, counted from 1."""
-        # TODO task 1: await journal.write(["Ada"]). Task 4: it is slow; answer before it has written.
+        """Add a visit. Returns its number, counted from 1."""
+        # TODO task 1: await journal.write(["Ada"]). Task 4: it is slow; return before it has written.
         raise NotImplementedError("lab 12 task 1: add a visit")
 
     async def write_behind(self):
-        """Write what has come in since the last write, every EVERY seconds, until told to stop."""
-        # TODO task 4: a write that raised OSError is tried again; one that is cancelled may have taken place.
+        """Write what has come in since the last write, every EVERY seconds, until asked to stop."""
+        # TODO task 4: try again after an OSError. A write that was cancelled may have taken place.
         raise NotImplementedError("lab 12 task 4: write behind")
 
 
@@ -84,7 +84,7 @@ def the_book(scope):
 
 
 async def respond(send, status, value):
-    """Given: answer with a JSON value."""
+    """Given: respond with a JSON value."""
     body = json.dumps(value).encode() + b"\n"
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})

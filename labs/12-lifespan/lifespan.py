@@ -12,11 +12,11 @@ STARTUP_FAILED = 3  # the process's exit code, as uvicorn has it
 
 
 class StartupFailed(Exception):
-    """The application said lifespan.startup.failed; its message is the exception's."""
+    """The application sent lifespan.startup.failed; its message is the exception's."""
 
 
 class ShutdownFailed(Exception):
-    """The application said lifespan.shutdown.failed; its message is the exception's."""
+    """The application sent lifespan.shutdown.failed; its message is the exception's."""
 
 
 class Lifespan:
@@ -32,7 +32,7 @@ class Lifespan:
         scope    {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
 
         Raises StartupFailed(message) for lifespan.startup.failed. Returns for lifespan.startup.complete, and
-        when the application raises or returns without a reply: it doesn't know lifespan, and will be served.
+        when the application raises or returns without a reply: it doesn't support lifespan; serve it.
         """
         # TODO task 2: wait for two things at once, a reply and the task's end.
         raise NotImplementedError("lab 12 task 2: start the application up")
@@ -40,7 +40,7 @@ class Lifespan:
     async def shutdown(self):
         """Give the task {"type": "lifespan.shutdown"}, and wait for its reply or its end.
 
-        Raises ShutdownFailed(message) for lifespan.shutdown.failed. A task that has ended is told nothing.
+        Raises ShutdownFailed(message) for lifespan.shutdown.failed. A task that has ended gets no event.
         """
         # TODO task 3
         raise NotImplementedError("lab 12 task 3: shut the application down")
@@ -53,13 +53,13 @@ def with_state(application, state):
 
 
 async def run(application, sock, stop: asyncio.Event, grace):
-    """Serve until `stop` is set; the process's exit code.
+    """Serve until `stop` is set. Returns the process's exit code.
 
     sock     a socket that is bound, and does not listen yet
     grace    how many seconds requests in flight then have; None: as long as they take
 
     small_server.Server(application) has `await listen(sock)`, `stop_accepting()` and `await drain(seconds)`.
-    The message of a startup or shutdown that failed is printed to sys.stderr.
+    Print the message of a failed startup or shutdown to sys.stderr.
     """
     # TODO task 2: up to `await stop.wait()`. TODO task 3: after it.
     raise NotImplementedError("lab 12 task 2: run the server, in the right order")

@@ -130,7 +130,7 @@ def test_task1_visits_are_shared_through_the_state(probe, front, rng):
 
 @check(task=1, rule=FAILED)
 def test_task1_startup_that_fails_is_said(service, stack, trail, probe, rng):
-    """No journal, or no state: startup.failed with a message, and uvicorn ends"""
+    """No journal, or no state: startup.failed with a message, and uvicorn exits"""
     told_without_state(probe, rng)
     where = "your application: its lifespan, told to by uvicorn"
     reply, client = refuses_to_start(service, stack, trail, "no-journal")
@@ -190,14 +190,14 @@ def test_task2_nothing_is_accepted_before_startup_completes(service, stack):
 @check(task=2, rule=FAILED)
 @together.on("probe")
 def test_task2_startup_failed_ends_the_process(probe, service, stack, trail, rng):
-    """startup.failed: StartupFailed with its message; the process prints it and ends"""
+    """startup.failed: StartupFailed with its message; the process prints it and exits"""
     for manner in ("failed", "failed, then raises", "failed, then waits"):
         message = f"no table for {name(rng)}"
         ended_with("startup", meet(probe, manner, message)["startup"], "StartupFailed", message)
     reply, _ = refuses_to_start(service, stack, trail, "refuses")
     if reply is None:
         fail("the server listens", "a process that ends, with the message of startup.failed", where=RUN)
-    that(reply["code"], f"exit code {reply['code']}", "not 0: whoever started it must notice", where=RUN)
+    that(reply["code"], f"exit code {reply['code']}", "not 0: its supervisor must notice", where=RUN)
     message, said = f"no room for process {reply['pid']}", reply["output"].strip()[-300:]
     that(message in said, f"it printed {said!r}", f"the application's message: {message}", where=RUN)
     printed_by_run(probe, startup=f"no chair for {name(rng)}")
@@ -249,7 +249,7 @@ def test_task2_each_request_has_a_copy_of_the_state(service, rng):
 @check(task=3, rule=SHUTDOWN)
 @together.on("witness")
 def test_task3_shutdown_comes_after_the_last_request(service, stack, trail, rng):
-    """After SIGTERM nobody new is served, requests in flight are answered, then comes shutdown"""
+    """After SIGTERM: no new connections, responses to requests in flight, then shutdown"""
     client = service("witness")
     served = 1
     that(
@@ -288,7 +288,7 @@ def test_task3_shutdown_comes_after_the_last_request(service, stack, trail, rng)
 @check(task=3, rule="lab 12, --grace (uvicorn: --timeout-graceful-shutdown)")
 @together.on("brisk")
 def test_task3_requests_that_never_end_are_cut_off(service, probe, stack, trail, rng):
-    """Requests that outlast the limit are cut off, then comes shutdown; shutdown.failed is printed"""
+    """Requests over the time limit are cut off, then comes shutdown; shutdown.failed is printed"""
     client = service("brisk")
     pid = stack.ask("status", service="brisk")["pid"]
     with waiting(client) as slow:
@@ -318,7 +318,7 @@ def test_task3_requests_that_never_end_are_cut_off(service, probe, stack, trail,
 @check(task=3, rule=SHUTDOWN)
 @together.on("probe")
 def test_task3_shutdown_ends_whatever_the_application_does(probe, rng):
-    """shutdown tells the same call, once, and never waits for somebody who has gone"""
+    """shutdown sends one event to the same call, and never waits for a call that has ended"""
     message = f"{name(rng)} left the door open"
     seen = meet(probe, "well-mannered", "", True)
     ended_well("startup", seen["startup"])
@@ -342,10 +342,10 @@ def test_task3_shutdown_ends_whatever_the_application_does(probe, rng):
 # --- task 4 -------------------------------------------------------------------------------------------
 
 
-@check(task=4, rule="lab 12, task 4: nobody waits for the disk")
+@check(task=4, rule="lab 12, task 4: no request waits for the disk")
 @together.on("probe")
 def test_task4_visits_are_written_behind(probe, rng):
-    """A visit is answered before it is written, and written without another request"""
+    """A visit gets its response before it is written, and is written without another request"""
     who = people(rng, 4)
     before, later = [visit(one) for one in who[:2]], [visit(one) for one in who[2:]]
     hold, free = ["disk", "hold"], ["disk", "free"]
@@ -357,7 +357,7 @@ def test_task4_visits_are_written_behind(probe, rng):
         that(
             report["how"] != "waits",
             "POST /visits waits for a disk that is held",
-            "an answer at once: the journal is written behind",
+            "a response at once: the journal is written in the background",
         )
         answered(report, 201)
     expect("GET /visits, before anything was written", answered(asked[2], 200), who[:2], "from memory")
@@ -420,7 +420,7 @@ def test_task4_every_visit_is_written_once_before_the_end(probe, rng):
         )
 
 
-@check(task=4, rule="asyncio, “Creating Tasks”: an exception ends its task, and nobody hears of it")
+@check(task=4, rule="asyncio, “Creating Tasks”: an exception ends its task silently")
 @together.on("probe")
 def test_task4_failed_writes_are_not_the_end(probe, rng):
     """A write that failed is tried again; one that fails to the end is shutdown.failed"""
@@ -456,7 +456,7 @@ def test_task4_failed_writes_are_not_the_end(probe, rng):
     that(
         types(end) == ["lifespan.shutdown.failed"] and message,
         got=f"visits could not be written to the end; to lifespan.shutdown it replied {shown}",
-        expected="lifespan.shutdown.failed with a message: somebody must learn that they are lost",
+        expected="lifespan.shutdown.failed with a message: its operator must learn that they are lost",
         rule=SHUTDOWN_FAILED,
     )
     that("closed" in end["history"], history_shown(end), "closed all the same")
@@ -464,7 +464,7 @@ def test_task4_failed_writes_are_not_the_end(probe, rng):
 
 @check(task=4, rule=EVENTS)
 def test_task4_restart_loses_no_visit(front, stack, trail, rng):
-    """Your application on your server, restarted: no visit is lost, nobody is turned away"""
+    """Your application on your server, restarted: no visit is lost, no client is refused"""
     who = people(rng, 6)
     before = known(front)
     for one in who[:3]:
@@ -473,7 +473,7 @@ def test_task4_restart_loses_no_visit(front, stack, trail, rng):
     stack.ask("signal", service="yours", number=int(signal.SIGHUP))
     for one in who[3:]:
         answer = front.request("POST", f"/yours/visits?name={quote(one)}", seconds=6.0)
-        expect("status", answer.status, 201, "whoever comes during a restart waits, and is served")
+        expect("status", answer.status, 201, "a client that connects during a restart waits, and is served")
     then = settle(lambda: children(stack), lambda pids: pids and not set(pids) & set(first))
     that(
         not set(then) & set(first), f"after SIGHUP to the keeper, process {first} still runs", "one that ends"

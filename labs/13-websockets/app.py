@@ -2,15 +2,17 @@
 
 GET /                                 200   the page to chat with (given: apps/chat_page.html)
 GET /stats                            200   {"rooms": {"tea": ["Ada", "Grace"]}}: names sorted; no empty rooms
-WebSocket /echo                       says back what came; "bye" closes with 1000
+WebSocket /echo                       sends each message back; "bye" closes with 1000
 WebSocket /rooms/tea?name=Ada         a room: [a-z0-9-], 1 to 32 characters; anything else is refused
 """
 
 import chat_page
 
-MESSAGE_LIMIT = 16 * 1024  # bytes of one message (of a text: in UTF-8); longer ones end the connection: 1009
+MESSAGE_LIMIT = (
+    16 * 1024
+)  # bytes of one message (of a text: in UTF-8); longer ones close the connection: 1009
 OUTBOX_LIMIT = 256  # messages that may wait for one member
-FAREWELL = 5.0  # seconds in which a member that reads too slowly can still be told why it was let go
+FAREWELL = 5.0  # seconds in which a member that reads too slowly can still get its close frame
 NAME_LIMIT = 24  # characters of a name, without the spaces around it; at least one, all of them printable
 SUBPROTOCOLS = ("chat.json", "chat.lines")
 
@@ -39,18 +41,18 @@ async def answer(scope, send):
 
 
 async def echo(receive, send):
-    """Accept; say back every message as what it was, text or bytes. Close 1000 "bye" after the text "bye"."""
+    """Accept; send each message back as what it was, text or bytes. Close 1000 "bye" after the text "bye"."""
     # TODO task 1: and 1009 for a message over MESSAGE_LIMIT; after a disconnect, send nothing.
-    raise NotImplementedError("lab 13 task 1: say back what comes")
+    raise NotImplementedError("lab 13 task 1: send back what comes")
 
 
 class Room:
-    """The members of one room, by name. Everybody in it is sent the same events in the same order.
+    """The members of one room, by name. All of them get the same events in the same order.
 
-    {"type": "welcome", "room": "tea", "members": ["Ada", "Grace"]}   to who comes, first of all; names sorted
-    {"type": "joined", "name": "Grace"}                               to those who were there
+    {"type": "welcome", "room": "tea", "members": ["Ada", "Grace"]}   to the newcomer, first; names sorted
+    {"type": "joined", "name": "Grace"}                               to the other members
     {"type": "said", "number": 1, "name": "Ada", "text": "hello"}     to all, Ada too; the numbers grow by one
-    {"type": "left", "name": "Ada", "code": 1001}                     to those who stay; with its close code
+    {"type": "left", "name": "Ada", "code": 1001}                     to those who stay; with Ada's close code
     """
 
     def __init__(self, name):
@@ -61,27 +63,27 @@ class Room:
 async def chat(scope, receive, send):
     """/rooms/tea?name=Ada: refuse, or accept and stay until one side ends it.
 
-    A member sends {"text": "hello"} as JSON. Bytes close it with 1003, other texts with 1007; so does half of
-    a surrogate pair in "text", for which UTF-8 has no bytes (RFC 6455 §8.1). To refuse is to close before
-    accepting, when the path, the name, the Origin or the subprotocols are wrong. A name that is in use is
-    accepted, then closed with 4009. A member whose outbox overflows leaves the room at once, and is closed
-    with 1013 when that can still be said.
+    A member sends {"text": "hello"} as JSON. Close it with 1003 for bytes, and with 1007 for other texts, or
+    half of a surrogate pair in "text", for which UTF-8 has no bytes (RFC 6455 §8.1). To refuse is to close
+    before accepting: when the path, the name, the Origin or the subprotocols are wrong. A name that is
+    in use: accept, then close with 4009. A member whose outbox overflows leaves the room at once; close it
+    with 1013, if its connection still takes that.
     """
     # TODO task 2: accept and stay. TODO task 3: refuse; choose. TODO task 4: an outbox for each member.
     raise NotImplementedError("lab 13 task 2: join a room, and stay")
 
 
 def chosen(offered):
-    """The first of scope["subprotocols"] that we speak; "" when none was offered.
+    """The first of scope["subprotocols"] that is in SUBPROTOCOLS; "" when the client offered none.
 
-    Raises PermissionError when some were offered and we speak none of them.
+    Raises PermissionError when the client offered some, and none of them is in SUBPROTOCOLS.
     """
     # TODO task 3: chosen(["chat.v9", "chat.lines", "chat.json"]) == "chat.lines"
     raise NotImplementedError("lab 13 task 3: choose a subprotocol")
 
 
 def rendered(event, subprotocol):
-    """An event as text: JSON, or in chat.lines one line for people (by str.splitlines), whatever it contains.
+    """An event as text: JSON, or in chat.lines one line (as str.splitlines counts), whatever it contains.
 
     rendered({"type": "said", "number": 1, "name": "Ada", "text": "hi"}, "chat.lines") == "Ada: hi"
     and "* welcome: Ada, Grace", "* Grace joined", "* Ada left". In chat.lines a member's message is its text.

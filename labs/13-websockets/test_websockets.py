@@ -48,7 +48,7 @@ CONTRACT = "this lab's contract, in app.py"
 
 @check(task=1, rule='ASGI www, "Receive - receive event": exactly one of text and bytes')
 def test_task1_echo_says_back_text_and_bytes(front: Client, rng: random.Random) -> None:
-    """/echo says back text as text and bytes as bytes"""
+    """/echo sends text back as text and bytes as bytes"""
     with party(front) as guests:
         socket = opened(guests.open("/echo"))
         sent: list[str | bytes] = [words(rng), rng.randbytes(12) + b"\x00\xff", "", words(rng)]
@@ -173,7 +173,7 @@ def test_task1_page_and_websockets_share_one_application(
 
 @check(task=2, rule="the lab's contract: class Room in app.py")
 def test_task2_everybody_hears_everything_once_and_in_order(front: Client, rng: random.Random) -> None:
-    """Whatever is said comes to everybody once, in one order"""
+    """Each message reaches every member once, in one order"""
     room, count, each = room_name(rng), rng.randint(4, 6), rng.randint(3, 6)
     with party(front) as guests:
         guests = [guests.join(room, who) for who in names(rng, count)]
@@ -195,13 +195,13 @@ def test_task2_everybody_hears_everything_once_and_in_order(front: Client, rng: 
             that(
                 not differing,
                 got=f"{first[0]} and {who} hear different messages under one number: {differing[:1]!r}",
-                expected="one order for everybody",
+                expected="one order for all members",
             )
 
 
 @check(task=2, rule="the lab's contract: class Room in app.py; RFC 6455 §7.1.5, 1005 for no code")
 def test_task2_welcome_joined_left(front: Client, probe: Probe, rng: random.Random) -> None:
-    """Who comes is welcomed, who is there hears of it; who leaves is gone, with the code"""
+    """A newcomer is welcomed and announced; a member that leaves is removed and announced, with its code"""
     room = room_name(rng)
     first, second, third = (
         f"{one} {rng.randrange(1000)}" for one in rng.sample(["Zoë", "Ada", "東京", "İnci"], 3)
@@ -212,18 +212,18 @@ def test_task2_welcome_joined_left(front: Client, probe: Probe, rng: random.Rand
         grace = Guest(second, room, opened(guests.open(target(room, f" {second} "), second), second))
         why = "both are there, sorted; the spaces around a name are not part of it"
         grace.hears_that(why, type="welcome", room=room, members=sorted([first, second]))
-        ada.hears_that("somebody came", type="joined", name=second)
+        ada.hears_that("a member joined", type="joined", name=second)
         guests.becomes(room, sorted([first, second]), "both are there")
         guests.join(room, third).socket.close(code)
         for guest in (ada, grace):
-            guest.hears_that("somebody came", type="joined", name=third)
+            guest.hears_that("a member joined", type="joined", name=third)
             guest.hears_that(f"{third} closed with {code}", type="left", name=third, code=code)
         grace.socket.close(None)
         why = "1005 says that the close frame had no code"
         ada.hears_that(why, type="left", name=second, code=1005)
         guests.becomes(room, [first], "the others have left")
         ada.socket.close()
-        guests.becomes(room, None, "a room that nobody is in is forgotten")
+        guests.becomes(room, None, "an empty room is forgotten")
     seen = in_process(probe, "cancelled", "Ada", "Grace comes, too, and then Ada's call is cancelled")
     that(
         seen == {"members": ["Grace"], "left": 1},
@@ -235,13 +235,13 @@ def test_task2_welcome_joined_left(front: Client, probe: Probe, rng: random.Rand
 
 @check(task=2, rule="the lab's contract: class Room in app.py")
 def test_task2_rooms_are_apart(front: Client, rng: random.Random) -> None:
-    """What is said in one room is not heard in another"""
+    """A message in one room does not reach another room"""
     one, other = f"{room_name(rng)}-a", f"{room_name(rng)}-b"
     ada, grace = names(rng)
     with party(front) as guests:
         here, there = guests.join(one, ada), guests.join(other, ada)
         guest = guests.join(other, grace)
-        there.hears_that("somebody came", type="joined", name=grace)
+        there.hears_that("a member joined", type="joined", name=grace)
         for number in range(1, rng.randint(3, 5)):
             text = words(rng)
             here.say(text)
@@ -259,7 +259,7 @@ def test_task2_rooms_are_apart(front: Client, rng: random.Random) -> None:
     task=2, rule="RFC 6455 §7.4.1: 1003 a type of data that can't be taken, 1007 data that is not of its kind"
 )
 def test_task2_wrong_messages_end_one_member_only(front: Client, rng: random.Random) -> None:
-    """A message that is none ends its sender, with a code, and nobody else"""
+    """An invalid message closes its sender's connection, with a code, and no other"""
     room = room_name(rng)
     ada, grace = names(rng)
     wrong: list[tuple[str | bytes, int, str]] = [
@@ -278,7 +278,7 @@ def test_task2_wrong_messages_end_one_member_only(front: Client, rng: random.Ran
             guest = guests.join(room, grace)
             guest.socket.send(sent)
             ended(guest.socket, grace, code, why)
-            host.hears_that("somebody came", type="joined", name=grace)
+            host.hears_that("a member joined", type="joined", name=grace)
             host.hears_that(f"ended by the application: {why}", type="left", name=grace, code=code)
         text = words(rng)
         host.say(text)
@@ -294,10 +294,10 @@ def test_task3_refused_handshake_is_403(front: Client, rng: random.Random) -> No
     room, who = room_name(rng), name(rng)
     wrong = [
         (target(room.upper(), who), "a room's name is of a-z, 0-9 and -"),
-        (target(f"{room}/window", who), "that is no room"),
-        (target("", who), "that is no room"),
+        (target(f"{room}/window", who), "that isn't a room"),
+        (target("", who), "that isn't a room"),
         (target("t" * 33, who), "33 characters are too many for a room"),
-        (f"/nowhere?name={quote(who)}", "there is nothing"),
+        (f"/nowhere?name={quote(who)}", "there is no such path"),
         (f"/rooms/{room}", "there is no name"),
         (f"/rooms/{room}?name=%20", "the name is blank"),
         (target(room, "A" * (NAME_LIMIT + 1)), "the name is too long"),
@@ -309,12 +309,12 @@ def test_task3_refused_handshake_is_403(front: Client, rng: random.Random) -> No
         guests.join(room, "é" * NAME_LIMIT)
         for path, why in rng.sample(wrong, len(wrong)):
             refused(guests, path, why)
-        expect("/stats", guests.members(room), ["é" * NAME_LIMIT], "who was refused is no member")
+        expect("/stats", guests.members(room), ["é" * NAME_LIMIT], "a refused client is not a member")
 
 
 @check(task=3, rule="RFC 6455 §10.2: a browser lets every page connect; the server looks at Origin")
 def test_task3_page_of_another_site_is_refused(front: Client, rng: random.Random) -> None:
-    """A page of another site is refused; one of ours, and a client that is no browser, is not"""
+    """A page of another site is refused; our own page, and a client without Origin, is not"""
     room, who = room_name(rng), name(rng)
     here = f"localhost:{front.address.port}"
     foreign = [
@@ -375,7 +375,7 @@ def test_task3_lines_and_json_understand_each_other(front: Client, rng: random.R
             that(got == line, got=f"{grace} reads {got!r}", expected=f"{line!r}: {why}")
 
         reads(f"* welcome: {', '.join(sorted([ada, grace]))}", "chat.lines is for people")
-        guest.hears_that("somebody came", type="joined", name=grace)
+        guest.hears_that("a member joined", type="joined", name=grace)
         guest.say(text)
         reads(f"{ada}: {text}", "what was said in JSON, as a line")
         guest.hears_that("her own words", type="said", number=1, name=ada, text=text)
@@ -398,7 +398,7 @@ def test_task3_lines_and_json_understand_each_other(front: Client, rng: random.R
 
 @check(task=3, rule="RFC 6455 §7.4.2: 4000 to 4999 are an application's own")
 def test_task3_taken_name_is_told_so(front: Client, probe: Probe, rng: random.Random) -> None:
-    """A name that is taken: accepted, then closed with 4009; who has it stays"""
+    """A name that is taken: accepted, then closed with 4009; the first member stays"""
     room = room_name(rng)
     ada, grace = names(rng)
     with party(front) as guests:
@@ -406,7 +406,7 @@ def test_task3_taken_name_is_told_so(front: Client, probe: Probe, rng: random.Ra
         second = opened(guests.open(target(room, ada), f"{ada}, again", subprotocols=["chat.json"]), ada)
         ended(second, f"the second {ada}", 4009, "the name is taken; a 403 could not have said so")
         other = guests.join(room, grace)
-        first.hears_that("nobody else came or left", type="joined", name=grace)
+        first.hears_that("no other member came or left", type="joined", name=grace)
         text = words(rng)
         other.say(text)
         for each in (first, other):
@@ -435,7 +435,7 @@ def test_task3_taken_name_is_told_so(front: Client, probe: Probe, rng: random.Ra
 def test_task4_member_that_vanishes_has_left(
     front: Client, service: Callable[[str], Client], rng: random.Random
 ) -> None:
-    """Whoever vanishes without a word has left, and the room goes on"""
+    """A member that vanishes without a close frame has left, and the room goes on"""
     room = room_name(rng)
     ada, grace = names(rng)
     ways: list[tuple[Client, Callable[[WebSocket], None]]] = [
@@ -448,12 +448,12 @@ def test_task4_member_that_vanishes_has_left(
         for number, (client, vanish) in enumerate(rng.sample(ways, len(ways)), 1):
             with party(client) as others:
                 guest = others.join(room, grace)
-                host.hears_that("somebody came", type="joined", name=grace)
+                host.hears_that("a member joined", type="joined", name=grace)
                 host.say(f"round {number}", quiet=True)
                 vanish(guest.socket)
                 found = [host.hears("round and left") for _ in range(2)]
             said = next((one for one in found if one.get("type") == "said"), {})
-            expect("the number of what was said", said.get("number"), number, "said while somebody vanished")
+            expect("the number of what was said", said.get("number"), number, "said while a member vanished")
             left = next((one for one in found if one.get("type") == "left"), {})
             that(
                 left.get("name") == grace and left.get("code") in (1005, 1006),
@@ -472,7 +472,7 @@ def test_task4_member_that_vanishes_has_left(
 def test_task4_slow_member_holds_nobody_up(
     service: Callable[[str], Client], probe: Probe, rng: random.Random
 ) -> None:
-    """A member that stops reading holds nobody up; it is let go, and told why"""
+    """A member that stops reading delays no other; it is disconnected with 1013"""
     room, filler = room_name(rng), f"{rng.randrange(10**9)} " * 1400
     ada, slow = names(rng)
     with party(service("uvicorn")) as guests:
@@ -491,6 +491,6 @@ def test_task4_slow_member_holds_nobody_up(
     that(
         in_process(probe, "never_reads", "Ada", then) is not None,
         got="the call of a member that was let go, and reads nothing, goes on after 60 s (on a faster clock)",
-        expected="its end after FAREWELL seconds: close is sent, too, and nobody may wait for it for ever",
+        expected="the call returns after FAREWELL seconds: the send of the close waits, too",
         rule=f"{CONTRACT}: FAREWELL",
     )

@@ -62,7 +62,7 @@ from workshop.judge.checks import Thing, check, expect, fail, made, name, show_b
 
 @check(task=1, rule="RFC 6455 §4.2.1, §4.2.2")
 def test_task1_good_handshakes_are_answered(probe, rng):
-    """A good handshake gets a 101 with its own proof"""
+    """A good handshake gets a 101 with the right Sec-WebSocket-Accept"""
     for case in wire_cases(__file__, "good-*.http"):
         key, what = new_key(rng), case.notes["what"]
         (_, data), raised = accepted(probe, request_of(case, key))
@@ -146,7 +146,7 @@ def test_task1_nginx_passes_the_switch_on(front, rng):
 
 @check(task=2, rule="RFC 6455 §5.2")
 def test_task2_heads_are_read(probe, rng):
-    """A head is read, whatever the length, and only when it is whole"""
+    """parse_head reads a head of any length, and only when it is whole"""
     lengths = [0, 1, 125, 126, 127, 65_535, 65_536, 1 << 40, (1 << 63) - 1, rng.randrange(126, 9999)]
     cases = [(rng.choice([CONTINUATION, TEXT, BINARY]), length, rng.random() < 0.5) for length in lengths]
     cases += [(opcode, rng.randrange(126), True) for opcode in (CLOSE, PING, PONG)]
@@ -202,7 +202,7 @@ def test_task2_broken_heads_are_violations(probe, rng):
 
 @check(task=2, rule="RFC 6455 §5.2, §5.3")
 def test_task2_masks_and_frames_are_written(probe, rng):
-    """Masks are applied where they stood, and frames are as short as they can be"""
+    """apply_mask begins at its offset, and encode_frame writes the shortest length"""
     masks = [
         (rng.randbytes(size), rng.randbytes(4), rng.randrange(9)) for size in (0, 1, 2, 3, 4, 5, 7, 1000)
     ]
@@ -242,7 +242,7 @@ def test_task2_masks_and_frames_are_written(probe, rng):
 
 @check(task=3, rule="RFC 6455 §5.4, §5.5, §6.2")
 def test_task3_messages_come_in_any_pieces(probe, rng):
-    """Messages come in any pieces, with Pings between their fragments"""
+    """Messages arrive in any pieces, with Pings between their fragments"""
     talked = conversation(rng)
     wanted = [event for _, event in talked if event]
     each = rounds_of(probe, *[one for one, _ in talked])
@@ -288,7 +288,7 @@ def test_task3_fragments_out_of_turn_fail(probe, rng):
 
 @check(task=3, rule="RFC 6455 §6.1")
 def test_task3_real_client_is_understood(front, probe, rng):
-    """wsproto, through nginx, hears what it said"""
+    """wsproto, through nginx, gets its messages back"""
     words, data, ping = f"{name(rng)} \u2713", rng.randbytes(70_000), rng.randbytes(9)
     rounds = rounds_of(probe, ("send_text", words), ("send_bytes", data), ("ping", ping))
     wanted = [(TEXT, True, words.encode()), (BINARY, True, data), (PING, True, ping)]
@@ -313,7 +313,7 @@ def test_task3_real_client_is_understood(front, probe, rng):
 
 @check(task=4, rule="RFC 6455 §5.5.1, §7.1.1")
 def test_task4_their_close_is_answered(probe, service, rng):
-    """Their Close is answered with one, and then the connection is over"""
+    """Their Close gets one in return, and then the state is closed"""
     reason, own = f"{name(rng)} \u00e9t\u00e9".encode(), rng.randrange(3000, 5000)
     for code, why in ((1000, b"bye"), (1001, b""), (own, reason), (None, b"")):
         payload = b"" if code is None else struct.pack("!H", code) + why
@@ -464,7 +464,7 @@ def test_task5_first_bad_byte_fails(probe, rng):
 
 @check(task=5, rule="RFC 6455 §10.4, §7.4.1")
 def test_task5_too_long_is_known_early(probe, rng):
-    """A message that is too long fails at the head that says so"""
+    """A message that is too long fails at the head that announces it"""
     limit = rng.randrange(1000, 3000)
     opcode = rng.choice([TEXT, BINARY])
     kind = "Text" if opcode == TEXT else "Binary"

@@ -24,7 +24,7 @@ SIGNALS = "uvicorn: SIGINT and SIGTERM stop accepting and wait for requests, the
 LIMIT = "uvicorn's --timeout-graceful-shutdown: seconds to wait, then requests are cancelled"
 FORCE = "uvicorn: a second SIGINT does not wait (CTRL+C to force quit)"
 LIFESPAN = 'ASGI, "Lifespan": startup before the first connection, shutdown after the last'
-QUEUE = "listen(2): connections wait in the socket's queue until somebody accepts them"
+QUEUE = "listen(2): connections wait in the socket's queue until a process accepts them"
 WAIT = "wait(2): a child that ended is a zombie until its parent waits for it"
 
 together = SideBySide(main=Mains, desk=Desks, outcome=Outcomes)
@@ -70,7 +70,7 @@ def test_task1_wrong_import_string_says_what_is_missing(probe, rng):
         that(named_in in seen.raised["message"], problem(seen), expected)
 
 
-@check(task=1, rule="Python, “Exception context”: an error that hides another one hides the way to mend it")
+@check(task=1, rule="Python, “Exception context”: an error that hides another one hides the cause")
 def test_task1_failure_inside_a_module_is_not_masked(probe, rng):
     """A failure inside a module is not masked"""
     module, library = word(rng), f"library_{rng.randrange(100, 999)}"
@@ -176,7 +176,7 @@ def test_task3_failed_startup_ends_with_3(outcome):
 @check(task=3, rule=SIGNALS)
 @together.on("main")
 def test_task3_term_lets_requests_finish(main, rng):
-    """SIGTERM: in flight is answered, nobody new gets in"""
+    """SIGTERM: requests in flight get their responses, new connections don't"""
     here = main("main")
     with ExitStack() as links:
         idle = links.enter_context(here.open("/", fields=[("Connection", "keep-alive")]))
@@ -196,7 +196,7 @@ def test_task3_term_lets_requests_finish(main, rng):
 @check(task=3, rule=LIMIT)
 @together.on("brief")
 def test_task3_limit_cuts_off_what_is_left(main):
-    """The limit cuts off what is left, then shutdown comes"""
+    """The time limit cuts off the remaining requests, then shutdown comes"""
     here = main("brief")
     with here.open("/slow?seconds=0.4") as short, here.open("/slow?seconds=60", 12.0) as long:
         here.ask()
@@ -223,7 +223,7 @@ def test_task3_first_sigint_waits_and_second_does_not(main):
         here.released(held, "in flight at the first SIGINT")
         here.rests()
         got = "it has ended, with a request in flight"
-        that(here.exit_code() is None, got, "it waits: nobody said how long", rule=SIGNALS)
+        that(here.exit_code() is None, got, "it waits: there is no time limit", rule=SIGNALS)
         here.signal(signal.SIGINT)
         code = settle(here.exit_code, lambda code: code is not None)
         expected = "a process that ends at the second Ctrl-C"
@@ -241,7 +241,7 @@ def page(text, first=""):
 @check(task=4, rule=QUEUE)
 @together.on("reload")
 def test_task4_saved_file_is_served_and_nobody_is_refused(desk, rng):
-    """A saved file is served, and nobody is refused"""
+    """A saved file is served, and no connection is refused"""
     at = desk("reload")
     here, near, far = at.main, name(rng), name(rng)
     before = here.ask()
@@ -302,7 +302,7 @@ def serves(before, after, edition, file):
 @check(task=4, rule="uvicorn's --reload: the parent watches on when a child could not start")
 @together.on("mended")
 def test_task4_broken_file_says_so_and_the_next_save_mends_it(desk, rng):
-    """A broken file says so, the next save mends it"""
+    """A broken file prints its traceback, the next save is served"""
     at = desk("mended")
     here, text, broken = at.main, name(rng), f"broken_{rng.randrange(100, 999)}"
     here.mark = here.stack.ask("status", service="mended")["mark"]
@@ -341,16 +341,16 @@ def test_task4_broken_file_says_so_and_the_next_save_mends_it(desk, rng):
 # --- task 5 -------------------------------------------------------------------------------------------
 
 
-@check(task=5, rule="accept(2), fork(2): whoever has the socket may accept")
+@check(task=5, rule="accept(2), fork(2): each process that has the socket may accept")
 @together.on("workers")
 def test_task5_every_worker_answers_and_a_dead_one_is_replaced(main, rng):
-    """Every worker answers, a dead one is replaced"""
+    """Every worker responds, a dead one is replaced"""
     here = main("workers")
     before = here.who_answers(3)
     expected = "three processes: the command says --workers 3"
     that(len(before) == 3, f"answers from {len(before)} process(es)", expected)
     got = "an answer from the process that was started"
-    that(here.first not in before, got, "a parent that serves nobody")
+    that(here.first not in before, got, "a parent that serves no requests")
     for death in (signal.SIGKILL, signal.SIGTERM, "exit code 1"):
         victim = rng.choice(sorted(before))
         if isinstance(death, signal.Signals):
@@ -402,7 +402,7 @@ def test_task5_term_drains_every_worker(main, rng):
 @check(task=5, rule="uvicorn: a worker that failed to start (exit code 3) stops the parent")
 @together.on("failing")
 def test_task5_workers_that_cannot_start_end_it(outcome):
-    """Workers that cannot start end their parent"""
+    """Workers that cannot start: their parent exits"""
     reply = outcome("unfit")
     where = "your parent: the startup of every worker fails"
     tried = reply["output"].count("app: startup")
@@ -412,4 +412,4 @@ def test_task5_workers_that_cannot_start_end_it(outcome):
     got = f"output {reply['output'][-300:]!r}"
     that("no ink" in reply["output"], got, "the application's message", where=where)
     that((reply["code"] or 0) >= 0, f"it died of signal {-(reply['code'] or 0)}", "an exit code", where=where)
-    that(not reply["left"], f"{reply['left']} process(es) left behind", "nobody left behind", where=where)
+    that(not reply["left"], f"{reply['left']} process(es) left behind", "no process left behind", where=where)

@@ -68,7 +68,7 @@ PLAIN = [("Content-Type", "text/plain")]
 
 @check(task=1, rule=ENVIRON)
 def test_task1_environ_is_what_a_server_would_give(probe, rng):
-    """make_environ gives what a server would"""
+    """make_environ builds what a server would"""
     number, body = rng.randrange(1000), name(rng).encode()
     target = f"/caf%C3%A9/a+b/{number}%2F?x=a%26b&n={number}&y=?"
     kind = rng.choice(["application/json", "text/plain; charset=utf-8"])
@@ -137,7 +137,7 @@ def test_task1_environ_is_what_a_server_would_give(probe, rng):
 
 @check(task=1, rule=SCOPE)
 def test_task1_scope_is_what_a_server_would_give(probe, rng):
-    """make_scope gives what a server would"""
+    """make_scope builds what a server would"""
     number, body = rng.randrange(1000), name(rng).encode()
     target = f"/caf%C3%A9/a+b/{number}?x=a%26b&n={number}&y=?"
     fields = [("X-Word", "one"), ("Host", f"h{number}.test"), ("x-word", "two")]
@@ -210,7 +210,7 @@ def test_task1_scope_is_what_a_server_would_give(probe, rng):
 
 @check(task=2, rule=SERVERS_HALF)
 def test_task2_wsgi_client_keeps_the_servers_half(probe, rng):
-    """WSGIClient does what a server owes an application"""
+    """WSGIClient does a server's part of WSGI"""
     word = name(rng).encode()
     fields = [("X-One", "1"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("x-two", "2")]
     script = {"status": "201 Made Up", "headers": fields, "chunks": [word, b"", b"."], "write": [b"first "]}
@@ -258,7 +258,7 @@ def check_wsgi_endings(probe):
         why = "the application's own, in the test that caused it"
         must_raise(seen, "RuntimeError", why, holding=words, rule=RAISED)
         closed = len(seen.all("inner closed"))
-        why = "in every ending, also when iterating raised"
+        why = "however the call ends, also when iterating raised"
         expect("calls of close()", closed, 1 if when == "iteration" else 0, why, rule=CLOSE)
     seen = probe.steps(
         ("c", made("client:WSGIClient", ref("apps_to_test:never_starts"))),
@@ -321,7 +321,7 @@ def test_task3_asgi_client_lives_through_a_lifespan(probe, rng):
 
 @check(task=3, rule=DISCONNECT)
 def test_task3_streams_are_read_as_they_come_and_left(probe, rng):
-    """Streams are read as they come, and leaving one is a disconnect"""
+    """A stream is read piece by piece, and leaving it is a disconnect"""
     values = ask(
         probe,
         *APP,
@@ -339,7 +339,7 @@ def test_task3_streams_are_read_as_they_come_and_left(probe, rng):
     expect("headers", pairs(values["headers"], "headers"), [("content-type", "text/plain")])
     why = "the chunk that was sent, while the response goes on"
     expect("next(s)", values["chunk"], b"first", why, rule=BODY)
-    expect("inside of the block, what it heard", values["before"], ["startup"], "nobody has left yet")
+    expect("inside of the block, what it heard", values["before"], ["startup"], "the test has not left yet")
     why = "to leave the block is to leave: the application hears it, and has ended when the test goes on"
     expect("after the block, what it heard", values["after"], ["startup", "http.disconnect"], why)
     endless_streams_wait_and_end(probe, rng)
@@ -413,37 +413,37 @@ def test_task5_right_apis_pass(probe, service, rng):
 
 @check(task=5, rule=SUITE)
 def test_task5_deletion_that_is_forgotten(probe, service, rng):
-    """Your tests miss no deletion that is forgotten"""
+    """Your tests catch an API that forgets to delete"""
     catches(probe, service, rng, "forgets a deletion")
 
 
 @check(task=5, rule=SUITE)
 def test_task5_change_that_resets_the_rest(probe, service, rng):
-    """Your tests see a change that resets the rest"""
+    """Your tests catch a change that resets other fields"""
     catches(probe, service, rng, "a change resets what it does not name")
 
 
 @check(task=5, rule=SUITE)
 def test_task5_task_that_is_not_there(probe, service, rng):
-    """Your tests know what is not there"""
+    """Your tests ask for tasks that are not there"""
     catches(probe, service, rng, "finds a task that is not there")
 
 
 @check(task=5, rule=SUITE)
 def test_task5_title_that_says_nothing(probe, service, rng):
-    """Your tests offer what must be refused"""
+    """Your tests send requests that must be refused"""
     catches(probe, service, rng, "takes a title that says nothing")
 
 
 @check(task=5, rule=SUITE)
 def test_task5_method_that_is_not_known(probe, service, rng):
-    """Your tests use a method that is not known"""
+    """Your tests use a method that is not supported"""
     catches(probe, service, rng, "a wrong method is told nothing")
 
 
 @check(task=5, rule=SUITE)
 def test_task5_text_that_is_spoilt(probe, service, rng):
-    """Your tests write in more than ASCII"""
+    """Your tests write titles beyond ASCII"""
     catches(probe, service, rng, "spoils text")
 
 
@@ -455,5 +455,5 @@ def test_task5_id_that_is_given_again(probe, service, rng):
 
 @check(task=5, rule=SUITE)
 def test_task5_location_that_leads_elsewhere(probe, service, rng):
-    """Your tests go where Location leads"""
+    """Your tests follow Location"""
     catches(probe, service, rng, "points elsewhere")

@@ -57,7 +57,7 @@ from workshop.judge.checks import (
 )
 
 WSGI_SIDE = 'PEP 3333, "The Application/Framework Side"'
-OVERLAP = "two requests at the same time: what belongs to one of them lives in its own call"
+OVERLAP = "two requests at the same time: keep what belongs to one of them in its own call"
 
 
 # --- task 1 -----------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def test_task1_timing_says_how_long_the_application_took(probe, rng):
 
 @check(task=1, rule=MIDDLEWARE)
 def test_task1_request_id_is_the_same_everywhere(probe, rng):
-    """request_id: one id, in the scope and in the answer"""
+    """request_id: one id, in the scope and in the response"""
     field = b"x-request-id"
     app = made("middleware:request_id", asgi_app(start((field, b"7")), piece(b"ok"), scope=["headers"]))
     given = f"{word(rng)}-{rng.randrange(100)}.A_9".encode()
@@ -124,7 +124,7 @@ def test_task1_everything_else_passes_through(probe, rng):
     task=2, rule="RFC 6750 §3; RFC 9110 §15.5.2: a 401 has WWW-Authenticate. What a client sends never raises"
 )
 def test_task2_strangers_are_asked_for_a_token(probe, rng):
-    """Strangers, and all that is malformed, get a 401 that says how to ask"""
+    """Requests without a valid token get a 401 that says how to ask"""
     token, realm = f"{word(rng)}-{rng.randrange(1000)}", word(rng)
     app = guarded({token: "Ada"}, realm=realm)
     right = authorization(f"Bearer {token}")
@@ -145,7 +145,7 @@ def test_task2_strangers_are_asked_for_a_token(probe, rng):
 
 @check(task=2, rule="RFC 6750 §2.1; RFC 9110 §11.1: a scheme's name has no case")
 def test_task2_those_with_a_token_are_let_in(probe, rng):
-    """With a token the application is called, and learns who it is"""
+    """With a valid token the application is called, and gets the user"""
     ada, grace = name(rng), name(rng) + "!"
     tokens = {f"{word(rng)}+/~._-==": ada, word(rng): grace, word(rng): "Tim"}
     for token, user in list(tokens.items())[:2]:
@@ -155,7 +155,7 @@ def test_task2_those_with_a_token_are_let_in(probe, rng):
             expect("status", got.status, 200, f"{scheme} {token}: the token is right")
             expect("body", got.body, b"secret", "the application's own")
             known = inner_scope(seen).get("user")
-            expect('scope["user"]', known, user, "the application needs to know who asks")
+            expect('scope["user"]', known, user, "the application needs the user of that token")
     token = next(iter(tokens))
     door = made("functools:partial", ref("middleware:bearer"), tokens=tokens)
     untouched_scope(probe, "bearer", door, scope_with(authorization(f"Bearer {token}")))
@@ -174,7 +174,7 @@ def test_task2_those_with_a_token_are_let_in(probe, rng):
 
 @check(task=2, rule='Python, "hmac.compare_digest"')
 def test_task2_tokens_are_compared_by_compare_digest(probe, rng):
-    """hmac.compare_digest has the last word"""
+    """Tokens are compared by hmac.compare_digest"""
     token = word(rng)
     app = made("adapted_apps:compared", guarded({token: "Ada", word(rng): "Grace"}))
     for shown, said in ((token, "the right token"), (word(rng), "a wrong token")):
@@ -182,7 +182,7 @@ def test_task2_tokens_are_compared_by_compare_digest(probe, rng):
         asked = b"".join(got.all(b"x-compared"))
         that(
             asked not in (b"", b"0"),
-            got=f"hmac.compare_digest was not asked, for {said}",
+            got=f"hmac.compare_digest was not called, for {said}",
             expected="hmac.compare_digest asked: == and a dictionary stop at the first difference, and that "
             "can be measured from outside. (Calls are counted, not time)",
         )
@@ -197,7 +197,7 @@ def test_task2_tokens_are_compared_by_compare_digest(probe, rng):
 
 @check(task=3, rule="RFC 9110 §12.5.3, Accept-Encoding")
 def test_task3_large_bodies_are_packed_for_those_who_ask(probe, rng):
-    """A large body is packed for those who ask, and says so to caches"""
+    """A large body is compressed for clients that ask, with the headers that caches need"""
     text = text_of(rng, rng.randrange(2000, 9000))
     etag = word(rng).encode()
     steps = [
@@ -245,8 +245,13 @@ def test_task3_streams_are_packed_piece_by_piece(probe, rng):
     scope = scope_with(*asking("gzip"))
     seen = probe.asgi(app, scope, receive=[body_event(b"", more=True)] * len(pieces))
     got = Answer(seen)
-    expect("content-encoding", got.all(b"content-encoding"), [b"gzip"], "how long it will be, nobody knows")
-    expect("content-length", got.all(b"content-length"), [], "it was the length of other bytes")
+    expect(
+        "content-encoding",
+        got.all(b"content-encoding"),
+        [b"gzip"],
+        "a stream is compressed, whatever its length",
+    )
+    expect("content-length", got.all(b"content-length"), [], "it was the length of the uncompressed body")
     unpacker, out, number = zlib.decompressobj(31), b"", 0
     for event in seen.events:
         if event["event"] == "send" and event["message"].get("type") == "http.response.body":
@@ -257,16 +262,21 @@ def test_task3_streams_are_packed_piece_by_piece(probe, rng):
                 f"bytes of text that a client has when the application's send of piece {number} returned",
                 len(out),
                 sum(map(len, pieces[:number])),
-                "all of it: what waits in the compressor may wait for minutes, or for ever",
+                "all of it: bytes that stay in the compressor may wait for minutes, or for ever",
             )
     expect("the text", unpacked(got.body), b"".join(pieces))
     plain = probe.asgi(app, scope_with(), receive=[body_event(b"", more=True)] * len(pieces))
-    expect("the pieces for those who did not ask", Answer(plain).pieces, [*pieces, b""], "as they were")
+    expect(
+        "the pieces for a client that did not ask for gzip",
+        Answer(plain).pieces,
+        [*pieces, b""],
+        "as they were",
+    )
 
 
 @check(task=3, rule="RFC 9110 §8.4, Content-Encoding")
 def test_task3_what_is_not_worth_it_stays_as_it_is(probe, rng):
-    """Small, packed and absent bodies stay as they are"""
+    """Small, compressed and absent bodies stay as they are"""
     text = text_of(rng, rng.randrange(1000, 3000))
     small = text[: rng.randrange(1, 500)]
     for said, steps in not_worth_it(text, small):
@@ -323,25 +333,27 @@ def test_task4_lifespan_and_websockets_pass_through_every_layer(probe, front, rn
             fail(f"the status {ada.refused.status} instead of a WebSocket", "101: the token is right")
         expect("the first message", ada.receive(), "started", "what the lifespan left in the state")
         ada.send(text)
-        expect("the echo", ada.receive(), f"Ada: {text}", "the application, and who asks")
+        expect("the echo", ada.receive(), f"Ada: {text}", "the application, with the user")
 
 
 @check(task=4, rule='ASGI www, "Close - send event": before accept, the client gets a 403')
 def test_task4_websocket_without_a_token_is_refused_before_it_begins(probe, front, rng):
-    """A WebSocket without a token is refused before it begins"""
+    """A WebSocket without a token is refused before it is accepted"""
     token = word(rng)
     app = guarded({token: "Ada"}, asgi_app(["receive"], ["send", {"type": "websocket.accept"}], ["receive"]))
     wrong = [[], [authorization(f"Bearer {word(rng)}")], [authorization(f"Basic {token}")]]
     for fields in wrong:
         seen = probe.asgi(app, socket_scope(*fields), receive=[{"type": "websocket.connect"}])
-        that(not is_called(seen), "the application was called for a stranger's WebSocket", "no call")
+        that(
+            not is_called(seen), "the application was called for a WebSocket without a valid token", "no call"
+        )
         ended_well(seen, "websocket.close, and no exception")
         types = [one.get("type") if isinstance(one, dict) else one for one in seen.sends]
         expect(
-            "messages to a stranger's WebSocket",
+            "messages to a WebSocket without a valid token",
             types,
             ["websocket.close"],
-            "accepted first and then closed, it has begun; http.response.start has no place here",
+            "close it before it is accepted; http.response.start is no message for a WebSocket",
         )
     right = probe.asgi(
         app,
@@ -380,17 +392,17 @@ def test_task5_the_stack_has_an_order(probe, front, rng):
     data = got.body
     if data[:2] != b"\x1f\x8b" or data == data.upper():
         fail(
-            f"a body that begins {data[:12]!r}, with [gzip, louder]: louder has made packed bytes upper case",
+            f"a body that begins {data[:12]!r}, with [gzip, louder]: louder changed compressed bytes",
             "stack(app, [a, b]) is a(b(app)): the first one outermost",
         )
-    expect("the text, with [gzip, louder]", unpacked(data), text.upper(), "louder is within")
+    expect("the text, with [gzip, louder]", unpacked(data), text.upper(), "louder is inside")
 
     for case in wire_cases(__file__):
         own = f"{case.name}.{word(rng)}"
         head, _, body = case.data.partition(b"\r\n\r\n")
         answer = front.send(head + f"\r\nX-Request-ID: {own}\r\nConnection: close\r\n\r\n".encode() + body)
         expect(f"status of {case.name}.http", answer.status, int(case.notes["status"]), case.notes["because"])
-        expect(f"X-Request-ID of {case.name}.http", answer.get("X-Request-ID"), own, "every answer has one")
+        expect(f"X-Request-ID of {case.name}.http", answer.get("X-Request-ID"), own, "every response has one")
         that(
             answer.get("Server-Timing"), f"no Server-Timing in the answer to {case.name}.http", "timing, too"
         )
@@ -428,7 +440,7 @@ def test_task5_wsgi_application_runs_on_an_event_loop(probe, rng):
 
 @check(task=5, rule='PEP 3333, "Buffering and Streaming"; ASGI, "Overview": the loop must not block')
 def test_task5_threads_are_few_and_nobody_is_stuck(probe, service, rng):
-    """Few threads for many requests; a chunk waits for its client; one that left frees its thread"""
+    """Few threads for many requests; a chunk waits for its client; a client that leaves frees its thread"""
     stalled_client_holds_one_chunk(probe, rng.randrange(2, 6))
     client = service("over-asgi")
     place = word(rng)
@@ -485,7 +497,7 @@ def test_task5_asgi_application_runs_in_threads(probe, service, rng):
         that(
             who in error.get("message", "") or (not sent and started == "500"),
             got=f"{started} and {error.get('type', 'no exception')}, where the application raised another",
-            expected="the application's own exception, in the server's thread: the server has to know",
+            expected="the application's own exception, in the server's thread: the server has to log it",
             rule='PEP 3333, "Error Handling"',
         )
     server_leaves_half_way(probe, rng.randrange(2, 6))

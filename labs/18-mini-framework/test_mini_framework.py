@@ -97,7 +97,7 @@ def test_task1_routes_are_found_by_path_and_method(service: Any, probe: Probe, r
 
 @check(task=1, rule='ASGI www, "HTTP Connection Scope" and "Response Start"')
 def test_task1_requests_and_responses_are_objects(service: Any, probe: Probe, rng: random.Random) -> None:
-    """A request says what came, a response what goes out"""
+    """A Request has what the client sent, a Response sends what it was made of"""
     client = service("switchboard")
     note, body = f"n{rng.randrange(999)}", f"{title(rng)}".encode()
     tags = [title(rng), "", title(rng)]
@@ -113,7 +113,7 @@ def test_task1_requests_and_responses_are_objects(service: Any, probe: Probe, rn
         again = value(client.request("POST", "/twice", (), body, seconds=PATIENCE))
     except Deadline:
         again = f"no answer in {PATIENCE:g} s: the second body() waits for events that will not come"
-    why = "read once, and kept: a handler, a layer and a plan may all ask for it"
+    why = "read once, and kept: a handler and a middleware component may both ask for it"
     expect(
         "await request.body() == await request.body()", again, True, why, rule="framework.py, Request.body"
     )
@@ -147,23 +147,23 @@ def test_task1_stream_ends_with_its_client(service: Any, probe: Probe, rng: rand
         connection.send(b"GET /ticks HTTP/1.1\r\nHost: localhost\r\n\r\n")
         head, pieces = connection.stream()
         that(head.status == 200, head.line, "200, and a body without end")
-        expect("the first piece", next(pieces, b"")[:2], b"0\n", "each piece leaves when it is there")
+        expect("the first piece", next(pieces, b"")[:2], b"0\n", "each piece is sent as soon as it is there")
         connection.reset()
     end = time.monotonic() + PATIENCE
     while (counts := value(client.get("/count"))).get("open") != 0:
         if time.monotonic() > end:
             fail(
-                f"{counts.get('open')} streams go on",
-                "none: the client has left, and the pieces' `finally` runs",
+                f"{counts.get('open')} streams still run",
+                "none: the client has left, so the generator's `finally` runs",
             )
         time.sleep(0.02)
-    that(counts.get("opened", 0) >= 1, "no stream was opened", "one that was, and ended")
+    that(counts.get("opened", 0) >= 1, "no stream was opened", "one that was opened, and then closed")
     seen = probe.call("framework_features:stream_whose_send_fails")
     expect(
         "what became of the pieces",
         seen,
         ["piece 0", "closed"],
-        "`send` may be the first to know that the client has left (OSError): no more pieces, and aclose()",
+        "`send` may be the first to raise when the client has left (OSError): no more pieces, and aclose()",
         rule='ASGI www, "Disconnected Client - send exception"; framework.py, StreamingResponse',
         sent="a StreamingResponse whose first http.response.body raises OSError in `send`",
     )
@@ -229,7 +229,7 @@ def test_task2_what_is_wrong_is_named(service: Any, rng: random.Random) -> None:
     that(
         found["query", "word"] != found["query", "ratio"],
         f"both msg = {found['query', 'word']!r}",
-        "one is missing, one is no number: two things to say",
+        "two different msg: one value is missing, the other isn't a number",
     )
     asked = "/typed/1?ratio=1&word=w&maybe=x"
     complains_of(client.get(asked), asked, ("query", "maybe"))
@@ -262,7 +262,7 @@ def test_task2_what_is_wrong_is_named(service: Any, rng: random.Random) -> None:
 
 @check(task=2, rule='asyncio, "Running Blocking Code": what blocks belongs in a thread')
 def test_task2_plain_functions_run_in_threads(service: Any) -> None:
-    """A handler that is a plain function holds nobody up"""
+    """A handler that is a plain function doesn't block the event loop"""
     client = service("switchboard")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(client.get, "/blocking")
@@ -280,7 +280,7 @@ def test_task2_plain_functions_run_in_threads(service: Any) -> None:
 
 @check(task=3, rule='ASGI www, "WebSocket"')
 def test_task3_websocket_from_accept_to_close(service: Any, probe: Probe, rng: random.Random) -> None:
-    """A WebSocket has parameters, state, an end, and can be refused"""
+    """A WebSocket has parameters and state, can be closed, and can be refused"""
     client = service("switchboard")
     text, times = f"ada {rng.randrange(999)}", rng.randrange(2, 4)
     with client.websocket(f"/shout/{times}?mark={quote('?')}", subprotocols=["soap", "shout"]) as socket:
@@ -314,12 +314,12 @@ def test_task3_websocket_from_accept_to_close(service: Any, probe: Probe, rng: r
     gone = {"type": "websocket.disconnect", "code": 1001}
     seen = probe.asgi("framework_features:app", websocket_scope("/careless"), [*events, gone])
     expect("sent", sent_types(seen), ["websocket.accept", "websocket.send"], "nothing after a disconnect")
-    that("still running" not in seen.names(), "the call goes on", "it ends: the client has left")
+    that("still running" not in seen.names(), "the call goes on", "the call returns: the client has left")
     expect(
         "what the handler saw",
         probe.call("framework_features:socket_whose_send_fails"),
         ["WebSocketDisconnect"],
-        "`send` may be the first to know that the client has left",
+        "`send` may be the first to raise when the client has left",
         rule='ASGI www, "WebSocket": Disconnected Client',
         sent="a WebSocket whose `send` raises OSError after accept, and await websocket.send_text(…)",
     )
@@ -339,7 +339,7 @@ def test_task3_lifespan_opens_and_closes(service: Any, probe: Probe) -> None:
     names = early.names()
     waiting = early.events[: names.index("still running") if "still running" in names else None]
     before = [one["message"].get("type") for one in waiting if one["event"] == "send"]
-    expect("sent before any shutdown", before, wanted[:1], "the lifespan waits, and is not left")
+    expect("sent before any shutdown", before, wanted[:1], "the lifespan waits for the shutdown")
     bare = probe.asgi("framework_features:bare", scope, [begin, {"type": "pause", "until": 1}, finish])
     expect("sent by an App without a lifespan", sent_types(bare), wanted)
     broken = probe.asgi("framework_features:broken", scope, [begin])
@@ -355,7 +355,7 @@ def test_task3_lifespan_opens_and_closes(service: Any, probe: Probe) -> None:
     that(
         odd.raised,
         got=f"sent {sent_types(odd)}, no exception",
-        expected="an exception: an unknown type is refused",
+        expected="an exception, for an unknown type",
         rule='ASGI, "Applications"',
     )
 
@@ -378,13 +378,13 @@ def test_task4_errors_find_their_handler(service: Any, probe: Probe, rng: random
     refused = client.get(f"/refused?status={code}&text={text}")
     expect("HTTPException's answer", value(refused, code), {"detail": text})
     expect("X-Why", refused.get("X-Why"), text, "HTTPException(…, headers=…)")
-    status(client.get("/accident"), 500, "nobody handles a LookupError")
+    status(client.get("/accident"), 500, "no handler for a LookupError")
     seen = probe.asgi("framework_features:app", http_scope(path="/accident"), [{"type": "http.request"}])
     raised = seen.raised
     that(
         raised and raised["type"] == "LookupError",
         f"raised {raised and raised['type']}, sent {sent_types(seen)}",
-        "the 500 sent, and the LookupError raised again: else no log has it",
+        "the 500 sent, and the LookupError raised again, so that the server logs it",
     )
     expect("sent", sent_types(seen)[:1], ["http.response.start"])
     no_content(probe, "/refused?status=304&text=same", "HTTPException(304)")
@@ -394,7 +394,7 @@ def test_task4_errors_find_their_handler(service: Any, probe: Probe, rng: random
 
 @check(task=4, rule='ASGI, "Middleware"')
 def test_task4_layers_see_everything(service: Any, probe: Probe, rng: random.Random) -> None:
-    """Layers stand around everything, the first one outermost"""
+    """Middleware is around everything, the first component outermost"""
     client = service("switchboard")
     got = value(client.get("/line/a/b"))
     layers = got.get("layers") if isinstance(got, dict) else got
@@ -408,12 +408,12 @@ def test_task4_layers_see_everything(service: Any, probe: Probe, rng: random.Ran
             f"x-layers of the {code}",
             names,
             ["inner", "outer"],
-            "the way back; errors that are answers pass too",
+            "the way back; a response to an error passes through, too",
         )
     scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
     seen = probe.asgi("framework_features:app", scope, [{"type": "lifespan.startup"}], settle=0.2)
     printed = [line for line in seen.output.splitlines() if line.startswith("layer ")]
-    why = "a layer may open something, too: the lifespan comes through all of them"
+    why = "middleware may open something, too: the lifespan passes through all of it"
     expect("printed", printed, ["layer inner: lifespan", "layer outer: lifespan"][::-1], why)
 
 

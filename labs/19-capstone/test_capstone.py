@@ -18,6 +18,7 @@ from instance_facts import (
     every,
     is_hole,
     is_over,
+    keeps_with_every_nginx,
     must_know,
     other_than,
     room_knows_its_client,
@@ -73,15 +74,17 @@ def test_task1_both_instances_answer(front: Client) -> None:
     expect(f"the instances that answered {TURNS} requests", sorted(seen), list(INSTANCES))
 
 
-@check(task=1, rule=f'{UPSTREAM}, "keepalive": HTTP/1.1, and a Connection field that is empty')
-def test_task1_connections_to_instances_are_kept(front: Client) -> None:
+@check(task=1, rule=f'{UPSTREAM}, "keepalive": HTTP/1.1, and a Connection header that is empty')
+def test_task1_connections_to_instances_are_kept(front: Client, probe: Probe) -> None:
     """nginx keeps its connections to the instances"""
     peers = {whoami(front)["peer"] for _ in range(TURNS)}
     that(
         len(peers) <= KEPT,
-        f"{len(peers)} connections from nginx to the instances, for {TURNS} requests one after the other",
-        f"at most {KEPT}: a connection is used again",
+        f"{len(peers)} connections from nginx to the instances, for {TURNS} requests, one at a time",
+        f"at most {KEPT}: nginx sends the next request on a connection that it has kept",
+        where=NGINX,
     )
+    keeps_with_every_nginx(probe)
 
 
 @check(task=1, rule="RFC 9110 §15.3.2: 201 says that the resource was created, not in which process")
@@ -93,7 +96,7 @@ def test_task1_task_is_known_to_both(service: Service, rng: random.Random) -> No
         that(
             found.status == 200,
             f"{found.line} from instance {there}, for the task that {here} has created",
-            "the same task: both have one store",
+            "the same task: both instances have one store",
         )
         expect(f"the task, as {there} has it", site_json(found), made)
 
@@ -103,7 +106,7 @@ def test_task1_task_is_known_to_both(service: Service, rng: random.Random) -> No
 
 @check(task=2, rule=f'{PROXY}, "proxy_set_header"; RFC 7239 §8.1: a client can send any of these fields')
 def test_task2_client_cannot_be_spoofed(front: Client, rng: random.Random) -> None:
-    """A client's address can't be spoofed"""
+    """A client can't spoof its address"""
     client = whoami(front)["client"]
     lie, requests = spoofing(rng)
     for fields in requests:
@@ -128,14 +131,14 @@ def test_task2_scheme_and_host_are_what_this_hop_saw(front: Client, rng: random.
         that(
             lie not in host,
             f"X-Forwarded-Host: {host}",
-            f"{asked}, or no such field: the client made that up",
+            f"{asked}, or no such header: the client made that up",
         )
     unusual_requests(front, asked, lie)
 
 
 @check(task=2, rule=INHERITED)
 def test_task2_streams_know_their_client_too(front: Client, rng: random.Random) -> None:
-    """Streams and rooms know their client, too"""
+    """Event streams and rooms know their client, too"""
     client = whoami(front)["client"]
     if not is_hole(front, "/events"):
         stream_knows_its_client(front, rng, client)
@@ -172,7 +175,7 @@ def test_task3_files_come_from_nginx_and_only_from_their_folder(front: Client) -
         that(
             answer.status != 200 and b"proxy_pass" not in answer.body,
             f"{answer.line} for {target}: {answer.text[:60]!r}",
-            "nothing from outside the folder of files",
+            "no file from outside the folder of files",
         )
 
 
@@ -188,7 +191,7 @@ def test_task3_events_arrive_as_they_happen(front: Client, rng: random.Random) -
 
 @check(task=3, rule=f'{UPSTREAM}, "hash"; RFC 9110 §7.8: Upgrade is a field for one hop')
 def test_task3_members_of_a_room_meet(front: Client, rng: random.Random) -> None:
-    """Members of a room meet, and rooms are shared out"""
+    """Members of a room meet, and the rooms are spread over both instances"""
     room_knows_its_client(front, rng, whoami(front)["client"])
     room = room_name(rng)
     names = [
@@ -211,11 +214,14 @@ def test_task3_members_of_a_room_meet(front: Client, rng: random.Random) -> None
         with member(front, room_name(rng), "Ada") as (_, welcome):
             hosts.add(welcome["instance"])
     expect(
-        f"the instances that have {ROOMS} rooms", sorted(hosts), list(INSTANCES), "the rooms are shared out"
+        f"the instances that have {ROOMS} rooms",
+        sorted(hosts),
+        list(INSTANCES),
+        "the rooms are spread over both instances",
     )
 
 
-# --- task 4: limits and time-outs -------------------------------------------------------------------
+# --- task 4: limits and timeouts --------------------------------------------------------------------
 
 
 @check(task=4, rule='RFC 9110 §15.5.14; nginx, ngx_http_core_module, "client_max_body_size"')
@@ -227,7 +233,7 @@ def test_task4_large_body_is_refused_twice(front: Client, service: Service, rng:
     that(
         taken.status == 201,
         f"{taken.line} for {LARGEST} bytes, from {by}",
-        "status 201: 64 KiB may be",
+        "status 201: 64 KiB are allowed",
         where=NGINX if by == "nginx" else DEPLOY,
         sent=f"POST /tasks with {LARGEST} bytes",
     )
@@ -242,8 +248,8 @@ def test_task4_large_body_is_refused_twice(front: Client, service: Service, rng:
     )
     that(
         refused.get("X-Instance") is None,
-        "a 413 of an instance's",
-        "nginx's own: no instance is bothered with it",
+        "a 413 from an instance",
+        "nginx's own 413: the body never reaches an instance",
         where=NGINX,
         sent=asked,
     )
@@ -253,7 +259,7 @@ def test_task4_large_body_is_refused_twice(front: Client, service: Service, rng:
             that(
                 answer.status == status,
                 f"{answer.line} for {len(body)} bytes, from instance {instance} itself",
-                f"status {status}: body_bytes is 64 KiB, for whoever comes past nginx",
+                f"status {status}: body_bytes is 64 KiB, for a client that connects to an instance directly",
                 where=DEPLOY,
                 sent=f"POST /tasks with {len(body)} bytes, to instance {instance}",
             )
@@ -269,7 +275,7 @@ def test_task4_one_client_holds_eight_streams(front: Client, rng: random.Random)
             that(
                 ninth.answer.status == 429,
                 f"{ninth.answer.line} for a ninth stream of one client, each with another X-Forwarded-For",
-                "status 429: eight are enough, and a client is who connects, whatever it says",
+                "status 429: the limit is eight for the address that connects, whatever a header says",
             )
         whoami(front)
         held[0].wire.close()
@@ -278,7 +284,7 @@ def test_task4_one_client_holds_eight_streams(front: Client, rng: random.Random)
 
 @check(task=4, rule=f'{PROXY}, "proxy_read_timeout"; {UPSTREAM}, "max_fails"; RFC 9110 §15.6.5')
 def test_task4_slow_answer_is_given_up_and_streams_are_not(front: Client, rng: random.Random) -> None:
-    """A slow answer is given up, silent streams are not, and nobody else suffers"""
+    """nginx gives up a slow response, keeps silent streams, and serves everybody else"""
     with events(front) as (stream, _), member(front, room_name(rng), "Ada") as (ada, _):
         began = time.monotonic()
         with contextlib.ExitStack() as all_of_them:
@@ -291,10 +297,10 @@ def test_task4_slow_answer_is_given_up_and_streams_are_not(front: Client, rng: r
             answer = front.get("/whoami")
             that(
                 answer.status == 200,
-                f"{answer.line} for GET /whoami, after four answers that took too long",
+                f"{answer.line} for GET /whoami, after four responses that took too long",
                 "status 200: an instance that was slow once is not gone",
             )
-        # Both were silent before the slow ones were asked: as short a time-out of theirs is over, too.
+        # Both were silent before the slow ones were asked: as short a timeout of theirs is over, too.
         made = site_json(front.request("POST", "/tasks", JSON, new_task(rng)), 201)
         expect("the event after as long a silence", stream.next("task"), made, where=NGINX)
         ada.send("still here")
@@ -311,8 +317,8 @@ def given_up(wire: Wire, began: float) -> None:
     except Deadline:
         fail(
             f"no answer within {GIVEN_UP:g} s, from an instance that takes 30 s",
-            "504, within 5 s. (nginx may have asked both, one after the other: after a time-out, too, unless "
-            "proxy_next_upstream says otherwise; proxy_next_upstream_timeout is for all tries together)",
+            "504, within 5 s. (nginx may have asked both instances in turn: proxy_next_upstream includes "
+            "timeouts by default; proxy_next_upstream_timeout limits all tries together)",
             where=NGINX,
         )
     expect_status(answer, 504)
@@ -325,7 +331,7 @@ def given_up(wire: Wire, began: float) -> None:
 def test_task5_killed_instance_loses_no_idempotent_request(
     front: Client, service: Service, stack: Stack, rng: random.Random
 ) -> None:
-    """An instance is killed: its GET is answered by the other one, and so is everybody"""
+    """An instance is killed: the other one answers its GET, and every later request"""
     whoami(front)
     mine = token(rng)
     with front.connect() as wire:
@@ -333,11 +339,11 @@ def test_task5_killed_instance_loses_no_idempotent_request(
         victim = taken_by(service, mine)
         stack.ask("signal", service=victim, number=KILL)
         answer = wire.response()
-    sent = f"GET /slow?token={mine}, and SIGKILL to instance {victim}, which has it"
+    sent = f"GET /slow?token={mine}, and SIGKILL to instance {victim}, which works on it"
     that(
         answer.status == 200,
         f"{answer.line}",
-        "200 from the other instance: asking again does no harm",
+        "200 from the other instance: repeating a GET does no harm",
         sent=sent,
         where=NGINX,
     )
@@ -349,15 +355,15 @@ def test_task5_killed_instance_loses_no_idempotent_request(
         that(
             answer.status == 200,
             f"{answer.line}, with instance {victim} gone",
-            "status 200 from the one that is there",
+            "status 200 from the instance that runs",
         )
     front.wakes = True
     end = time.monotonic() + BACK
     while whoami(front)["instance"] != victim:
         that(
             time.monotonic() < end,
-            f"nothing from instance {victim}, {BACK:g} s after it is back",
-            "both answer again",
+            f"no response from instance {victim} within {BACK:g} s after it was started again",
+            "responses from both instances again",
         )
 
 
@@ -365,7 +371,7 @@ def test_task5_killed_instance_loses_no_idempotent_request(
 def test_task5_create_is_never_sent_twice(
     front: Client, service: Service, stack: Stack, rng: random.Random
 ) -> None:
-    """A POST that an instance had in its hands is not sent to the other; one that it never got, is"""
+    """A POST that the killed instance worked on is not repeated; one that it never got goes to the other"""
     whoami(front)
     mine = token(rng)
     with front.connect() as wire:
@@ -373,15 +379,15 @@ def test_task5_create_is_never_sent_twice(
         victim = taken_by(service, mine)
         stack.ask("signal", service=victim, number=KILL)
         answer = wire.response()
-    sent = f"POST /slow?token={mine}, and SIGKILL to instance {victim}, which has it"
+    sent = f"POST /slow?token={mine}, and SIGKILL to instance {victim}, which works on it"
     there = service(other_than(victim))
     asked = site_json(there.get(f"/attempts?token={mine}"))
-    why = "nobody knows what was done already"
+    why = "the POST may have been carried out already"
     expect("the instances that were asked", asked, [victim], why, sent=sent, where=NGINX)
     that(
         answer.status in (502, 504),
         f"{answer.line}",
-        "502: the client has to know that nobody knows",
+        "502: the client has to learn that the outcome is unknown",
         sent=sent,
         where=NGINX,
     )
@@ -403,7 +409,7 @@ def test_task5_create_is_never_sent_twice(
 def test_task5_drain_lets_answers_finish_and_ends_streams(
     front: Client, service: Service, stack: Stack, probe: Probe, rng: random.Random
 ) -> None:
-    """SIGTERM: an answer is finished, a stream is not waited for"""
+    """SIGTERM: an instance finishes its response, and doesn't wait for event streams"""
     whoami(front)
     drain_is_short(probe)
     mine = token(rng)
@@ -413,17 +419,17 @@ def test_task5_drain_lets_answers_finish_and_ends_streams(
         with events(service(told)):
             stack.ask("signal", service=told, number=TERM)
             answer = wire.response()
-            sent = f"GET /slow?seconds=1, and SIGTERM to instance {told}, which has it"
+            sent = f"GET /slow?seconds=1, and SIGTERM to instance {told}, which works on it"
             that(
                 answer.status == 200,
                 f"{answer.line}",
-                "status 200: it finishes what it has begun",
+                "status 200: the instance finishes the requests in flight",
                 sent=sent,
                 where=DEPLOY,
             )
             said = site_json(answer)
             asked = site_json(service(other_than(told)).get(f"/attempts?token={mine}"))
-            why = "it finishes what it has begun"
+            why = "the instance finishes the requests in flight"
             expect("the instances that were asked", asked, [told], why, sent=sent, where=DEPLOY)
             expect("the instance that answers", said["instance"], told, sent=sent, where=DEPLOY)
             end = time.monotonic() + DRAINED
@@ -432,7 +438,7 @@ def test_task5_drain_lets_answers_finish_and_ends_streams(
                 that(
                     time.monotonic() < end,
                     late,
-                    "an end within 5 s: streams have none of their own",
+                    "exit within 5 s: an event stream never ends by itself",
                     sent=sent,
                     where=DEPLOY,
                 )

@@ -78,7 +78,7 @@ class Listener:
         except Deadline:
             fail(
                 f"{what} did not arrive, the stream stayed open; it said {self.seen[-120:]!r}",
-                f"{what}, when it happens: a body event of its own, that nobody keeps back",
+                f"{what}, when it happens: a body event of its own, sent at once",
                 sent=self.sent,
             )
         except NoAnswer:

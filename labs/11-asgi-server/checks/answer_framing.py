@@ -81,4 +81,4 @@ def breaks_off(client: Client, target: str, what: str) -> None:
 
 def ends(connection: Wire, got: str) -> None:
     """Fail with `got` unless the other side ends the connection."""
-    that(connection.closed_within(3), got, "its end", rule="RFC 9112 §9.6", sent=sent_on(connection))
+    that(connection.closed_within(3), got, "a close", rule="RFC 9112 §9.6", sent=sent_on(connection))

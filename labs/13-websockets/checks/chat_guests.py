@@ -187,7 +187,7 @@ def said_by(guest: Guest, count: int, others: int) -> list[tuple[Any, Any, Any]]
         if event.get("type") == "said":
             found.append((event.get("number"), event.get("name"), event.get("text")))
         elif event.get("type") != "joined":
-            fail(f"{guest.who} hears {event!r}", "what was said: nobody has left")
+            fail(f"{guest.who} hears {event!r}", "what was said: no member has left")
     return found
 
 

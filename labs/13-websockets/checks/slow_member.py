@@ -71,7 +71,10 @@ def event_in(got: object) -> dict[str, Any]:
 
 
 def held_up(host: Guest, got: str, slow: str) -> None:
-    fail(got, f"{host.who} hears everything at once, while {slow} reads nothing: nobody waits for {slow}")
+    fail(
+        got,
+        f"{host.who} hears everything at once, while {slow} reads nothing: no other member waits for {slow}",
+    )
 
 
 def last_words(dawdler: Guest) -> None:

@@ -1,4 +1,4 @@
-"""RFC 6455 as functions of bytes: the handshake, frames, and a connection that is fed. No socket in it."""
+"""RFC 6455 as functions of bytes: the handshake, frames, and a connection without a socket."""
 
 import runpy
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ MAX_MESSAGE = 1 << 20  # bytes of a message, all fragments together; more: 1009
 
 
 class Refused(Exception):
-    """The request is no good handshake: answer `status`, with `headers`; nothing was switched."""
+    """The request is not a valid handshake: respond with `status` and `headers`; the protocol stays HTTP."""
 
     def __init__(self, status: int, reason: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
         super().__init__(reason)
@@ -28,12 +28,12 @@ class Violation(Exception):
 
 
 class NotOpen(Exception):
-    """Our Close frame is sent, or the connection is over: nothing more may be sent."""
+    """Our Close frame was sent, or the connection is closed: nothing more may be sent."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What a good handshake asks for."""
+    """What a valid handshake asks for."""
 
     key: bytes  # b"dGhlIHNhbXBsZSBub25jZQ=="
     subprotocols: list[str]  # ["chat.v2", "chat"], the one preferred most comes first
@@ -66,21 +66,21 @@ class Binary:
 
 @dataclass(frozen=True)
 class Ping:
-    """They asked whether we are there; the Pong is in `data_to_send` already."""
+    """They sent a Ping; the Pong is in `data_to_send` already."""
 
     data: bytes
 
 
 @dataclass(frozen=True)
 class Pong:
-    """They answered a Ping, or say of themselves that they are there."""
+    """They answered a Ping, or sent a Pong unasked."""
 
     data: bytes
 
 
 @dataclass(frozen=True)
 class Closed:
-    """The end: their code, 1005 for a Close frame without one, 1006 for no Close frame at all."""
+    """The last event: their code, 1005 for a Close frame without one, 1006 for no Close frame at all."""
 
     code: int
     reason: str
@@ -88,7 +88,7 @@ class Closed:
 
 @dataclass(frozen=True)
 class Failed:
-    """The end: they broke a rule, and this is what our Close frame says of it."""
+    """The last event: they broke a rule; our Close frame has this code and reason."""
 
     code: int
     reason: str
@@ -132,7 +132,7 @@ def apply_mask(data: bytes | bytearray, mask: bytes, offset: int = 0) -> bytes:
 
 
 def encode_frame(opcode: int, payload: bytes, fin: bool = True, mask: bytes | None = None) -> bytes:
-    r"""(TEXT, b"Ada") → b"\x81\x03Ada". Raises ValueError for a control frame that may not be."""
+    r"""(TEXT, b"Ada") → b"\x81\x03Ada". Raises ValueError for a forbidden control frame."""
     # TODO task 2
     raise NotImplementedError("lab 14 task 2: write a frame")
 
@@ -144,10 +144,10 @@ class Connection:
         self.state = "open"
         self.max_message = max_message
         self._to_send = bytearray()
-        # TODO task 3: what must be remembered between two pieces?
+        # TODO task 3: what must you remember between two calls of receive?
 
     def data_to_send(self) -> bytes:
-        """Given: what must be sent now; it is handed out once."""
+        """Given: the bytes to send now; each is returned once."""
         data = bytes(self._to_send)
         self._to_send.clear()
         return data
@@ -173,7 +173,7 @@ class Connection:
         raise NotImplementedError("lab 14 task 3: ping")
 
     def close(self, code: int | None = 1000, reason: str = "") -> None:
-        r"""(4001, "Ada") → b"\x88\x05\x0f\xa1Ada"; None: no code, no reason. ValueError: can't be sent."""
+        r"""(4001, "Ada") → b"\x88\x05\x0f\xa1Ada"; None: no code, no reason. ValueError for a bad code."""
         # TODO task 4
         raise NotImplementedError("lab 14 task 4: close")
 

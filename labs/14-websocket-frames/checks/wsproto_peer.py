@@ -62,4 +62,4 @@ class Peer:
 
     def must_end(self):
         """The server closes TCP: both Close frames are sent."""
-        that(self.link.closed_within(3), "the TCP connection stays open", "its end", rule="RFC 6455 §7.1.1")
+        that(self.link.closed_within(3), "the TCP connection stays open", "a close", rule="RFC 6455 §7.1.1")

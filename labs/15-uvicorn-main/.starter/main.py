@@ -1,7 +1,7 @@
 """Lab 15: what runs a server. `make serve-15` starts it, with labs 11, 12 and 14 where Python finds them.
 
 Given: lab 11's `Server`, lab 12's `Lifespan`, lab 14's frames behind `upgrade`, and lab 9's `SignalPipe`:
-`signals.wait(0.25)` gives the signals that came, as bytes, b"" when there were none.
+`signals.wait(0.25)` returns the signals that came, as bytes, b"" when there were none.
 """
 
 import argparse
@@ -25,7 +25,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class CannotStart(Exception):
-    """Nothing can be served; the message is one line for a person."""
+    """The server can't start; the message is one line for its user."""
 
 
 class ImportFromStringError(CannotStart):
@@ -35,7 +35,7 @@ class ImportFromStringError(CannotStart):
 def import_from_string(text):
     """The object that "package.module:site.app" names.
 
-    Raises ImportFromStringError that says what is missing. What the module raises comes out unchanged.
+    Raises ImportFromStringError that says what is missing. Exceptions of the module pass unchanged.
     """
     # TODO task 1: text.partition(":"), importlib.import_module, getattr; ModuleNotFoundError has a `name`
     raise NotImplementedError("lab 15 task 1: import a string")
@@ -48,11 +48,11 @@ class Config:
     port: int = 8000
     workers: int = 1
     reload: bool = False
-    timeout_graceful_shutdown: int | None = None  # seconds; None: as long as it takes
+    timeout_graceful_shutdown: int | None = None  # seconds; None: no limit
 
 
 def parse(argv=None) -> Config:
-    """["page:app", "--port", "80"] → Config(app="page:app", port=80). Raises SystemExit 2 for nonsense."""
+    """["page:app", "--port", "80"] → Config(app="page:app", port=80). Raises SystemExit 2 for bad options."""
     parser = argparse.ArgumentParser(prog="main.py")
     parser.add_argument("app", help="module:attribute")
     # TODO task 2: an option for each field of Config; WEB_CONCURRENCY in the environment, too
@@ -60,15 +60,15 @@ def parse(argv=None) -> Config:
 
 
 def bind(config) -> socket.socket:
-    """A socket that has the address; nobody is let in before `listen`. Raises CannotStart."""
+    """A socket bound to the address; it refuses connections until `listen`. Raises CannotStart."""
     sock = socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((config.host, config.port))  # TODO task 2: OSError, when somebody else has it
+    sock.bind((config.host, config.port))  # TODO task 2: OSError, when another process has it
     return sock
 
 
 def main(argv=None) -> int:
-    """The whole program; the exit code."""
+    """The whole program. Returns the exit code."""
     config = parse(argv)
     sys.path.insert(0, str(Path.cwd()))
     # TODO task 2: CannotStart is one line on stderr, and the code STARTUP_FAILURE
@@ -80,10 +80,10 @@ def main(argv=None) -> int:
 
 
 def run(application, sock, seconds) -> int:
-    """Serve until a signal says to end."""
+    """Serve until a signal asks to stop."""
     runner = Runner(application, sock, seconds)
     asyncio.run(runner.run())
-    return 0  # TODO task 3, if you like: end by the signal that was caught
+    return 0  # TODO task 3, if you like: raise the signal that was caught again
 
 
 class Runner:
@@ -115,7 +115,7 @@ class Runner:
 
 
 class Supervisor:
-    """A process that holds the socket, and has children who serve on it."""
+    """A process that holds the socket, and has children that serve on it."""
 
     def __init__(self, config, sock):
         self.config, self.sock, self.children = config, sock, set()
@@ -123,7 +123,7 @@ class Supervisor:
         sock.listen(2048)
 
     def spawn(self):
-        """Given: fork a child. Signals are held off until it has handlers of its own, as in lab 9."""
+        """Given: fork a child. Signals are blocked until it has handlers of its own, as in lab 9."""
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         pid = os.fork()
         if pid == 0:
@@ -132,7 +132,7 @@ class Supervisor:
         self.children.add(pid)
 
     def be_child(self):
-        """Given: what the child does. It ends with STARTUP_FAILURE when it could not start."""
+        """Given: what the child does. It exits with STARTUP_FAILURE when it could not start."""
         code = STARTUP_FAILURE
         try:
             self.signals.close()
@@ -151,21 +151,21 @@ class Supervisor:
             os._exit(code)
 
     def reap(self):
-        """The children that ended since the last look, as {pid: exit code}; they leave self.children."""
+        """The children that exited since the last call, {pid: exit code}; remove them from self.children."""
         # TODO task 4: os.waitpid(pid, os.WNOHANG), os.waitstatus_to_exitcode
         raise NotImplementedError("lab 15 task 4: reap")
 
     def end_children(self):
-        """SIGTERM to every child, and wait until all have ended: the parent is the last to go.
+        """Send SIGTERM to every child, and wait until all have exited: the parent exits last.
 
-        A signal that comes meanwhile is for the parent, too: it must not be lost.
+        A signal that arrives meanwhile must not be lost: it is for the parent, too.
         """
         raise NotImplementedError("lab 15 task 4: end children")
 
 
 def snapshot(folder):
     """{Path("wing/east.py"): (nanoseconds of its last change, bytes), …} for every .py file below."""
-    raise NotImplementedError("lab 15 task 4: look at files")
+    raise NotImplementedError("lab 15 task 4: take a snapshot")
 
 
 class Reloader(Supervisor):
@@ -176,7 +176,7 @@ class Reloader(Supervisor):
 
 
 class Workers(Supervisor):
-    """config.workers children; one that dies is replaced. Gives up when they can't start."""
+    """config.workers children. Replace one that dies; give up when they can't start."""
 
     def run(self):
         raise NotImplementedError("lab 15 task 5: workers")

@@ -223,10 +223,13 @@ class Main:
         that(code is not None, got, expected, where=where, rule=rule)
         left = settle(self.living, lambda pids: not pids, 2.0)
         that(
-            not left, f"it ended, and left {len(left)} process(es) running", "nobody left behind", where=where
+            not left,
+            f"it ended, and left {len(left)} process(es) running",
+            "no process left behind",
+            where=where,
         )
         legal = (0, -number, 128 + number)
-        expected = f"0, or the signal's own ({-number} here): to end at {number.name} is no failure"
+        expected = f"0, or the signal's own ({-number} here): an exit at {number.name} is not a failure"
         that(code in legal, f"exit code {code}", expected, where=where)
 
 

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 
 @dataclass
 class Response:
-    """Given: what the application answered; header fields in its order, repeats kept."""
+    """Given: the application's response; headers in its order, repeats kept."""
 
     status: int
     headers: list  # [("Content-Type", "text/plain"), ...]
     body: bytes
 
     def header(self, name):
-        """The first field of that name, in any case; None when there is none."""
+        """The first header of that name, in any case; None when there is none."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     @property
@@ -42,7 +42,7 @@ def make_environ(method="GET", target="/", headers=(), body=b""):
 
     make_environ("GET", "/caf%C3%A9?x=a%26b")["PATH_INFO"] == "/caf\xc3\xa9", ["QUERY_STRING"] == "x=a%26b"
     """
-    # TODO task 1: Host, and Content-Length for a body, when `headers` has none; repeated fields are joined.
+    # TODO task 1: Host, and Content-Length for a body, when `headers` has none; join repeated headers.
     raise NotImplementedError("lab 16 task 1: build an environ")
 
 
@@ -51,7 +51,7 @@ def make_scope(method="GET", target="/", headers=(), body=b""):
 
     make_scope("GET", "/caf%C3%A9?x=1")["path"] == "/café", ["headers"] == [(b"host", b"localhost")]
     """
-    # TODO task 1: the same request in other words.
+    # TODO task 1: the same request, in ASGI's form.
     raise NotImplementedError("lab 16 task 1: build a scope")
 
 
@@ -88,12 +88,12 @@ class Client:
         return self.request("DELETE", target, **more)
 
     def with_cookies(self, headers):
-        """These fields, and one Cookie field for all cookies: ("Cookie", "session=42; lang=is")."""
+        """`headers`, and one Cookie header for all cookies: ("Cookie", "session=42; lang=is")."""
         # TODO task 2
         return headers
 
     def remember(self, headers):
-        """Keep what a response sets, forget what it takes back: ("Set-Cookie", "lang=; Max-Age=0")."""
+        """Keep the cookies that a response sets; drop those that it deletes, as "lang=; Max-Age=0" does."""
         # TODO task 2
 
 
@@ -114,11 +114,11 @@ class ASGIClient(Client):
 
     def __enter__(self):
         """Startup; returns the client. Raises RuntimeError for lifespan.startup.failed."""
-        # TODO task 3: who raises for a lifespan has none, and is served all the same.
+        # TODO task 3: an application that raises for a lifespan has none; serve it all the same.
         raise NotImplementedError("lab 16 task 3: begin a lifespan")
 
     def __exit__(self, *error):
-        """Shutdown; then nothing of the application's runs any more, and the loop is closed."""
+        """Shutdown; then no task of the application runs, and the loop is closed."""
         raise NotImplementedError("lab 16 task 3: end a lifespan")
 
     def call(self, method, target, headers, body):
@@ -126,13 +126,13 @@ class ASGIClient(Client):
         raise NotImplementedError("lab 16 task 3: call an ASGI application")
 
     def stream(self, method, target, headers=(), body=b""):
-        """For `with`: a response in the making, with status, headers, an iterator of chunks."""
+        """For `with`: a response that has started, with status, headers and an iterator of chunks."""
         raise NotImplementedError("lab 16 task 3: stream a response")
 
     def websocket(self, target, subprotocols=(), headers=()):
         """A session, for `with`: send(str or bytes), receive(), close(code, reason), subprotocol.
 
-        Raises Closed when the application refuses; so does receive() when it closes, and ever after.
+        Raises Closed when the application refuses it; receive() raises Closed when it has closed, each time.
         """
         raise NotImplementedError("lab 16 task 4: open a WebSocket session")
 

@@ -45,15 +45,17 @@ def broken_wsgi_applications(probe: Probe, rng: random.Random) -> None:
         that(
             who in error.get("message", ""),
             got=f"{error.get('type', 'no exception')}, where the application raised in {when}",
-            expected="the application's own exception, out of the call: the server has to know",
+            expected="the application's own exception, out of the call: the server has to log it",
             rule='PEP 3333, "Error Handling"',
         )
         ends = [one for one in messages(seen, "http.response.body") if not one.get("more_body")]
-        expect(f"last body messages, when the application raised in {when}", ends, [], "it was not all")
+        expect(
+            f"last body messages, when the application raised in {when}", ends, [], "the body is incomplete"
+        )
         that(
             when == "call" or "inner closed" in seen.names(),
             got="the iterable was not closed, when it raised",
-            expected="close(), in every ending",
+            expected="close(), however the request ends",
             rule='PEP 3333, "Specification Details"',
         )
     inner = wsgi_app(chunks=[b"a", b"b"], exc_info=True)
@@ -63,7 +65,7 @@ def broken_wsgi_applications(probe: Probe, rng: random.Random) -> None:
         got="a second start_response with exc_info after the first chunk was taken for a new start"
         if seen.raised is None
         else "two http.response.start",
-        expected="the exception of exc_info: the header is on its way",
+        expected="the exception of exc_info: the headers are already sent",
         rule='PEP 3333, "The start_response() Callable"',
     )
 
@@ -81,8 +83,8 @@ def hard_wsgi_applications(probe: Probe) -> None:
     seen = harness(probe, "adapted_apps:left_in_body", ref("middleware:asgi_from_wsgi"))
     that(
         seen["over"],
-        got=f"the call did not end; wsgi.input.read() gave {seen['read']}",
-        expected="an end: after http.disconnect nothing more comes, and whoever reads holds a thread",
+        got=f"the call did not return; wsgi.input.read() gave {seen['read']}",
+        expected="the call returns: nothing comes after http.disconnect, and a blocked read() holds a thread",
         rule='ASGI www, "Disconnect - receive event"',
         sent="POST / with Content-Length: 8; the client sends b'half', and leaves",
     )
@@ -98,7 +100,7 @@ def asgi_applications_that_wait(probe: Probe) -> None:
     that(
         heard in (["http.disconnect"], ["CancelledError"], ["OSError"]),
         got=f"what the application heard, when the server had closed: {heard!r}",
-        expected="http.disconnect from `receive`: it waits, and nothing else will come",
+        expected="http.disconnect from `receive`: the server has closed, so no other event will come",
         rule='ASGI www, "Disconnect - receive event"',
         sent="an application that sends one chunk and awaits receive(); the server takes it, and calls close",
     )
@@ -106,7 +108,7 @@ def asgi_applications_that_wait(probe: Probe) -> None:
     that(
         found.get("meanwhile"),
         got="a second request was not answered while the first one's wsgi.input.read() waited for its client",
-        expected="read() in the server's thread: on the loop it holds up everybody",
+        expected="read() in the server's thread: on the loop it blocks every other request",
         rule='ASGI, "Overview": the loop must not block',
         sent="POST / whose body is slow, and GET / at the same time",
     )
@@ -152,13 +154,13 @@ def slow_reader_leaves(client: Client, rng: random.Random) -> None:
         state: dict[str, Any] = {}
         while not state.get("closed") and time.monotonic() < end:
             answer = client.get(f"/made?say={one}")
-            expect("status", answer.status, 200, "the threads of those who left are free again")
+            expect("status", answer.status, 200, "the threads of clients that left are free again")
             state = answer.json()
             time.sleep(0.02)
         that(
             state.get("closed"),
             got=f"the iterable is still open, {PATIENCE:.0f} s after its client has left",
-            expected="close() when the client is gone: its thread serves somebody else then",
+            expected="close() when the client has left: its thread is free for other requests",
             sent="three times GET /flood, each left after its first bytes",
         )
 
@@ -182,13 +184,13 @@ def wsgi_application_is_served(probe: Probe, inner: Any, data: list[bytes], body
     scope["headers"].append([b"content-length", str(sum(map(len, data))).encode()])
     seen = probe.asgi(adapted(inner), {**scope, "raw_path": b"/caf%C3%A9"}, receive=parts)
     got = Answer(seen)
-    expect("status", got.status, 201, "a number: the reason is for people")
+    expect("status", got.status, 201, "a number, without the reason phrase")
     own = [pair for pair in got.headers if pair[0] in (b"x-own", b"set-cookie")]
     wanted = [(b"x-own", b"1"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]
     expect("headers", own, wanted, "bytes, names in lower case, repeats kept")
     raw = [pair[0] for pair in seen.sends[0]["headers"]]
     expect("names in lower case", raw, [one.lower() for one in raw], rule=START)
-    expect("body", got.body, body, "what went through write comes first")
+    expect("body", got.body, body, "what the application gave to write comes first")
     read = (seen.first("inner read") or {}).get("data")
     expect("what the application read of wsgi.input", read, b"".join(data), "every piece, until the end")
     environ = (seen.first("inner called") or {}).get("environ", {})
@@ -196,7 +198,7 @@ def wsgi_application_is_served(probe: Probe, inner: Any, data: list[bytes], body
     that(
         "inner closed" in seen.names(),
         got="the iterable was not closed after its last chunk",
-        expected="close(), in every ending",
+        expected="close(), however the request ends",
         rule='PEP 3333, "Specification Details"',
     )
 
@@ -224,7 +226,7 @@ def stalled_client_holds_one_chunk(probe: Probe, taken: int) -> None:
     that(
         seen["made"] < PIECES,
         got=f"all {PIECES} chunks were made, for a client that left after {taken}",
-        expected="an end soon after http.disconnect: ask `receive` while the response is sent",
+        expected="close() soon after http.disconnect: keep a `receive` running while the response is sent",
         rule='ASGI www, "Disconnect - receive event"',
         sent=sent,
     )
@@ -238,7 +240,7 @@ def crowd_waits_its_turn(client: Client, count: int) -> None:
     that(
         not lost,
         got=f"{len(lost)} of {count} requests were not answered: {lost[0] if lost else ''}",
-        expected="all of them: those for whom there is no thread wait their turn",
+        expected="responses to all of them: a request without a free thread waits for one",
         sent=sent,
     )
     inside = [object_of(answer).get("at_once") for answer in naps if isinstance(answer, Response)]
@@ -251,7 +253,7 @@ def crowd_waits_its_turn(client: Client, count: int) -> None:
     that(
         most <= 3,
         got=f"{most} requests were inside at once",
-        expected="at most three: a pool has a bound, or a crowd becomes a crowd of threads",
+        expected="at most three: the pool has three threads",
         sent=sent,
     )
 
@@ -274,17 +276,21 @@ def server_leaves_half_way(probe: Probe, taken: int) -> None:
     that(
         left["sent"] < taken + AHEAD,
         got=f"{left['sent']} messages were sent while the server took {taken} chunks",
-        expected="`send` returns when the server asks for the next chunk: else memory fills",
+        expected="`send` returns when the server asks for the next chunk: otherwise chunks pile up in memory",
         rule='PEP 3333, "Buffering and Streaming"',
         sent=sent_text,
     )
-    told = "nothing: it sent all the rest, to nobody" if left["told"] == ["nothing"] else str(left["told"])
+    told = (
+        "nothing: it sent all the rest, which no client got"
+        if left["told"] == ["nothing"]
+        else str(left["told"])
+    )
     that(
         left["ended"] and left["told"] in (["OSError"], ["CancelledError"]),
         got=f"what `send` raised, after the server's close: {told}"
         if left["ended"]
         else "the application waits in `send`, after the server's close",
-        expected="OSError from `send`, so that it ends",
+        expected="OSError from `send`, so that the application returns",
         rule='ASGI www, "Disconnected Client - send exception"',
         sent=sent_text,
     )
@@ -302,7 +308,7 @@ def tasks_are_packed(front: Client, title: str) -> None:
             "status", created.status, 201, "the tasks API, which is WSGI, reads its body through your adapter"
         )
     answer = front.get("/tasks", [*ADA, ("Accept-Encoding", "gzip")])
-    expect("Content-Encoding", answer.get("Content-Encoding"), "gzip", "gzip in the stack, too")
+    expect("Content-Encoding", answer.get("Content-Encoding"), "gzip", "gzip is in the stack, too")
     try:
         titles = [task["title"] for task in json.loads(unpacked(answer.body))]
     except (*NOT_JSON, TypeError, KeyError):

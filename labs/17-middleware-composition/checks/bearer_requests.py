@@ -51,6 +51,6 @@ def says_how_to_ask(got: Answer, said: str, realm: str) -> None:
         that(
             ("invalid_token" in asked) is wanted and ("error" in asked) is wanted,
             got=f"www-authenticate = {asked!r}: {said}",
-            expected='error="invalid_token" to those who showed a token, and to nobody else',
+            expected='error="invalid_token" for a request with a token, and for no other',
             rule="RFC 6750 §3, §3.1",
         )

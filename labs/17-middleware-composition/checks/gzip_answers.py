@@ -49,8 +49,8 @@ def says_what_it_is(got: Answer, sent: str, wanted: bool, text: bytes, etag: byt
     that(
         "accept-encoding" in vary and "origin" in vary,
         got=f"vary = {got.all(b'vary')!r}, for {sent}",
-        expected="Origin and Accept-Encoding: a cache must not give the one's bytes to the other, "
-        "so also where nothing is packed",
+        expected="Origin and Accept-Encoding: a cache must not give compressed bytes to a client without "
+        "gzip, so on uncompressed responses, too",
         rule="RFC 9110 §12.5.5, Vary",
     )
     expect(f"the text, for {sent}", unpacked(got.body) if wanted else got.body, text)
@@ -58,11 +58,15 @@ def says_what_it_is(got: Answer, sent: str, wanted: bool, text: bytes, etag: byt
     that(
         lengths in ([], [str(len(got.body)).encode()]),
         got=f"content-length = {lengths!r} for {len(got.body)} bytes",
-        expected="none (the server frames the body), or the one of these bytes",
+        expected="none (the server frames the body), or the length of these bytes",
         rule="RFC 9110 §8.6, Content-Length",
     )
     tag = (b'W/"%b"' if wanted else b'"%b"') % etag
-    why = "a strong one promises the same bytes, and these are others" if wanted else "the bytes are the same"
+    why = (
+        "a strong ETag promises the same bytes, and these are compressed"
+        if wanted
+        else "the bytes are the same"
+    )
     expect(f"etag, for {sent}", got.all(b"etag"), [tag], why, rule="RFC 9110 §8.8.1, Weak versus Strong")
 
 
@@ -85,10 +89,10 @@ def not_worth_it(text: bytes, small: bytes) -> list[tuple[str, list[Any]]]:
 def head_stays_empty(probe: Probe, text: bytes) -> None:
     """An answer to HEAD has nothing to pack."""
     head = packed(probe, [start((b"content-length", b"%d" % len(text))), piece(b"")], method="HEAD")
-    expect("the body that answers HEAD", head.body, b"", "there is none, so there is nothing to pack")
+    expect("the body that answers HEAD", head.body, b"", "there is none, so there is nothing to compress")
     that(
         head.all(b"content-length") in ([], [b"%d" % len(text)]),
-        got=f"content-length = {head.all(b'content-length')!r}, in the answer to HEAD",
-        expected="the application's, or none: not the length of an empty body, packed",
+        got=f"content-length = {head.all(b'content-length')!r}, in the response to HEAD",
+        expected="the application's, or none: not the length of an empty body, compressed",
         rule="RFC 9110 §8.6, Content-Length",
     )

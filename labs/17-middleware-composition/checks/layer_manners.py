@@ -77,7 +77,7 @@ def untouched_scope(probe: Probe, layer: str, made_layer: Any, scope: dict[str, 
         f"{layer}: keys of the server's scope that it changed",
         changed,
         [],
-        "a copy for the application, {**scope, …}: else the change leaks to whoever is outside",
+        "a copy for the application, {**scope, …}: otherwise the change reaches the layers outside",
         rule=MIDDLEWARE,
     )
     kept = probe.call("adapted_apps:headers_kept", made_layer, scope)

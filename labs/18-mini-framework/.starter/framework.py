@@ -1,4 +1,4 @@
-"""A web framework for ASGI. The names are Starlette's and FastAPI's; what is inside is yours to shape."""
+"""A web framework for ASGI. The names are Starlette's and FastAPI's; the code behind them is yours."""
 
 from connection import Connection, HTTPException, WebSocketDisconnect  # noqa: F401 - applications import them from here
 
@@ -11,12 +11,12 @@ class Request(Connection):
         raise NotImplementedError("lab 18 task 1: the method")
 
     async def body(self):
-        """All bytes of the body, read once and kept. ClientDisconnect when it breaks off."""
+        """All bytes of the body, read once and kept. Raises ClientDisconnect when the client leaves early."""
         raise NotImplementedError("lab 18 task 1: read the body")
 
 
 class Response:
-    """An answer, and the ASGI application that sends it: `await response(scope, receive, send)`.
+    """A response, and the ASGI application that sends it: `await response(scope, receive, send)`.
 
     Response("hi", 404, {"X-Note": "a"})   404 with content-type text/plain, content-length 2 and x-note
     """
@@ -24,7 +24,7 @@ class Response:
     media_type = "text/plain; charset=utf-8"
 
     def __init__(self, content=b"", status_code=200, headers=None, media_type=None):
-        """Text is sent as UTF-8. ValueError for a header with a line break in it."""
+        """Text is sent as UTF-8. Raises ValueError for a header with a line break in it."""
         raise NotImplementedError("lab 18 task 1: a response")
 
 
@@ -33,14 +33,14 @@ class JSONResponse(Response):
 
 
 class StreamingResponse(Response):
-    """`content` is an async iterator of bytes or text; closed at its end, and when the client leaves."""
+    """`content` is an async iterator of bytes or text: close it at its end, and when the client leaves."""
 
 
 class WebSocket(Connection):
     """accept(subprotocol=None), receive_text(), send_text(), send_bytes(), iter_text(), close(code, reason)
 
-    receive_text raises WebSocketDisconnect(code) at the end; so does a send whose client has gone (OSError).
-    iter_text ends. close before accept refuses. code is 1000 and reason "", unless they are given.
+    receive_text raises WebSocketDisconnect(code) when the client has closed; so does a send after an OSError.
+    iter_text returns instead. close before accept refuses. code is 1000 and reason "", unless they are given.
     """
 
     def __init__(self, scope, receive, send):
@@ -49,7 +49,7 @@ class WebSocket(Connection):
 
 
 class App:
-    """An application. Handlers are registered with decorators; the first route that fits is taken.
+    """An application. Handlers are registered with decorators; the first route that matches is taken.
 
     @app.get("/tasks/{number}")                       {number} is one segment, {rest:path} is anything
     async def show(request: Request, number: int, done: bool | None = None): ...
@@ -58,9 +58,10 @@ class App:
     @app.websocket("/rooms/{room}")
     async def chat(websocket: WebSocket, room: str): ...
 
-    What a handler returns is sent as JSON; a Response as it is. A plain function runs in a thread. 422 is
-    {"detail": [{"loc": ["query", "done"], "msg": "should be true or false"}]}: everything that is wrong, with
-    loc ["path", name], ["query", name], ["body", field, …] or ["body"]. HTTPException is {"detail": detail}.
+    What a handler returns is sent as JSON; a Response is sent as it is. A plain function runs in a thread.
+    422 is {"detail": [{"loc": ["query", "done"], "msg": "should be true or false"}]}, an entry for each wrong
+    value; loc is ["path", name], ["query", name], ["body", field, …] or ["body"]. HTTPException is
+    {"detail": detail}.
     """
 
     def __init__(self, *, lifespan=None, middleware=()):
@@ -71,7 +72,7 @@ class App:
         self.lifespan, self.middleware = lifespan, middleware
         self.routes, self.sockets, self.mounts, self.handlers = [], [], [], {}
 
-    # Given: registration notes things down, and gives the function back. Read annotations here, or later.
+    # Given: registration stores its arguments, and returns the function. Read annotations here, or later.
 
     def route(self, path, methods, status_code=200):
         return lambda handler: self.routes.append((path, methods, status_code, handler)) or handler
@@ -92,19 +93,19 @@ class App:
         return lambda handler: self.sockets.append((path, handler)) or handler
 
     def exception_handler(self, kind):
-        """handler(request, error) → response, for `kind` and what derives from it; the nearest class wins.
+        """handler(request, error) → response, for `kind` and its subclasses; the nearest class wins.
 
-        Of two handlers for one class, the last.
+        Of two handlers for one class, the last one wins.
         """
         return lambda handler: self.handlers.update({kind: handler}) or handler
 
     def mount(self, prefix, app):
-        """`app` gets what is below `prefix`: root_path is longer by it, path stays whole."""
+        """`app` gets the requests below `prefix`: root_path is longer by it, path stays whole."""
         self.mounts.append((prefix, app))
 
     async def __call__(self, scope, receive, send):
-        """An exception for a type but http, websocket, lifespan. What nobody handles: 500, and raised."""
-        # TODO task 1: find the route; call the handler with the Request, under whatever name it wants it.
+        """Raises for a type but http, websocket, lifespan. An unhandled exception: send 500, raise it."""
+        # TODO task 1: find the route; call the handler with the Request, whatever the parameter's name.
         # TODO task 2: its other values. TODO task 3: the other two types.
         # TODO task 4: self.handlers, self.middleware, self.mounts.
         raise NotImplementedError("lab 18 task 1: find the route, call its handler, send what it returns")

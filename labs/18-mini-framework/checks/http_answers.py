@@ -103,7 +103,7 @@ def response_says(client: Client, probe: Probe, rng: random.Random) -> None:
         that(
             raised and "ValueError" in raised["bases"],
             got=f"raised {raised and raised['type']}",
-            expected="ValueError: whoever chose the value must not get to write the next line",
+            expected="ValueError: a line break in a value would begin a header of its own",
             rule="framework.py, Response; RFC 9110 §5.5",
             sent=f"Response('hi', 200, {{{key!r}: {field!r}}})",
         )
@@ -117,7 +117,7 @@ def half_a_body_is_none(probe: Probe, body: bytes) -> None:
     that(
         "still running" not in cut.names() and all(type(code) is int and code >= 400 for code in said),
         got="the call goes on" if "still running" in cut.names() else f"status {said}, for half a body",
-        expected="no answer: half a body is none, and its client has left (ClientDisconnect)",
+        expected="no response: the body is incomplete, and its client has left (ClientDisconnect)",
         rule='ASGI www, "Disconnect - receive event"',
     )
 
@@ -143,12 +143,14 @@ def no_content(probe: Probe, target: str, whose: str) -> None:
     start = seen.sends[0] if seen.sends and isinstance(seen.sends[0], dict) else {}
     expect(f"status of {target}", start.get("status"), 304, whose)
     body = b"".join(one.get("body", b"") for one in seen.sends if isinstance(one, dict))
-    expect("the body of a 304", body, b"", "it has none, whatever it is made of", rule="RFC 9110 §15.4.5")
+    expect(
+        "the body of a 304", body, b"", "it has none, whatever the handler returned", rule="RFC 9110 §15.4.5"
+    )
     lengths = [value for key, value in start.get("headers", []) if bytes(key).lower() == b"content-length"]
     that(
         lengths in ([], [b"0"]),
         f"content-length of a 304 = {lengths}",
-        "none: a server that believes it waits for a body",
+        "none: a client that believes it waits for a body",
         rule="RFC 9110 §8.6",
     )
 
@@ -164,7 +166,7 @@ def parcels_are_validated(client: Client) -> None:
         "a complaint of the body, with the ValueError's own words: __post_init__ raised it",
     )
     mine = client.request("POST", "/parcels", JSON, b'{"weight": 2, "label": "3 kg"}')
-    why = "label has init=False: it is not for the client to say"
+    why = "label has init=False: the client can't set it"
     if mine.status == 200:
         label = object_of(mine).get("label")
         that(label == "2 kg", f"label = {label!r}", "'2 kg', which __post_init__ made, or 422: " + why)
@@ -190,7 +192,7 @@ def breaks_off(probe: Probe, path: str, what: str) -> None:
     """A stream that fails is not ended as if it were whole, and the exception goes on to the server."""
     half = probe.asgi("framework_features:app", http_scope(path=path), [{"type": "http.request"}])
     starts = sent_types(half).count("http.response.start")
-    expect("http.response.start sent", starts, 1, "the answer had begun: a second one can't be given")
-    that(half.raised, f"no exception from {path}", f"{what}, so that the server breaks the connection off")
+    expect("http.response.start sent", starts, 1, "the response has begun: no second one is possible")
+    that(half.raised, f"no exception from {path}", f"{what}, so that the server closes the connection")
     ended = any(one.get("type") == "http.response.body" and not one.get("more_body") for one in half.sends)
-    that(not ended, "the body was ended as if it were whole", "half a body, and an exception")
+    that(not ended, "the body was ended as if it were whole", "an incomplete body, and an exception")

@@ -5,6 +5,7 @@ import time
 import tomllib
 from collections.abc import Callable
 
+from nginx_conf_text import not_kept_before_1_29_7
 from site_visits import PATIENCE, Fields, Known, events, member, room_name, site_json
 
 from workshop.judge.checks import Client, Probe, expect, made, method, request_bytes, that
@@ -36,7 +37,7 @@ def taken_by(service: Service, token: str) -> str:
         noted = site_json(service("one").get(f"/attempts?token={token}"))
         if noted:
             return str(noted[0])
-        that(time.monotonic() < end, "no instance was asked", "a request that reaches an instance")
+        that(time.monotonic() < end, "the request reached no instance", "a request that reaches an instance")
         time.sleep(0.02)
 
 
@@ -52,21 +53,39 @@ def is_over(stack: Stack, instance: str) -> None:
     """Wait until a process that was killed is gone, and its sockets with it."""
     end = time.monotonic() + PATIENCE
     while stack.ask("status", service=instance)["state"] == "running":
-        that(time.monotonic() < end, f"instance {instance} still runs after SIGKILL", "its end")
+        that(time.monotonic() < end, f"instance {instance} still runs after SIGKILL", "its exit")
         time.sleep(0.01)
 
 
+def text_of(probe: Probe, name: str) -> str:
+    """One of the two files that are judged, as it is."""
+    seen = probe.steps(method(made("pathlib:Path", name), "read_text"), sent=f"{name}, as it is")
+    return str(seen.values[-1]) if seen.values else ""
+
+
+def keeps_with_every_nginx(probe: Probe) -> None:
+    """That nginx.conf doesn't leave it to the defaults of one nginx whether connections are kept."""
+    missing = not_kept_before_1_29_7(text_of(probe, "nginx.conf"))
+    that(
+        not missing,
+        got=missing,
+        expected="connections that every nginx keeps: before 1.29.7 that takes `keepalive` in the upstream, "
+        "`proxy_http_version 1.1`, and a Connection header that is empty for ordinary requests",
+        where=NGINX,
+    )
+
+
 def drain_is_short(probe: Probe) -> None:
-    """That deploy.toml gives requests no longer than an answer may take."""
-    seen = probe.steps(method(made("pathlib:Path", "deploy.toml"), "read_text"), sent="deploy.toml, as it is")
+    """That deploy.toml gives requests no longer than a response may take."""
     try:
-        said = tomllib.loads(str(seen.values[-1])).get("drain_seconds")
-    except (ValueError, IndexError):
+        said = tomllib.loads(text_of(probe, "deploy.toml")).get("drain_seconds")
+    except ValueError:
         said = None
     that(
         type(said) is int and said <= LONGEST_DRAIN,
         got=f"drain_seconds = {said!r}",
-        expected=f"at most {LONGEST_DRAIN}: no answer takes longer, and an event stream holds it up so long",
+        expected=f"at most {LONGEST_DRAIN}: no response takes longer, and an open event stream "
+        "delays the exit by all of it",
         where=DEPLOY,
     )
 
@@ -89,14 +108,14 @@ def must_know(known: Known, client: str, lie: str, where: str) -> None:
     that(
         got,
         f"no X-Forwarded-For at the instance, {where}",
-        f"X-Forwarded-For ending in {client}: nginx's own word. (A location with one "
-        "proxy_set_header of its own, be it Connection, inherits none of the server's)",
+        f"X-Forwarded-For ending in {client}: the address that nginx saw. (A location with one "
+        "proxy_set_header of its own, even Connection, inherits none of the server's)",
     )
     that(
         got == client,
         f"X-Forwarded-For: {every(known, 'x-forwarded-for')}, {where}, when the client had sent {lie}",
-        f"{client} at its end: nginx's own word, which the instance trusts. (A location with one "
-        "proxy_set_header of its own, be it Connection, inherits none of the server's)",
+        f"{client} at its end: the address that nginx saw, which the instance trusts. (A location with one "
+        "proxy_set_header of its own, even Connection, inherits none of the server's)",
     )
     for field in ("x-real-ip", "forwarded"):
         said = every(known, field)
@@ -130,10 +149,10 @@ def unusual_requests(front: Client, asked: str, lie: str) -> None:
     """A target with a host in it, and an HTTP/1.0 client without Host."""
     absolute = f"GET http://{asked}:8080/whoami HTTP/1.1\r\nHost: {lie}\r\nConnection: close\r\n\r\n"
     known = site_json(front.send(absolute.encode()))
-    why = "the target's host: it replaces what Host says"
+    why = "the target's host: it overrides Host"
     expect("Host at the instance", str(known["host"]).lower().partition(":")[0], asked, why, rule=ABSOLUTE)
     host = every(known, "x-forwarded-host")
-    that(lie not in host, f"X-Forwarded-Host: {host}", f"{asked}, or no such field", rule=ABSOLUTE)
+    that(lie not in host, f"X-Forwarded-Host: {host}", f"{asked}, or no such header", rule=ABSOLUTE)
     old = front.send(b"GET /whoami HTTP/1.0\r\n\r\n")
     got = f"{old.line} for GET /whoami HTTP/1.0, which has no Host"
-    that(old.status == 200, got, "200: an HTTP/1.0 client need not send one, nginx must (RFC 9112 §3.2)")
+    that(old.status == 200, got, "200: an HTTP/1.0 client need not send Host, but nginx must (RFC 9112 §3.2)")

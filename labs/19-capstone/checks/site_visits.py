@@ -42,7 +42,7 @@ def site_json(answer: Response, status: int = 200) -> Any:
     that(
         answer.get("X-Instance"),
         f"{answer.line} without X-Instance: nginx wrote it itself",
-        "an instance's answer",
+        "a response from an instance",
     )
     value = answer.json()
     that(isinstance(value, dict | list), f"{value!r}", "the site's JSON")
@@ -78,7 +78,7 @@ class Events:
             self.answer, self._pieces = self.wire.stream()
         except Deadline:
             self.wire.close()
-            fail(f"no head of an answer to GET /events within {PATIENCE:g} s", AS_IT_HAPPENS)
+            fail(f"no status line and headers for GET /events within {PATIENCE:g} s", AS_IT_HAPPENS)
         self.wire.deadline = before
 
     def __enter__(self) -> Self:
@@ -142,6 +142,6 @@ def heard(socket: WebSocket, who: str) -> dict[str, Any]:
     try:
         message = socket.receive(PATIENCE)
     except Deadline:
-        fail(f"{who} heard nothing for {PATIENCE:g} s", "what is said in a room, heard by everybody in it")
+        fail(f"{who} heard nothing for {PATIENCE:g} s", "every member hears what is said in the room")
     that(isinstance(message, str), f"{who} got {message}", "a message")
     return as_object(str(message), f"{who} heard {message!s:.200}")

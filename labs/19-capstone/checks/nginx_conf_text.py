@@ -1,0 +1,76 @@
+"""What an nginx.conf says, read as text: its verdict must not depend on the defaults of one nginx."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+
+Words = tuple[str, ...]
+TOKEN = re.compile(r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|#[^\n]*|[{};]|(?:\\.|\$\{\w+\}|[^\s{};])+""")
+
+
+@dataclasses.dataclass
+class Directive:
+    words: Words
+    block: list["Directive"]
+
+
+def directives(text: str) -> list[Directive]:
+    """The directives of a file that `nginx -t` has accepted, each with those in its block."""
+    levels = [Directive((), [])]
+    words: list[str] = []
+    for token in TOKEN.findall(text):
+        if token in (";", "{"):
+            levels[-1].block.append(Directive(tuple(words), []))
+            words = []
+        if token == "{":
+            levels.append(levels[-1].block[-1])
+        elif token == "}":
+            levels.pop()
+        elif token != ";" and not token.startswith("#"):
+            words.append(token[1:-1] if token[0] in "\"'" else token)
+    return levels[0].block
+
+
+def named(block: list[Directive], name: str) -> list[Directive]:
+    return [one for one in block if one.words[:1] == (name,)]
+
+
+def everything(block: list[Directive]) -> Iterator[Directive]:
+    for one in block:
+        yield one
+        yield from everything(one.block)
+
+
+def levels_of_all_requests(tree: list[Directive]) -> list[list[Directive]]:
+    """What is said for `location /`, from the inside out; for a file without one, everything that is said."""
+    for server in named(tree, "server"):
+        for location in named(server.block, "location"):
+            if location.words[-1] == "/":
+                return [location.block, server.block, tree]
+    return [list(everything(tree))]
+
+
+def not_kept_before_1_29_7(text: str) -> str:
+    """Why an nginx before 1.29.7 would close its connection after each response, or nothing."""
+    tree = directives(text)
+    levels = levels_of_all_requests(tree)
+    if not any("keepalive" in named_in(pool) for pool in pools(tree, levels[0])):
+        return "no `keepalive` in the upstream that `location /` passes requests to"
+    versions = next(filter(None, (named(level, "proxy_http_version") for level in levels)), [])
+    if not versions or versions[-1].words[-1] == "1.0":
+        return "no `proxy_http_version 1.1` for `location /`"
+    fields = next(filter(None, (named(level, "proxy_set_header") for level in levels)), [])
+    if not any(one.words[1].lower() == "connection" for one in fields):
+        return "no `proxy_set_header Connection` for `location /`"
+    return ""
+
+
+def named_in(pool: Directive) -> set[str]:
+    return {one.words[0] for one in pool.block if one.words[1:] != ("0",)}
+
+
+def pools(tree: list[Directive], location: list[Directive]) -> list[Directive]:
+    """The upstream that a location names; every upstream where a variable decides."""
+    passed = [one.words[-1].removeprefix("http://").rstrip("/") for one in named(location, "proxy_pass")]
+    upstreams = named(tree, "upstream")
+    return [one for one in upstreams if one.words[-1] in passed] or upstreams
