@@ -254,9 +254,15 @@ def test_task3_the_client_can_tell_where_the_body_ends(service, rng):
         "Transfer-Encoding to an HTTP/1.0 client", codings, [], "HTTP/1.0 has no chunks", rule="RFC 9112 §6.1"
     )
     expect("body over HTTP/1.0", response.text, body)
-    dates = response.all("Date")
-    that(len(dates) == 1, f"Date = {dates}", "one Date: date_line() makes it", rule="RFC 9110 §6.6.1, a MUST")
+    one_date(response, "date_line() makes it")
+    response = client.get(behave("answer", chunk=body, header="Date:Sun, 06 Nov 1994 08:49:37 GMT"))
+    one_date(response, "the application's own, or the server's in its place")
     content_length_is_a_promise(client, chunks, body)
+
+
+def one_date(response, whose):
+    dates = response.all("Date")
+    that(len(dates) == 1, f"Date = {dates}", f"one Date: {whose}", rule="RFC 9110 §6.6.1, a MUST")
 
 
 @check(task=3, rule="RFC 9110 §9.3.2, §15.3.5, §15.4.5")
