@@ -15,7 +15,7 @@ def framings(body):
     length = b"Content-Length: %d\r\n\r\n" % len(body)
     coded = b"Transfer-Encoding: Chunked\r\n\r\n" + chunk(body) + chunk(body, b"0%X", b";x")
     coded += b"0\r\nX-Total: 2\r\n\r\n"
-    early = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 199 \r\n\r\n"
     return [
         ("Content-Length", ok + length + body, "GET", True, (200, body)),
         ("Content-Length: 0", ok + b"content-length:0\r\n\r\n", "GET", True, (200, b"")),
