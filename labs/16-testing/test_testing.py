@@ -339,7 +339,7 @@ def test_task3_streams_are_read_as_they_come_and_left(probe, rng):
     expect("headers", pairs(values["headers"], "headers"), [("content-type", "text/plain")])
     why = "the chunk that was sent, while the response goes on"
     expect("next(s)", values["chunk"], b"first", why, rule=BODY)
-    expect("inside of the block, what it heard", values["before"], ["startup"], "the test has not left yet")
+    expect("inside the block, what it heard", values["before"], ["startup"], "the test has not left yet")
     why = "to leave the block is to leave: the application hears it, and has ended when the test goes on"
     expect("after the block, what it heard", values["after"], ["startup", "http.disconnect"], why)
     endless_streams_wait_and_end(probe, rng)
