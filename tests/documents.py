@@ -1,11 +1,18 @@
-"""What the documents quote from elsewhere: `python -m tests.documents` writes README's table of labs."""
+"""What is made in the documents: `python -m tests.documents` writes README's table and the lessons' links."""
 
 from __future__ import annotations
 
 from workshop.labs import all_labs
-from workshop.paths import ROOT
+from workshop.markdown_links import linked
+from workshop.paths import LABS, ROOT, SOLUTIONS
 
 README = ROOT / "README.md"
+LINKED = [
+    *sorted(LABS.glob("*/README.md")),
+    *sorted(LABS.glob("*/MAP.md")),
+    *sorted(LABS.glob("*/hints.md")),
+    *sorted(SOLUTIONS.glob("*/NOTES.md")),
+]
 BEGIN, END = "<!-- labs -->\n", "<!-- end of labs -->"
 
 
@@ -30,3 +37,5 @@ def with_table(text: str) -> str:
 
 if __name__ == "__main__":
     README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in LINKED:
+        path.write_text(linked(path.read_text(encoding="utf-8")), encoding="utf-8")
