@@ -91,6 +91,9 @@ flakes: .venv-test ## every solution and oracle N times, on a busy machine: what
 bench: .venv-test ## the measurements that the documents quote
 	@for file in bench/*.py; do .venv/bin/python "$$file" || exit 1; done
 
+recording: .venv-test ## recording.svg in README, made anew: red, edit and green, from a real run of lab 1
+	@MODE=embedded .venv/bin/python -m tests.recording
+
 lint: .venv-test ## ruff, and types, strictly
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check .
 	@.venv/bin/python tests/typecheck.py
@@ -102,4 +105,4 @@ lock: .venv-test ## write the lock files from pyproject.toml
 	@$(PYTHON) -E workshop/bootstrap.py test
 
 FORCE:
-.PHONY: help test proof flakes bench lint lock .venv-test FORCE
+.PHONY: help test proof flakes bench recording lint lock .venv-test FORCE

@@ -46,9 +46,8 @@ def printed(path: Path) -> Iterator[tuple[int, str]]:
                 if getattr(node, "name", "").startswith("test_"):
                     yield first.lineno, str(first.value.value).split("\n")[0]
     for node in ast.walk(tree):
-        text = node.value if isinstance(node, ast.Constant) and id(node) not in quiet else None
-        if isinstance(text, str) and " " in text:
-            yield node.lineno, text
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in quiet:
+            yield node.lineno, node.value if " " in node.value else ""
 
 
 def found_in(path: Path, lines: list[tuple[int, str]]) -> list[str]:
