@@ -142,7 +142,8 @@ def figures() -> str:
     others = len(list((ROOT / "tests" / "alternatives").glob("[0-9]*")))
     said = (
         f"**{checks:,} checks, more than {mistakes // 100 * 100:,} mistakes.** Each mistake is "
-        "one change to the solution that a learner could make. A named check must catch it, with words that help.",
+        "one change to the solution that a learner could make. A named check must catch it, with words "
+        "that help.",
         "**Real servers and libraries pass.** Each lab's checks also run against gunicorn, uvicorn, h11, "
         "Starlette or another real implementation. When one of them fails a check, the check is wrong.",
         f"**Other correct programs pass.** {others} solutions are written in another way: with classes, "

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from rich.console import Console
 
 from tests.documents import LINKED
@@ -156,6 +157,17 @@ def test_nothing_is_lost_or_added_but_links(path: Path) -> None:
     assert linked(made) == made
     blocks = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
     assert blocks.findall(made) == blocks.findall(plain)
+
+
+@each_file
+def test_markdown_reads_each_clause_as_a_link(path: Path) -> None:
+    plain = unlinked(path.read_text(encoding="utf-8"))
+    page = MarkdownIt().enable("table").render(linked(plain))
+    wanted = [one.url for one in citations(plain)]
+    shown = re.findall(r'<a href="([^"]+)">', page)
+    assert [url for url in shown if url in set(wanted)] == wanted
+    words = re.compile(r"<[^>]+>|\s+")
+    assert words.sub("", page) == words.sub("", MarkdownIt().enable("table").render(plain))
 
 
 PIECES = [
