@@ -18,10 +18,12 @@ from rich.console import Console
 from tests.documents import LINKED
 from workshop.clauses import find, link, table
 from workshop.grade.results.html_pages import linked as on_a_page
-from workshop.hyperlinks import shows_links
+from workshop.hyperlinks import print_markdown, shows_links
 from workshop.judge.report import explain
 from workshop.judge.verdict import CheckResult, Finding, LabResult, Verdict
-from workshop.markdown_links import citations, linked, unlinked
+from workshop.labs import Lab, all_labs
+from workshop.learn.hints import sections
+from workshop.markdown_links import DEFINITION, citations, linked, unlinked
 from workshop.paths import LABS, ROOT
 
 CHECKS = sorted([*LABS.glob("*/test_*.py"), *LABS.glob("*/checks/*.py")])
@@ -147,6 +149,17 @@ def test_a_lesson_s_clauses_become_links() -> None:
     assert "\n[RFC 9112 §9.6]: https://www.rfc-editor.org/rfc/rfc9112.html#section-9.6\n" in made
     assert linked(made) == made
     assert unlinked(made) == LESSON
+
+
+def test_what_is_printed_has_no_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    print_markdown(linked(LESSON))
+    assert capsys.readouterr().out == LESSON + "\n"
+
+
+@pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
+def test_a_hint_is_shown_without_addresses(lab: Lab) -> None:
+    levels = [level for section in sections(lab) for level in section.levels]
+    assert levels and not any(DEFINITION.search(level) or "][RFC" in level for level in levels)
 
 
 @each_file
