@@ -94,6 +94,9 @@ mutants: .venv-test ## one mechanical change at a time in the solutions: LAB=5 S
 bench: .venv-test ## the measurements that the documents quote
 	@for file in bench/*.py; do .venv/bin/python "$$file" || exit 1; done
 
+recording: .venv-test ## recording.svg in README, made anew: red, edit and green, from a real run of lab 1
+	@MODE=embedded .venv/bin/python -m tests.recording
+
 lint: .venv-test ## ruff, and types, strictly
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check .
 	@.venv/bin/python tests/typecheck.py
@@ -105,4 +108,4 @@ lock: .venv-test ## write the lock files from pyproject.toml
 	@$(PYTHON) -E workshop/bootstrap.py test
 
 FORCE:
-.PHONY: help test proof flakes mutants bench lint lock .venv-test FORCE
+.PHONY: help test proof flakes mutants bench recording lint lock .venv-test FORCE

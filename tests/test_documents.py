@@ -8,15 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from tests import judging
-from tests.documents import README, with_table
+from tests import recording
+from tests.documents import (
+    INSTRUCTORS,
+    PLANS,
+    README,
+    SHOWN,
+    TERM,
+    TERM_HOURS,
+    Plan,
+    made,
+    plans,
+    readme,
+    report,
+    total,
+)
 from workshop.labs import Lab, all_labs, find
-from workshop.paths import ROOT
+from workshop.markdown_links import unlinked
+from workshop.paths import LABS, ROOT
 
 DOCUMENTS = [
     README,
     ROOT / "CONTRIBUTING.md",
     ROOT / "AGENTS.md",
+    INSTRUCTORS,
+    LABS / "README.md",
     *sorted(ROOT.glob("labs/*/README.md")),
     *sorted(ROOT.glob("labs/*/MAP.md")),
     *sorted(ROOT.glob("labs/*/hints.md")),
@@ -34,28 +50,66 @@ each_lab = pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
 
 
 def prose(text: str) -> str:
-    return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"^```.*?^```", "", unlinked(text), flags=re.DOTALL | re.MULTILINE)
 
 
-def test_table_of_labs_is_what_the_labs_say() -> None:
+# --- README and INSTRUCTORS -------------------------------------------------------------------------
+
+
+def test_what_is_made_in_readme_is_of_today() -> None:
     text = README.read_text(encoding="utf-8")
-    assert text == with_table(text), "run `python -m tests.documents`"
+    assert text == readme(text), "run `python -m tests.documents`"
 
 
-def test_first_command_is_within_a_hundred_words() -> None:
-    words = README.read_text(encoding="utf-8").split("make test")[0].split()
-    assert "lab-1" in words
-    assert len(words) <= 110, len(words)
+def test_what_is_made_in_instructors_is_of_today() -> None:
+    text = INSTRUCTORS.read_text(encoding="utf-8")
+    assert text == made(text, "plans", plans()), "run `python -m tests.documents`"
 
 
-def test_transcript_in_readme_is_real(tmp_path: Path) -> None:
-    """The failure that README shows is what a WSGI server gets that does not decode the path."""
-    lab = find("wsgi-server")
-    mistake = next(one for one in judging.mistakes(lab) if one.name == "the path is not decoded")
-    target = str(judging.with_mistake(lab, mistake, tmp_path))
-    done = judging.run("check", str(lab.number), "--target", target, "--seed", "7", "-k", "path_is_decoded")
-    shown = done.stdout.strip().split("\n\n")[0]
-    assert shown in README.read_text(encoding="utf-8"), done.stdout
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
+def test_a_class_has_the_time_that_its_labs_take(plan: Plan) -> None:
+    assert total(plan.labs)[1] <= plan.hours * 60
+
+
+def test_a_term_has_the_time_that_its_labs_take() -> None:
+    assert all(total((number,))[1] <= TERM_HOURS * 60 for number in TERM)
+
+
+def test_the_first_screen_of_readme_says_what_it_is_and_how_to_begin() -> None:
+    """What and for whom in a hundred words, the commands, a recording; then how long, where, licence."""
+    screen = README.read_text(encoding="utf-8").split("\n## ")[0]
+    what, commands, rest = screen.split("```")
+    assert len(what.split()) <= 110, len(what.split())
+    assert re.findall(r"^\$ (git clone|make [a-z0-9-]+)", commands, re.MULTILINE) == [
+        "git clone",
+        "make lab-1",
+        "make test",
+    ]
+    for wanted in ("recording.svg", "How long", "Where it runs", "Written against", "Licence"):
+        assert wanted in rest, wanted
+
+
+def test_the_report_in_readme_is_real() -> None:
+    """It is what a solution gets with one mistake in it, and no more than a glance long."""
+    text = README.read_text(encoding="utf-8")
+    shown = report()
+    assert text == made(text, "report", shown), "run `python -m tests.documents`"
+    assert len(shown.splitlines()) <= 12
+    assert find(SHOWN[0]).number == 1
+
+
+def test_the_recording_in_readme_is_real() -> None:
+    """`make recording` says the same, but for the time of day; nothing in it is fetched from elsewhere."""
+    kept = recording.RECORDING.read_text(encoding="utf-8")
+    assert recording.words(kept) == recording.words(recording.picture(*recording.run())), (
+        "run `make recording`"
+    )
+    assert re.findall(r"(?:https?:)?//[\w.-]+", kept.replace("http://127.0.0.1", "")) == ["http://www.w3.org"]
+    assert len(kept) < 40_000
+    assert "prefers-reduced-motion" in kept
+
+
+# --- all of them ------------------------------------------------------------------------------------
 
 
 @each_document

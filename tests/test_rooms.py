@@ -11,10 +11,13 @@ from workshop.paths import LABS, ROOT
 
 COMMON = {
     "workshop.bootstrap",
+    "workshop.clauses",
     "workshop.environment",
     "workshop.errors",
+    "workshop.hyperlinks",
     "workshop.labs",
     "workshop.last_verdicts",
+    "workshop.markdown_links",
     "workshop.paths",
 }
 # What loads the learner's code, or stands in the process that does.

@@ -236,14 +236,16 @@ def _serve_behind_nginx(chosen: Lab, options: argparse.Namespace) -> int:
 
 def hint(options: argparse.Namespace) -> int:
     """The next hint for the task that fails."""
+    from workshop.hyperlinks import print_markdown
     from workshop.learn.hints import next_hint
 
-    print(next_hint(find(options.lab), options.task))
+    print_markdown(next_hint(find(options.lab), options.task))
     return EXIT_PASSED
 
 
 def solution(options: argparse.Namespace) -> int:
     """Show the solution's notes and where it is; with --apply, put it in place."""
+    from workshop.hyperlinks import print_markdown
     from workshop.learn import starter_and_solution
 
     chosen = find(options.lab)
@@ -251,7 +253,7 @@ def solution(options: argparse.Namespace) -> int:
         print(starter_and_solution.apply_solution(chosen))
         return EXIT_PASSED
     folder = target_folder(chosen, "solution")
-    print((folder / "NOTES.md").read_text(encoding="utf-8"))
+    print_markdown((folder / "NOTES.md").read_text(encoding="utf-8"))
     for name in chosen.edit:
         print(f"The solution: solutions/{chosen.name}/{name}")
     print(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from workshop.clauses import find
+from workshop.hyperlinks import shows_links, with_links
 from workshop.judge.shown_bytes import clean
 from workshop.judge.verdict import CheckResult, LabResult, Verdict
 
@@ -28,8 +30,8 @@ def headline(check: CheckResult, width: int) -> Text:
     return Text(title.ljust(room) + "  ", style=style).append(points)
 
 
-def explain(check: CheckResult, width: int) -> list[Text]:
-    """A failure in full, at most 25 lines."""
+def explain(check: CheckResult, width: int, links: bool = False) -> list[Text]:
+    """A failure in full, at most 25 lines. With `links`, each clause of its rule is a hyperlink (OSC 8)."""
     finding = check.finding
     rows: list[tuple[str, str]] = [
         ("sent", finding.sent),
@@ -43,41 +45,46 @@ def explain(check: CheckResult, width: int) -> list[Text]:
     lines = [headline(check, width)]
     for label, text in rows:
         if text:
-            lines += _wrapped(label, clean(text), width)
+            lines += _wrapped(label, clean(text), width, links=links and label == "rule")
     if len(lines) > LINES:
         lines[LINES - 1 :] = [Text(f"{INDENT}… cut: `--json` has the rest", style="dim")]
     return lines
 
 
-def _wrapped(label: str, text: str, width: int, most: int = 6) -> list[Text]:
+def _wrapped(label: str, text: str, width: int, most: int = 6, links: bool = False) -> list[Text]:
     room = max(30, width - len(INDENT) - LABEL)
     if label in AGAIN:
         room = len(text) + 1  # to be copied: never cut
-    pieces = [piece for line in text.splitlines() for piece in _cut(line, room)] or [""]
+    style = {"got": "red", "expected": "green", "trace": "yellow"}.get(label, "")
+    whole = [with_links(line, find(line) if links else ()) for line in text.splitlines()]
+    pieces = [line[begin:end] for line in whole for begin, end in _cut(line.plain, room)] or [Text()]
     if len(pieces) > most:
         pieces[most - 1 :] = [pieces[most - 1][: room - 2] + " …"]
-    style = {"got": "red", "expected": "green", "trace": "yellow"}.get(label, "")
     lines = []
     for number, piece in enumerate(pieces):
         start = Text(INDENT + (label if number == 0 else "").ljust(LABEL), style="dim")
-        lines.append(start.append(Text(piece, style=style)))
+        piece.style = style
+        lines.append(start.append(piece))
     return lines
 
 
-def _cut(line: str, room: int) -> list[str]:
-    """Wrap at spaces where there are some in the last third, so that commands can be copied."""
-    pieces = []
-    while len(line) > room:
-        cut = line.rfind(" ", room * 2 // 3, room)
-        cut = room if cut < 0 else cut
-        pieces.append(line[:cut])
-        line = line[cut:].lstrip(" ") if cut < room else line[cut:]
-    return [*pieces, line]
+def _cut(line: str, room: int) -> list[tuple[int, int]]:
+    """Where to wrap: at spaces where there are some in the last third, so that commands can be copied."""
+    pieces, begin = [], 0
+    while len(line) - begin > room:
+        cut = line.rfind(" ", begin + room * 2 // 3, begin + room)
+        end = begin + room if cut < 0 else cut
+        pieces.append((begin, end))
+        begin = end
+        if cut >= 0:
+            begin += len(line[end:]) - len(line[end:].lstrip(" "))
+    return [*pieces, (begin, len(line))]
 
 
 def show(result: LabResult, console: Console, everything: bool = False, first_run: bool = False) -> None:
     """Print a lab's verdict: what passed, the first failure in full (all of them with `everything`)."""
     width = min(console.width, 100)
+    links = shows_links(console)
     for note in result.notes:
         console.print(Text(note, style="yellow"))
     explained = False
@@ -87,7 +94,7 @@ def show(result: LabResult, console: Console, everything: bool = False, first_ru
                 console.print(headline(check, width))
         elif everything or not explained:
             explained = True
-            for line in explain(check, width):
+            for line in explain(check, width, links):
                 console.print(line, soft_wrap=True)
         else:
             console.print(headline(check, width))

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from workshop.clauses import link
+
 
 class Verdict(StrEnum):
     PASS = "PASS"
@@ -68,7 +70,11 @@ class LabResult:
         return Verdict.PASS if found == {Verdict.PASS} else Verdict.FAIL
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "points": self.points, "verdict": self.verdict}
+        said = {**asdict(self), "points": self.points, "verdict": self.verdict}
+        for check in said["checks"]:
+            finding = check["finding"]
+            finding["rule_url"] = (link(finding["rule"]) if finding["rule"] else None) or ""
+        return said
 
 
 # --- tracebacks -------------------------------------------------------------------------------------

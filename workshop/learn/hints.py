@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from workshop.errors import Refusal
 from workshop.labs import Lab
 from workshop.last_verdicts import PASSED, last_result, standing_of
+from workshop.markdown_links import unlinked
 from workshop.paths import STATE
 
 GIVEN = STATE / "hints.json"
@@ -30,7 +31,7 @@ def sections(lab: Lab) -> list[Section]:
     if not path.exists():
         raise Refusal(f"Lab {lab.number} has no hints.md.")
     found = []
-    for part in re.split(r"^## ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+    for part in re.split(r"^## ", unlinked(path.read_text(encoding="utf-8")), flags=re.MULTILINE)[1:]:
         head, _, body = part.partition("\n")
         match = re.match(r"Task (\d+)(?: when (.+))?", head)
         if match:

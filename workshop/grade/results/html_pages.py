@@ -7,7 +7,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
+from workshop.clauses import find
 from workshop.grade.results.gradescope_json import told
 from workshop.grade.results.student_result import Result
 
@@ -22,7 +24,20 @@ def _templates() -> Environment:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.globals.update(signs=SIGNS, load_signs=LOAD_SIGNS, told=told, quote=quote)
+    made.filters["linked"] = linked
     return made
+
+
+def linked(line: str) -> Markup:
+    """A line of a report; in a rule's, each clause leads to its section. Addresses are from clauses.toml."""
+    made, end = Markup(), 0
+    for citation in find(line) if line.startswith("rule ") else []:
+        if citation.url:
+            shown = line[citation.start : citation.end]
+            made += escape(line[end : citation.start])
+            made += Markup('<a href="{}" rel="noreferrer">{}</a>').format(citation.url, shown)
+            end = citation.end
+    return made + escape(line[end:])
 
 
 def student(result: Result) -> str:
