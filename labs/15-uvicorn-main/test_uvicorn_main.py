@@ -17,8 +17,8 @@ from main_processes import SETTLE, Desks, Mains, Outcomes, ended, kept, settle
 from workshop.judge.checks import WireError, check, expect, fail, name, that, wire_cases
 from workshop.judge.concurrent_checks import SideBySide
 
-STRINGS = 'uvicorn\'s documents, "Command line options": APP is "<module>:<attribute>"'
-SETTINGS = 'uvicorn\'s documents, "Settings": the command line, then the environment, then the default'
+STRINGS = 'uvicorn\'s documentation, "Command line options": APP is "<module>:<attribute>"'
+SETTINGS = 'uvicorn\'s documentation, "Settings": the command line, then the environment, then the default'
 CODES = "uvicorn's STARTUP_FAILURE: exit code 3 for a start that failed; 2 for a wrong command line"
 SIGNALS = "uvicorn: SIGINT and SIGTERM stop accepting and wait for requests, then comes lifespan.shutdown"
 LIMIT = "uvicorn's --timeout-graceful-shutdown: seconds to wait, then requests are cancelled"
@@ -325,9 +325,9 @@ def test_task4_broken_file_says_so_and_the_next_save_mends_it(desk, rng):
             after = here.again(early)
     except WireError as error:
         here.stays(1.0)
-        expected = "an answer, when page.py is mended: until then it waits in the socket's queue"
+        expected = "an answer, when page.py is fixed: until then it waits in the socket's queue"
         fail(f"a request while page.py was broken: {error.got}", expected, rule=QUEUE)
-    expect("edition", after["edition"], text, "page.py was mended")
+    expect("edition", after["edition"], text, "page.py was fixed")
     with here.hold() as held:
         here.ask()
         at.save("page.py", page(text, "import time"))

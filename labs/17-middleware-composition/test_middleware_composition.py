@@ -353,7 +353,7 @@ def test_task4_websocket_without_a_token_is_refused_before_it_begins(probe, fron
             "messages to a WebSocket without a valid token",
             types,
             ["websocket.close"],
-            "close it before it is accepted; http.response.start is no message for a WebSocket",
+            "close it before it is accepted; http.response.start is not a message for a WebSocket",
         )
     right = probe.asgi(
         app,

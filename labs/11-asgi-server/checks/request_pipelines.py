@@ -80,7 +80,7 @@ def fresh_contexts(client: Client, rng: random.Random) -> None:
     targets = [behave("remember", name=who) for who in names]
     upload = request_bytes("POST", targets[0], body=rng.randbytes(300_000))
     ways = {
-        "one after the other": [request_bytes("GET", target) for target in targets],
+        "each after the response before": [request_bytes("GET", target) for target in targets],
         "pipelined": [b"".join(request_bytes("GET", target) for target in targets)],
         "after an upload": [upload + b"".join(request_bytes("GET", target) for target in targets[1:])],
     }

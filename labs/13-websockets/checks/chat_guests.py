@@ -130,7 +130,7 @@ class Party:
             offered = ", ".join(more.get("subprotocols", ())) or "none"
             fail(
                 f"101 with the subprotocol {chosen[1].decode('latin-1')!r}; offered: {offered}",
-                "a subprotocol that was offered, or none: a client ends the connection at any other",
+                "a subprotocol that was offered, or none: a client closes the connection at any other",
                 rule="RFC 6455 §4.2.2",
             )
             raise

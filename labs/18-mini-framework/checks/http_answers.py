@@ -130,7 +130,7 @@ def no_nan_goes_out(client: Client, text: str) -> None:
         that(
             odd.status in (422, 500) or (odd.status == 200 and number),
             got=f"status = {odd.status}, body = {odd.text[:160]!r}",
-            expected="422, or 500: NaN and the infinities are no numbers in JSON",
+            expected="422, or 500: NaN and the infinities are not numbers in JSON",
             rule="RFC 8259 §6: they are not permitted",
         )
 
