@@ -56,6 +56,9 @@ attic: FORCE     ## what of your work is kept in .workshop/attic
 restore-%: FORCE ## bring work back from the attic: the latest, or ARGS="--kept NAME"
 	@$(RUN) restore $* $(more)
 
+trace-%: FORCE   ## draw what happened on every hop: ARGS="-k words", or ARGS="--curl '/path'"
+	@$(RUN) trace $* $(target) $(more)
+
 debug-%: FORCE   ## the checks' calls in one process, so that breakpoint() works; no points
 	@$(RUN) debug $* $(target) $(more)
 

@@ -55,9 +55,13 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("progress", "doctor", "bundle", "attic", "down", "completion"):
             continue
         command.add_argument("lab", help="a lab's number")
-        if name in ("lab", "check", "debug"):
+        if name in ("lab", "check", "debug", "trace"):
             _check_options(command)
-        if name in ("lab", "check", "serve", "debug", "load"):
+        if name == "trace":
+            command.add_argument(
+                "--curl", metavar="REQUEST", help="your own: a path, a URL, or a curl command"
+            )
+        if name in ("lab", "check", "serve", "debug", "load", "trace"):
             _target_options(command)
         if name == "load":
             command.add_argument(
@@ -139,10 +143,12 @@ def lab(options: argparse.Namespace) -> int:
     return EXIT_PASSED if code == EXIT_FAILED else code
 
 
-def _stack_for(chosen: Lab, options: argparse.Namespace) -> AbstractContextManager[Stack]:
+def _stack_for(
+    chosen: Lab, options: argparse.Namespace, record: bool = False, page: bool = False
+) -> AbstractContextManager[Stack]:
     if is_attached():
         return closing(attached(chosen, options.target))
-    return embedded(chosen, options.target, _wanted_port(options))
+    return embedded(chosen, options.target, _wanted_port(options), record=record, page=page)
 
 
 def run_checks(lab: Lab, options: argparse.Namespace, *more: str) -> int:
@@ -163,6 +169,25 @@ def run_checks(lab: Lab, options: argparse.Namespace, *more: str) -> int:
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
         raise Refusal(f"Lab {lab.number} has no check that matches {options.chosen!r}.")
     return code
+
+
+def trace(options: argparse.Namespace) -> int:
+    """Draw what happened on every hop, in checks or in a request of the learner's own; the exit code is 0."""
+    from workshop.learn import trace as tracing
+
+    chosen = find(options.lab)
+    target_folder(chosen, options.target)
+    if options.curl is not None:
+        tracing.parsed(options.curl)  # what can't be used is said before anything starts
+    with _stack_for(chosen, options, record=True) as stack:
+        stack.await_front()
+        stack.ask("restart", record=True)
+        if options.curl is not None:
+            code = tracing.own_request(stack, options.curl)
+        else:
+            os.environ.update(stack.attachment())
+            code = run_checks(chosen, options, "--record")
+    return EXIT_PASSED if code == EXIT_FAILED else code
 
 
 def debug(options: argparse.Namespace) -> int:
@@ -356,6 +381,7 @@ def autograder(options: argparse.Namespace) -> int:
 COMMANDS = [
     ("lab", "put nginx in front of a lab's service, judge it, and keep watching", lab),
     ("check", "judge a lab once: exit code 0 all passed, 1 some failed, 2 usage, 3 our fault", check),
+    ("trace", "draw what happened on every hop: in checks (-k), or in your own request (--curl)", trace),
     ("serve", "serve a lab in the foreground", serve),
     ("load", "drive a lab's service beside the reference: 0 PASS, 1 FAIL, 4 INCONCLUSIVE", load),
     ("debug", "the checks with your code in this process: breakpoint() works; no points", debug),

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from workshop.judge.shown_bytes import clean
+from workshop.judge.timeline_text import drawn
 from workshop.judge.verdict import CheckResult, LabResult, Verdict
 
 LINES = 25
@@ -85,15 +86,26 @@ def show(result: LabResult, console: Console, everything: bool = False, first_ru
         if check.verdict in (Verdict.PASS, Verdict.SKIPPED):
             if check.verdict is Verdict.PASS:
                 console.print(headline(check, width))
+                _draw(check, console, not result.whole)
         elif everything or not explained:
             explained = True
             for line in explain(check, width):
                 console.print(line, soft_wrap=True)
+            _draw(check, console, True)
         else:
             console.print(headline(check, width))
     console.print()
     for line in closing(result, everything, first_run):
         console.print(line)
+
+
+def _draw(check: CheckResult, console: Console, wanted: bool) -> None:
+    """What happened, where it was recorded."""
+    if check.timeline is not None and wanted:
+        console.print()
+        for line in drawn(check.timeline, console.width):
+            console.print(line, soft_wrap=True)
+        console.print()
 
 
 def closing(result: LabResult, everything: bool, first_run: bool) -> list[Text]:

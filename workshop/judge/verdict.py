@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from workshop.judge.timeline import Timeline
+
 
 class Verdict(StrEnum):
     PASS = "PASS"
@@ -39,6 +41,13 @@ class CheckResult:
     points: int
     of: int
     finding: Finding = field(default_factory=Finding)
+    timeline: Timeline | None = None  # only where somebody asked for a recording
+
+    def as_dict(self) -> dict[str, Any]:
+        plain = asdict(self)
+        if self.timeline is None:
+            del plain["timeline"]
+        return plain
 
 
 @dataclass
@@ -68,7 +77,8 @@ class LabResult:
         return Verdict.PASS if found == {Verdict.PASS} else Verdict.FAIL
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "points": self.points, "verdict": self.verdict}
+        plain = {**asdict(self), "checks": [check.as_dict() for check in self.checks]}
+        return {**plain, "points": self.points, "verdict": self.verdict}
 
 
 # --- tracebacks -------------------------------------------------------------------------------------
