@@ -50,6 +50,9 @@ solution-%: FORCE ## the solution's notes and where it is
 reset-%: FORCE   ## the starter again; your work is kept in .workshop/attic
 	@$(RUN) reset $* $(more)
 
+catch-up: FORCE  ## be at the start of a lab: LAB=5; your work stays, earlier labs' references are lent
+	@$(if $(call given,LAB),$(RUN) $@ "$(LAB)" $(more),echo "make $@ LAB=5" >&2; exit 2)
+
 attic: FORCE     ## what of your work is kept in .workshop/attic
 	@$(RUN) attic $(more)
 

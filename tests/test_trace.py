@@ -39,7 +39,9 @@ def events(check: Json) -> list[Json]:
 
 def moment(check: Json, lane: str, what: str) -> float:
     """When something first happened."""
-    return next(one["at"] for one in events(check) if one["lane"] == lane and one["what"].startswith(what))
+    return float(
+        next(one["at"] for one in events(check) if one["lane"] == lane and one["what"].startswith(what))
+    )
 
 
 def test_a_request_is_seen_on_its_way_through_every_hop() -> None:

@@ -293,6 +293,14 @@ def reset(options: argparse.Namespace) -> int:
     return EXIT_PASSED
 
 
+def catch_up(options: argparse.Namespace) -> int:
+    """Have a lab ready to begin with; nothing that a learner wrote is touched."""
+    from workshop.learn.catch_up import catch_up as ready
+
+    print("\n".join(ready(find(options.lab))))
+    return EXIT_PASSED
+
+
 def restore(options: argparse.Namespace) -> int:
     """Bring work back from .workshop/attic; what is in its place goes there."""
     from workshop.learn import starter_and_solution
@@ -388,6 +396,7 @@ COMMANDS = [
     ("hint", "the next hint for the task that fails", hint),
     ("solution", "the solution's notes and where it is; --apply puts it in place", solution),
     ("reset", "the starter again; your work is kept in .workshop/attic", reset),
+    ("catch-up", "be at the start of a lab: starter in place, references lent, your work kept", catch_up),
     ("restore", "bring work back from .workshop/attic: the latest, or --kept NAME", restore),
     ("attic", "what of your work is kept in .workshop/attic", attic),
     ("progress", "how far you are", progress),

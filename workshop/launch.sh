@@ -226,7 +226,7 @@ case ${PORT:-8000} in *[!0-9]* | ?????? | ? | ?? | ???) stop 2 "PORT=$PORT can't
 case $MODE in auto | docker | embedded) ;; *) stop 2 "MODE is docker or embedded, not '$MODE'." ;; esac
 case $command in
 lab | check | trace | load | serve) [ -n "$plain" ] || ! lab_exists "$number" || stack=yes ;;
-reset | restore | solution) service=edit ;;
+catch-up | reset | restore | solution) service=edit ;;
 down) everything_down ;;
 esac
 is_writable || stop 2 "This folder can't be written to: $checkout. Copy the workshop to a folder of your own."
