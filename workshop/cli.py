@@ -86,6 +86,7 @@ def _check_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--all", action="store_true", dest="everything", help="don't stop at a failing task")
     command.add_argument("--json", action="store_true", dest="as_json", help="print the result as JSON")
     command.add_argument("--seed", type=int, help="the seed that varies the inputs")
+    command.add_argument("--record", action="store_true", help=argparse.SUPPRESS)
     command.add_argument("--one-at-a-time", action="store_true", help="no checks side by side, for debugging")
 
 
@@ -131,9 +132,10 @@ def lab(options: argparse.Namespace) -> int:
     """Judge a lab; on a terminal keep watching. A verdict, whichever, is no error."""
     chosen = find(options.lab)
     target_folder(chosen, options.target)
-    with _stack_for(chosen, options) as stack:
+    watched = sys.stdin.isatty() and sys.stdout.isatty() and not options.as_json
+    with _stack_for(chosen, options, page=watched) as stack:
         _say(stack.notes)
-        if sys.stdin.isatty() and sys.stdout.isatty() and not options.as_json:
+        if watched:
             from workshop.learn.watch import watch
 
             return watch(stack, options)
@@ -161,6 +163,7 @@ def run_checks(lab: Lab, options: argparse.Namespace, *more: str) -> int:
     words += ["-k", options.chosen] if options.chosen else []
     words += ["--all"] if options.everything else []
     words += ["--one-at-a-time"] if options.one_at_a_time else []
+    words += [f"--{word}" for word in ("record", "draw") if getattr(options, word, False)]
     words += ["--json"] if options.as_json else []
     words += ["--seed", str(options.seed)] if options.seed is not None else []
     code = int(pytest.main(words))
@@ -186,7 +189,8 @@ def trace(options: argparse.Namespace) -> int:
             code = tracing.own_request(stack, options.curl)
         else:
             os.environ.update(stack.attachment())
-            code = run_checks(chosen, options, "--record")
+            options.draw = True
+            code = run_checks(chosen, options)
     return EXIT_PASSED if code == EXIT_FAILED else code
 
 

@@ -205,6 +205,7 @@ number="" stack="" load="" record="" page="" plain="" given_target="" json="" lo
 target_is starter
 [ "$command" = load ] && service=load load=1
 [ "$command" = trace ] && record=1
+[ "$command" = lab ] && [ -t 0 ] && [ -t 1 ] && page=1    # as the watch does, whose page it is
 while [ "$left" -gt 0 ]; do    # takes out --mode, and --target, which goes back in with the name it has there
     word=$1 value=${2:-}; shift; left=$((left - 1))
     case $word in

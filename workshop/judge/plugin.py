@@ -31,6 +31,7 @@ from workshop.judge.stack_override import OTHER_STACK, OtherStack
 from workshop.judge.start_failure import ConfigurationTrouble, StartTrouble
 from workshop.judge.timeline import Timeline
 from workshop.judge.verdict import CheckResult, Finding, LabResult, Verdict
+from workshop.judge.verdict_feed import Feed
 from workshop.labs import Lab, of_folder
 from workshop.last_verdicts import remember
 from workshop.paths import STATE
@@ -45,6 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--json", action="store_true", dest="as_json", help="print the whole result as JSON")
     group.addoption("--one-at-a-time", action="store_true", help="no checks side by side, for debugging")
     group.addoption("--record", action="store_true", help="record what happens on every hop")
+    group.addoption("--draw", action="store_true", help="the same, and draw it below the reports")
     group.addoption("--front-port", type=int, default=0, help="nginx's port; 0 takes any")
 
 
@@ -78,7 +80,8 @@ class LabRun:
         self.unreadable = ""
         self._exits = contextlib.ExitStack()
         self._stack: Stack | None = None
-        self.recorder = Recorder() if option.record else None
+        self.feed = Feed()
+        self.recorder = Recorder() if option.record or option.draw else None
         if self.recorder is not None:
             self.recorder.listen()
             self._exits.callback(self.recorder.leave)
@@ -119,6 +122,7 @@ class LabRun:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.chosen = [item.name for item in session.items]
+        self.feed.tell(began=self.chosen)
 
     # --- the stack
 
@@ -177,6 +181,8 @@ class LabRun:
             self._judge(item, call.excinfo.value)
         if timeline is not None and item.name in self.results:
             self.results[item.name].timeline = timeline
+        if call.when == "teardown" and item.name in self.results:
+            self.feed.tell(check=self.results[item.name].as_dict())
         return report
 
     def _timeline(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> Timeline | None:
@@ -292,12 +298,17 @@ class LabRun:
         if self.lab is None or not self.results:
             return
         result = self.result()
+        self.feed.tell(result={**result.as_dict(), "checks": []})
         learners = result.whole and self.other is None and result.mode != SANDBOX
         first = remember(result.as_dict()) if learners else False
         if self.as_json:
             print(json.dumps(result.as_dict(), indent=2))
         else:
-            show(result, Console(file=sys.stdout, highlight=False), self.everything, first_run=first)
+            console = Console(file=sys.stdout, highlight=False)
+            show(result, console, self.everything, first_run=first, draws=self.config.option.draw)
+
+    def pytest_unconfigure(self) -> None:
+        self.feed.close()
 
     # --- fixtures
 

@@ -76,8 +76,17 @@ def _cut(line: str, room: int) -> list[str]:
     return [*pieces, line]
 
 
-def show(result: LabResult, console: Console, everything: bool = False, first_run: bool = False) -> None:
-    """Print a lab's verdict: what passed, the first failure in full (all of them with `everything`)."""
+def show(
+    result: LabResult,
+    console: Console,
+    everything: bool = False,
+    first_run: bool = False,
+    draws: bool = False,
+) -> None:
+    """Print a lab's verdict: what passed, the first failure in full (all of them with `everything`).
+
+    With `draws`, what was recorded of a failure is drawn below it, and of what passes where it was chosen.
+    """
     width = min(console.width, 100)
     for note in result.notes:
         console.print(Text(note, style="yellow"))
@@ -86,12 +95,12 @@ def show(result: LabResult, console: Console, everything: bool = False, first_ru
         if check.verdict in (Verdict.PASS, Verdict.SKIPPED):
             if check.verdict is Verdict.PASS:
                 console.print(headline(check, width))
-                _draw(check, console, not result.whole)
+                _draw(check, console, draws and not result.whole)
         elif everything or not explained:
             explained = True
             for line in explain(check, width):
                 console.print(line, soft_wrap=True)
-            _draw(check, console, True)
+            _draw(check, console, draws)
         else:
             console.print(headline(check, width))
     console.print()

@@ -46,8 +46,7 @@ def _earlier(lab: Lab) -> list[str]:
     opened = [one for one in all_labs() if one.number < lab.number and standing_of(one) != PASSED]
     if not opened:
         return []
-    numbers = ", ".join(str(one.number) for one in opened)
-    which = f"Lab {numbers} is" if len(opened) == 1 else f"Labs {numbers} are"
+    which = f"Lab {opened[0].number} is" if len(opened) == 1 else f"{len(opened)} labs before it are"
     return [
         f"{which} not passed yet. Your files there stay as they are; lab {lab.number} does not need them."
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -46,8 +47,10 @@ def write(result: LoadResult) -> Path:
     REPORTS.mkdir(parents=True, exist_ok=True)
     path = REPORTS / f"{result.name}-{time.strftime('%Y%m%d-%H%M%S')}.html"
     path.write_text(text, encoding="utf-8")
+    path.with_suffix(".json").write_text(json.dumps(result.as_dict()), encoding="utf-8")
     for old in sorted(REPORTS.glob(f"{result.name}-*.html"))[:-KEPT]:
         old.unlink(missing_ok=True)
+        old.with_suffix(".json").unlink(missing_ok=True)
     return path
 
 
