@@ -94,19 +94,17 @@ class Tab:
 class Browser:
     def __init__(self, url: str) -> None:
         self._url = url
-        self._sockets: list[ClientConnection] = []
+        self._exits = contextlib.ExitStack()
 
     def tab(self) -> Tab:
         """A new tab, on a connection of its own."""
-        socket = connect(self._url, max_size=None)
-        self._sockets.append(socket)
+        socket = self._exits.enter_context(connect(self._url, max_size=None))
         whole = Tab(socket, "")
         target = whole.ask("Target.createTarget", url="about:blank")["targetId"]
         return Tab(socket, whole.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"])
 
     def close(self) -> None:
-        for socket in self._sockets:
-            socket.close()
+        self._exits.close()
 
 
 @contextlib.contextmanager

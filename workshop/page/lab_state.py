@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import json
-from pathlib import Path
 from typing import Any
 
 from workshop.labs import Lab
@@ -151,7 +150,3 @@ class LabState:
 
 def hint_id(sections: list[hints.Section], section: hints.Section) -> str:
     return f"hints-{sections.index(section)}"
-
-
-def assets() -> Path:
-    return Path(__file__).with_name("assets")

@@ -28,8 +28,9 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Mount, Route
 
 from workshop.labs import Lab, find
-from workshop.page.lab_state import LabState, assets, hint_id
+from workshop.page.lab_state import LabState, hint_id
 from workshop.page.lesson import lesson, rendered
+from workshop.paths import PAGE_ASSETS
 
 AT = "/__lab"
 LINE_LIMIT = 32 << 20
@@ -162,8 +163,8 @@ def _not_there() -> Response:
 
 
 async def asset(request: Request) -> Response:
-    path = assets() / request.path_params["path"]
-    inside = path.resolve().is_relative_to(assets())
+    path = PAGE_ASSETS / request.path_params["path"]
+    inside = path.resolve().is_relative_to(PAGE_ASSETS)
     if not inside or path.suffix not in KINDS or not path.is_file():
         return _not_there()
     return FileResponse(path, headers=_headers(), media_type=KINDS[path.suffix])
