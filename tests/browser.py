@@ -68,11 +68,13 @@ class Tab:
         """Wait until an expression is true: the moment, by this process's monotonic clock."""
         deadline = time.monotonic() + seconds
         while not self.value(expression):
-            assert time.monotonic() < deadline, (
-                f"never true: {expression}\n{self.value('document.body.innerText')}"
-            )
+            assert time.monotonic() < deadline, f"never true: {expression}\n{self.shown()}"
             time.sleep(0.02)
         return time.monotonic()
+
+    def shown(self) -> str:
+        """What the page shows, as far as a person would read it."""
+        return str(self.value("document.body.innerText"))[:2000]
 
     def look(self, width: int, dark: bool = False, height: int = 900) -> None:
         """Have the page that wide, by day or by night."""

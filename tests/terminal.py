@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workshop.paths import ROOT
+from workshop.run import process
 
 SECONDS = 120.0
 PROMPT = r"Watching .*\]"
@@ -58,6 +59,19 @@ class Terminal:
             self.process.kill()
         self.process.wait()
         os.close(self._screen)
+
+
+def pid_of(terminal: Terminal, module: str) -> int:
+    """The process below a terminal's program that runs a module of the tool's."""
+    (found,) = [pid for pid in process.descendants(terminal.process.pid) if _runs(pid, module)]
+    return found
+
+
+def _runs(pid: int, module: str) -> bool:
+    try:
+        return module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

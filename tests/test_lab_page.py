@@ -24,7 +24,7 @@ import pytest
 
 from tests import judging
 from tests.browser import Browser, Tab, browser, program
-from tests.terminal import PROMPT, Terminal, watched
+from tests.terminal import PROMPT, Terminal, pid_of, watched
 from tests.test_bad_input import assert_all_gone
 from workshop.labs import Lab, Service, all_labs, find
 from workshop.learn.hints import sections
@@ -37,7 +37,7 @@ from workshop.page.lab_state import LabState, titles
 from workshop.page.lesson import lesson, rendered
 from workshop.page.server import Page, application
 from workshop.paths import PAGE_ASSETS, ROOT, SOLUTIONS
-from workshop.run import nginx_config, process, tcp_ports
+from workshop.run import nginx_config, tcp_ports
 from workshop.run.nginx_config import Front
 
 LAB = find("2")
@@ -380,8 +380,7 @@ def test_a_save_turns_a_task_green_in_every_tab_and_the_stream_survives_a_restar
 
 def test_a_watch_goes_on_without_its_page(target: Path) -> None:
     with watched("2", target, judging.environment()) as terminal:
-        (page,) = [pid for pid in process.descendants(terminal.process.pid) if is_page(pid)]
-        os.kill(page, signal.SIGKILL)
+        os.kill(pid_of(terminal, "workshop.page.server"), signal.SIGKILL)
         (target / FILE).write_text(
             (SOLUTIONS / LAB.name / FILE).read_text(encoding="utf-8"), encoding="utf-8"
         )
@@ -389,13 +388,6 @@ def test_a_watch_goes_on_without_its_page(target: Path) -> None:
         terminal.type("q")
         assert terminal.process.wait(30) == 0
     assert_all_gone(target)
-
-
-def is_page(pid: int) -> bool:
-    try:
-        return b"workshop.page.server" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
 
 
 def test_the_page_s_process_imports_none_of_the_learner_s_code() -> None:

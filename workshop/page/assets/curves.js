@@ -23,13 +23,18 @@ function seriesName(one) {
   return one.way ? `${one.side}, ${one.way}` : one.side;
 }
 
+const night = matchMedia("(prefers-color-scheme: dark)");
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name);
+}
+
 function drawCurve(place, run, title, heightOf) {
-  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const style = getComputedStyle(document.documentElement);
-  const axis = { stroke: style.getPropertyValue("--soft") || "#555", grid: { stroke: dark ? "#3a3f45" : "#ddd" } };
+  const line = { stroke: () => colour("--line"), width: 1 };
+  const axis = { stroke: () => colour("--soft"), grid: line, ticks: line };
   const series = run.series.map((one) => ({
     label: seriesName(one),
-    stroke: (STROKES[one.side] || ["#555", "#aaa"])[dark ? 1 : 0],
+    stroke: () => (STROKES[one.side] || ["#555", "#aaa"])[night.matches ? 1 : 0],
     width: 2,
     dash: DASHES[run.ways.indexOf(one.way) % DASHES.length] || [],
     spanGaps: true,
@@ -42,6 +47,7 @@ function drawCurve(place, run, title, heightOf) {
     scales: { x: { time: false }, y: { range: (_, low, high) => [0, high * 1.1 || 1] } },
   };
   const chart = new uPlot(options, curvesOf(run, heightOf), place);
+  night.addEventListener("change", () => chart.redraw());
   new ResizeObserver(() => chart.setSize({ width: Math.max(260, place.clientWidth), height: 260 })).observe(place);
 }
 
@@ -49,7 +55,7 @@ function numbersTable(run) {
   const cells = (words, name) => words.map((word) => Object.assign(document.createElement(name), { textContent: word }));
   const row = (words, name) => { const made = document.createElement("tr"); made.append(...cells(words, name)); return made; };
   const table = Object.assign(document.createElement("table"), { className: "numbers" });
-  table.append(row(["", "requests", "failed", "mean"], "th"));
+  table.append(row(["side", "requests", "failed", "mean"], "th"));
   for (const one of run.series) {
     const mean = one.requests ? `${(one.milliseconds / one.requests).toFixed(2)} ms` : "-";
     table.append(row([seriesName(one), one.requests, one.failed, mean], "td"));

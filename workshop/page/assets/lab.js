@@ -61,8 +61,9 @@ function drawCheck(check, isFirst) {
   known.item.classList.toggle("due", due);
   const from = JSON.stringify(rest);
   if (from === known.from) return;
-  const before = known.item.querySelector("details");
-  const wasOpen = before ? before.open : isFirst;
+  const before = [...known.item.querySelectorAll("details")];
+  const wasOpen = before.length ? before[0].open : isFirst;
+  const opened = new Set(before.filter((one) => one.open).map((one) => one.querySelector("summary").textContent));
   const hadFocus = known.item.contains(document.activeElement);
   known.from = from;
   known.item.className = `check ${isFailed(check) ? "failed" : check.verdict || "unknown"}${due ? " due" : ""}`;
@@ -72,6 +73,7 @@ function drawCheck(check, isFirst) {
   }
   const details = element("details", { open: wasOpen }, headline(check, "summary"), findingOf(check), ...hintsOf(check));
   if (check.timeline !== null) details.append(timelineOf(check));
+  for (const one of details.querySelectorAll("details")) one.open = opened.has(one.querySelector("summary").textContent);
   known.item.replaceChildren(details);
   if (hadFocus) details.querySelector("summary").focus();
 }
