@@ -50,11 +50,17 @@ solution-%: FORCE ## the solution's notes and where it is
 reset-%: FORCE   ## the starter again; your work is kept in .workshop/attic
 	@$(RUN) reset $* $(more)
 
+catch-up: FORCE  ## be at the start of a lab: LAB=5; your work stays, earlier labs' references are lent
+	@$(if $(call given,LAB),$(RUN) $@ "$(LAB)" $(more),echo "make $@ LAB=5" >&2; exit 2)
+
 attic: FORCE     ## what of your work is kept in .workshop/attic
 	@$(RUN) attic $(more)
 
 restore-%: FORCE ## bring work back from the attic: the latest, or ARGS="--kept NAME"
 	@$(RUN) restore $* $(more)
+
+trace-%: FORCE   ## draw what happened on every hop: ARGS="-k words", or ARGS="--curl '/path'"
+	@$(RUN) trace $* $(target) $(more)
 
 debug-%: FORCE   ## the checks' calls in one process, so that breakpoint() works; no points
 	@$(RUN) debug $* $(target) $(more)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workshop.paths import ROOT
+from workshop.run import process
 
 SECONDS = 120.0
 PROMPT = r"Watching .*\]"
@@ -24,6 +25,7 @@ class Terminal:
 
     def __init__(self, words: list[str], root: Path, env: dict[str, str]) -> None:
         self.seen = ""
+        self.shown = ""  # all of it
         self._screen, program = pty.openpty()
         self.process = subprocess.Popen(
             words, cwd=root, env=env, stdin=program, stdout=program, stderr=program, start_new_session=True
@@ -46,7 +48,9 @@ class Terminal:
             return False
         with contextlib.suppress(OSError):  # the program has ended, and with it the other side
             data = os.read(self._screen, 1 << 16)
-            self.seen += data.decode("utf-8", "replace")
+            text = data.decode("utf-8", "replace")
+            self.seen += text
+            self.shown += text
             return bool(data)
         return False
 
@@ -57,10 +61,25 @@ class Terminal:
         os.close(self._screen)
 
 
+def pid_of(terminal: Terminal, module: str) -> int:
+    """The process below a terminal's program that runs a module of the tool's."""
+    (found,) = [pid for pid in process.descendants(terminal.process.pid) if _runs(pid, module)]
+    return found
+
+
+def _runs(pid: int, module: str) -> bool:
+    try:
+        return module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
-def watched(lab: str, target: Path, env: dict[str, str], root: Path = ROOT) -> Iterator[Terminal]:
+def watched(
+    lab: str, target: Path, env: dict[str, str], root: Path = ROOT, port: int = 0
+) -> Iterator[Terminal]:
     """`workshop lab` on a terminal, after its first verdict."""
-    words = [sys.executable, "-m", "workshop", "lab", lab, "--target", str(target), "--port", "0"]
+    words = [sys.executable, "-m", "workshop", "lab", lab, "--target", str(target), "--port", str(port)]
     terminal = Terminal(words, root, env | {"TERM": "dumb", "COLUMNS": "120"})
     try:
         terminal.await_text(PROMPT)

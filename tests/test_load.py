@@ -336,7 +336,10 @@ def drive(lab: Lab, target: str | Path) -> dict[str, Any]:
 def test_solution_passes_under_load(lab: Lab) -> None:
     result = drive(lab, "solution")
     assert result["verdict"] == "PASS", result["reasons"]
-    assert (ROOT / result["report"]).read_text(encoding="utf-8").count("<polyline") >= 2
+    page = ROOT / result["report"]
+    assert "drawLoad(" in page.read_text(encoding="utf-8")
+    kept = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    assert {one["side"] for one in kept["runs"][-1]["series"]} == {"yours", "reference"}
 
 
 @pytest.mark.whole("load scripts")

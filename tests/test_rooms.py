@@ -34,6 +34,7 @@ MAY: dict[str, set[str]] = {
     "workshop.run": set(),
     "workshop.judge": {"workshop.run"},
     "workshop.learn": {"workshop.run", "workshop.judge", "workshop.warm_runs"},
+    "workshop.page": {"workshop.run", "workshop.judge.verdict", "workshop.learn.hints"},
     "workshop.load": {"workshop.run", "workshop.judge"},
     "workshop.grade.submissions": {"workshop.grade.untrusted_text"},
     "workshop.grade.sandboxes": {"workshop.run", "workshop.judge"},

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests import judging
-from tests.terminal import PROMPT, watched
+from tests.terminal import PROMPT, pid_of, watched
 from tests.test_bad_input import assert_all_gone
 from workshop.labs import find
 from workshop.paths import SOLUTIONS
-from workshop.run import process
 
 LAB = find("2")
 FILE = LAB.edit[0]
@@ -56,17 +55,9 @@ def test_a_save_in_the_middle_ends_the_verdict_that_runs(target: Path) -> None:
 
 def test_a_warm_process_that_is_ended_is_made_again(target: Path) -> None:
     with watched("2", target, judging.environment()) as terminal:
-        (warm,) = [pid for pid in process.descendants(terminal.process.pid) if is_warm(pid)]
-        os.kill(warm, signal.SIGKILL)
+        os.kill(pid_of(terminal, "workshop.warm_runs"), signal.SIGKILL)
         terminal.type("r")
         assert "NotImplementedError" in terminal.await_text(PROMPT)
         terminal.type("q")
         assert terminal.process.wait(30) == 0
     assert_all_gone(target)
-
-
-def is_warm(pid: int) -> bool:
-    try:
-        return b"warm_runs" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False

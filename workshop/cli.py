@@ -55,9 +55,13 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("progress", "doctor", "bundle", "attic", "down", "completion"):
             continue
         command.add_argument("lab", help="a lab's number")
-        if name in ("lab", "check", "debug"):
+        if name in ("lab", "check", "debug", "trace"):
             _check_options(command)
-        if name in ("lab", "check", "serve", "debug", "load"):
+        if name == "trace":
+            command.add_argument(
+                "--curl", metavar="REQUEST", help="your own: a path, a URL, or a curl command"
+            )
+        if name in ("lab", "check", "serve", "debug", "load", "trace"):
             _target_options(command)
         if name == "load":
             command.add_argument(
@@ -82,6 +86,7 @@ def _check_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--all", action="store_true", dest="everything", help="don't stop at a failing task")
     command.add_argument("--json", action="store_true", dest="as_json", help="print the result as JSON")
     command.add_argument("--seed", type=int, help="the seed that varies the inputs")
+    command.add_argument("--record", action="store_true", help=argparse.SUPPRESS)
     command.add_argument("--one-at-a-time", action="store_true", help="no checks side by side, for debugging")
 
 
@@ -127,9 +132,10 @@ def lab(options: argparse.Namespace) -> int:
     """Judge a lab; on a terminal keep watching. A verdict, whichever, is no error."""
     chosen = find(options.lab)
     target_folder(chosen, options.target)
-    with _stack_for(chosen, options) as stack:
+    watched = sys.stdin.isatty() and sys.stdout.isatty() and not options.as_json
+    with _stack_for(chosen, options, page=watched) as stack:
         _say(stack.notes)
-        if sys.stdin.isatty() and sys.stdout.isatty() and not options.as_json:
+        if watched:
             from workshop.learn.watch import watch
 
             return watch(stack, options)
@@ -139,10 +145,12 @@ def lab(options: argparse.Namespace) -> int:
     return EXIT_PASSED if code == EXIT_FAILED else code
 
 
-def _stack_for(chosen: Lab, options: argparse.Namespace) -> AbstractContextManager[Stack]:
+def _stack_for(
+    chosen: Lab, options: argparse.Namespace, record: bool = False, page: bool = False
+) -> AbstractContextManager[Stack]:
     if is_attached():
         return closing(attached(chosen, options.target))
-    return embedded(chosen, options.target, _wanted_port(options))
+    return embedded(chosen, options.target, _wanted_port(options), record=record, page=page)
 
 
 def run_checks(lab: Lab, options: argparse.Namespace, *more: str) -> int:
@@ -155,6 +163,7 @@ def run_checks(lab: Lab, options: argparse.Namespace, *more: str) -> int:
     words += ["-k", options.chosen] if options.chosen else []
     words += ["--all"] if options.everything else []
     words += ["--one-at-a-time"] if options.one_at_a_time else []
+    words += [f"--{word}" for word in ("record", "draw") if getattr(options, word, False)]
     words += ["--json"] if options.as_json else []
     words += ["--seed", str(options.seed)] if options.seed is not None else []
     code = int(pytest.main(words))
@@ -163,6 +172,26 @@ def run_checks(lab: Lab, options: argparse.Namespace, *more: str) -> int:
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
         raise Refusal(f"Lab {lab.number} has no check that matches {options.chosen!r}.")
     return code
+
+
+def trace(options: argparse.Namespace) -> int:
+    """Draw what happened on every hop, in checks or in a request of the learner's own; the exit code is 0."""
+    from workshop.learn import trace as tracing
+
+    chosen = find(options.lab)
+    target_folder(chosen, options.target)
+    if options.curl is not None:
+        tracing.parsed(options.curl)  # what can't be used is said before anything starts
+    with _stack_for(chosen, options, record=True) as stack:
+        stack.await_front()
+        stack.ask("restart", record=True)
+        if options.curl is not None:
+            code = tracing.own_request(stack, options.curl)
+        else:
+            os.environ.update(stack.attachment())
+            options.draw = True
+            code = run_checks(chosen, options)
+    return EXIT_PASSED if code == EXIT_FAILED else code
 
 
 def debug(options: argparse.Namespace) -> int:
@@ -270,6 +299,14 @@ def reset(options: argparse.Namespace) -> int:
     return EXIT_PASSED
 
 
+def catch_up(options: argparse.Namespace) -> int:
+    """Have a lab ready to begin with; nothing that a learner wrote is touched."""
+    from workshop.learn.catch_up import catch_up as ready
+
+    print("\n".join(ready(find(options.lab))))
+    return EXIT_PASSED
+
+
 def restore(options: argparse.Namespace) -> int:
     """Bring work back from .workshop/attic; what is in its place goes there."""
     from workshop.learn import starter_and_solution
@@ -358,12 +395,14 @@ def autograder(options: argparse.Namespace) -> int:
 COMMANDS = [
     ("lab", "put nginx in front of a lab's service, judge it, and keep watching", lab),
     ("check", "judge a lab once: exit code 0 all passed, 1 some failed, 2 usage, 3 our fault", check),
+    ("trace", "draw what happened on every hop: in checks (-k), or in your own request (--curl)", trace),
     ("serve", "serve a lab in the foreground", serve),
     ("load", "drive a lab's service beside the reference: 0 PASS, 1 FAIL, 4 INCONCLUSIVE", load),
     ("debug", "the checks with your code in this process: breakpoint() works; no points", debug),
     ("hint", "the next hint for the task that fails", hint),
     ("solution", "the solution's notes and where it is; --apply puts it in place", solution),
     ("reset", "the starter again; your work is kept in .workshop/attic", reset),
+    ("catch-up", "be at the start of a lab: starter in place, references lent, your work kept", catch_up),
     ("restore", "bring work back from .workshop/attic: the latest, or --kept NAME", restore),
     ("attic", "what of your work is kept in .workshop/attic", attic),
     ("progress", "how far you are", progress),

@@ -87,6 +87,7 @@ dc_down() {
 
 settings() {    # everything compose.yaml takes from the environment
     export LAB="${number:-1}" TARGET TARGET_DIR PORT="${PORT:-8000}" WORKSHOP_LOAD="$load" TERM NO_COLOR
+    export WORKSHOP_RECORD="$record" WORKSHOP_PAGE="$page"
     export LAB_CA_BUNDLE="${LAB_CA_BUNDLE:-${SSL_CERT_FILE:-/dev/null}}" DOCKER_CLI_HINTS=false COMPOSE_IGNORE_ORPHANS=true
     # Images carry the fingerprint of what they are made from: nothing is built twice, nothing goes stale.
     WORKSHOP_TAG=$(cat services/runtime/Dockerfile services/runtime/uv.lock services/load/requirements.lock requirements.lock |
@@ -200,9 +201,11 @@ everything_down() {
 # --- Choose -------------------------------------------------------------------------------------------------------
 
 command=${1:-help} MODE=${MODE:-auto} service=grade left=$#
-number="" stack="" load="" plain="" given_target="" json="" lock="" was_stale=""
+number="" stack="" load="" record="" page="" plain="" given_target="" json="" lock="" was_stale=""
 target_is starter
 [ "$command" = load ] && service=load load=1
+[ "$command" = trace ] && record=1
+[ "$command" = lab ] && [ -t 0 ] && [ -t 1 ] && page=1    # as the watch does, whose page it is
 while [ "$left" -gt 0 ]; do    # takes out --mode, and --target, which goes back in with the name it has there
     word=$1 value=${2:-}; shift; left=$((left - 1))
     case $word in
@@ -223,8 +226,8 @@ done
 case ${PORT:-8000} in *[!0-9]* | ?????? | ? | ?? | ???) stop 2 "PORT=$PORT can't be used: give a number from 1024 to 65535." ;; esac
 case $MODE in auto | docker | embedded) ;; *) stop 2 "MODE is docker or embedded, not '$MODE'." ;; esac
 case $command in
-lab | check | load | serve) [ -n "$plain" ] || ! lab_exists "$number" || stack=yes ;;
-reset | restore | solution) service=edit ;;
+lab | check | trace | load | serve) [ -n "$plain" ] || ! lab_exists "$number" || stack=yes ;;
+catch-up | reset | restore | solution) service=edit ;;
 down) everything_down ;;
 esac
 is_writable || stop 2 "This folder can't be written to: $checkout. Copy the workshop to a folder of your own."

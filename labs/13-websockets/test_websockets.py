@@ -490,7 +490,7 @@ def test_task4_slow_member_holds_nobody_up(
     then = "Grace talks until it has left the room; of what it is sent, it takes nothing any more"
     that(
         in_process(probe, "never_reads", "Ada", then) is not None,
-        got="the call of a member that was disconnected, and reads nothing, goes on after 60 s (on a faster clock)",
+        got="the call of a disconnected member that reads nothing goes on after 60 s (on a faster clock)",
         expected="the call returns after FAREWELL seconds: the send of the close waits, too",
         rule=f"{CONTRACT}: FAREWELL",
     )

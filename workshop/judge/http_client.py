@@ -149,11 +149,15 @@ class Client:
             self._trail.response = opened.refused
         return opened
 
-    def _note(self, target: str) -> None:
-        asked = self.service or self._behind(target)
-        self._trail.via, self._trail.service = self.via, asked
-        for name in self._needed(asked) if self.wakes else ():
+    def wake(self, target: str) -> None:
+        """Start what has to be up for an answer to a request for `target`."""
+        for name in self._needed(self.service or self._behind(target)):
             self._start(name)
+
+    def _note(self, target: str) -> None:
+        self._trail.via, self._trail.service = self.via, self.service or self._behind(target)
+        if self.wakes:
+            self.wake(target)
         self._trail.response, self._trail.sent, self._trail.curl = None, "", ""
 
     def _needed(self, asked: str) -> list[str]:

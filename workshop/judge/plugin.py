@@ -24,11 +24,14 @@ from workshop.judge.agent_replies import Misbehaved
 from workshop.judge.diagnosis import Judge, application_of, is_of_this_machine, misbehaved, unreadable
 from workshop.judge.http_client import Client, Clock, Trail
 from workshop.judge.probe_client import Probe, import_trouble
+from workshop.judge.recorder import Recorder
 from workshop.judge.report import show
 from workshop.judge.stack import DEFAULT_PORT, SANDBOX, Address, Stack, attached, embedded, is_attached
 from workshop.judge.stack_override import OTHER_STACK, OtherStack
 from workshop.judge.start_failure import ConfigurationTrouble, StartTrouble
+from workshop.judge.timeline import Timeline
 from workshop.judge.verdict import CheckResult, Finding, LabResult, Verdict
+from workshop.judge.verdict_feed import Feed
 from workshop.labs import Lab, of_folder
 from workshop.last_verdicts import remember
 from workshop.paths import STATE
@@ -42,6 +45,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--all", action="store_true", dest="everything", help="don't stop at a failing task")
     group.addoption("--json", action="store_true", dest="as_json", help="print the whole result as JSON")
     group.addoption("--one-at-a-time", action="store_true", help="no checks side by side, for debugging")
+    group.addoption("--record", action="store_true", help="record what happens on every hop")
+    group.addoption("--draw", action="store_true", help="the same, and draw it below the reports")
     group.addoption("--front-port", type=int, default=0, help="nginx's port; 0 takes any")
 
 
@@ -75,6 +80,11 @@ class LabRun:
         self.unreadable = ""
         self._exits = contextlib.ExitStack()
         self._stack: Stack | None = None
+        self.feed = Feed()
+        self.recorder = Recorder() if option.record or option.draw else None
+        if self.recorder is not None:
+            self.recorder.listen()
+            self._exits.callback(self.recorder.leave)
 
     # --- collecting
 
@@ -112,13 +122,15 @@ class LabRun:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.chosen = [item.name for item in session.items]
+        self.feed.tell(began=self.chosen)
 
     # --- the stack
 
     @property
     def one_at_a_time(self) -> bool:
         """Whether checks that mostly wait are not to run side by side."""
-        return self.other is not None or bool(self.config.option.one_at_a_time)
+        recorded = self.recorder is not None  # what happens belongs to the check that runs
+        return self.other is not None or recorded or bool(self.config.option.one_at_a_time)
 
     @property
     def other(self) -> OtherStack | None:
@@ -136,7 +148,9 @@ class LabRun:
                 self._stack = attached(self.lab, self.target)
                 self._exits.callback(self._stack.close)
             else:
-                self._stack = self._exits.enter_context(embedded(self.lab, self.target, self.port))
+                record = self.recorder is not None
+                made = embedded(self.lab, self.target, self.port, record=record)
+                self._stack = self._exits.enter_context(made)
             self._stack.await_front()
             self.notes += self._stack.notes
         return self._stack
@@ -150,6 +164,8 @@ class LabRun:
             got = f"task {self.failed_task} comes first"
             self._record(item, Verdict.SKIPPED, Finding(got=got))
             pytest.skip(got)
+        if self.recorder is not None:
+            self.recorder.begin()
 
     def pytest_report_teststatus(self) -> tuple[str, str, str]:
         """No letters: the verdict is printed at the end."""
@@ -158,11 +174,25 @@ class LabRun:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> Any:
         report = yield
+        timeline = self._timeline(item, call)
         if call.when == "call" and call.excinfo is None:
             self.results.setdefault(item.name, self._result(item, Verdict.PASS, Finding()))
         elif call.excinfo is not None and (call.when == "teardown" or item.name not in self.results):
             self._judge(item, call.excinfo.value)
+        if timeline is not None and item.name in self.results:
+            self.results[item.name].timeline = timeline
+        if call.when == "teardown" and item.name in self.results:
+            self.feed.tell(check=self.results[item.name].as_dict())
         return report
+
+    def _timeline(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> Timeline | None:
+        """What happened in a check that has just ended: before it is judged, which may end services."""
+        has_ended = call.when == "call" or (call.when == "setup" and call.excinfo is not None)
+        if self.recorder is None or self._stack is None or not has_ended or item.name in self.results:
+            return None
+        with contextlib.suppress(InfraError):  # said once, by the verdict
+            return self.recorder.end(self._stack)
+        return None
 
     def _judge(self, item: pytest.Item, error: BaseException) -> None:
         trail = getattr(item, "trail", None) or Trail()
@@ -268,12 +298,17 @@ class LabRun:
         if self.lab is None or not self.results:
             return
         result = self.result()
+        self.feed.tell(result={**result.as_dict(), "checks": []})
         learners = result.whole and self.other is None and result.mode != SANDBOX
         first = remember(result.as_dict()) if learners else False
         if self.as_json:
             print(json.dumps(result.as_dict(), indent=2))
         else:
-            show(result, Console(file=sys.stdout, highlight=False), self.everything, first_run=first)
+            console = Console(file=sys.stdout, highlight=False)
+            show(result, console, self.everything, first_run=first, draws=self.config.option.draw)
+
+    def pytest_unconfigure(self) -> None:
+        self.feed.close()
 
     # --- fixtures
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ from workshop.judge.verdict import Verdict
 CALL_SECONDS = 3.0
 EVENTS_SHOWN = 8
 LONG = 160
+# Called with a call's events, each with its moment `at`, and the seconds that the call had.
+Observer = Callable[[list[dict[str, Any]], float], None]
+observers: list[Observer] = []
 
 
 class ProbeTrouble(Exception):
@@ -120,9 +123,13 @@ class Probe:
         self._trail.via, self._trail.connection, self._trail.curl = "probe", None, ""
         self._trail.modules = modules_in(value)
         self._trail.probe_trace, self._trail.probe_output = [], ""
+        if observers:
+            request = {**request, "record": True}
         reply = self._stack.ask(
             "probe", kind=kind, modules=self._trail.modules, seconds=self._clock.left(seconds), **request
         )
+        for observer in observers:
+            observer(reply.get("events", []), seconds)
         folder, self._trail.probe_output = Path(reply["folder"]), reply.get("output", "")
         if "not_imported" in reply:
             raise import_trouble(reply, folder)

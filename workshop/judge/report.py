@@ -8,6 +8,7 @@ from rich.text import Text
 from workshop.clauses import find
 from workshop.hyperlinks import shows_links, with_links
 from workshop.judge.shown_bytes import clean
+from workshop.judge.timeline_text import drawn
 from workshop.judge.verdict import CheckResult, LabResult, Verdict
 
 LINES = 25
@@ -81,8 +82,17 @@ def _cut(line: str, room: int) -> list[tuple[int, int]]:
     return [*pieces, (begin, len(line))]
 
 
-def show(result: LabResult, console: Console, everything: bool = False, first_run: bool = False) -> None:
-    """Print a lab's verdict: what passed, the first failure in full (all of them with `everything`)."""
+def show(
+    result: LabResult,
+    console: Console,
+    everything: bool = False,
+    first_run: bool = False,
+    draws: bool = False,
+) -> None:
+    """Print a lab's verdict: what passed, the first failure in full (all of them with `everything`).
+
+    With `draws`, what was recorded of a failure is drawn below it, and of what passes where it was chosen.
+    """
     width = min(console.width, 100)
     links = shows_links(console)
     for note in result.notes:
@@ -92,15 +102,26 @@ def show(result: LabResult, console: Console, everything: bool = False, first_ru
         if check.verdict in (Verdict.PASS, Verdict.SKIPPED):
             if check.verdict is Verdict.PASS:
                 console.print(headline(check, width))
+                _draw(check, console, draws and not result.whole)
         elif everything or not explained:
             explained = True
             for line in explain(check, width, links):
                 console.print(line, soft_wrap=True)
+            _draw(check, console, draws)
         else:
             console.print(headline(check, width))
     console.print()
     for line in closing(result, everything, first_run):
         console.print(line)
+
+
+def _draw(check: CheckResult, console: Console, wanted: bool) -> None:
+    """What happened, where it was recorded."""
+    if check.timeline is not None and wanted:
+        console.print()
+        for line in drawn(check.timeline, console.width):
+            console.print(line, soft_wrap=True)
+        console.print()
 
 
 def closing(result: LabResult, everything: bool, first_run: bool) -> list[Text]:

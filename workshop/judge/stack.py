@@ -260,12 +260,19 @@ def front_port(wanted: int) -> tuple[int, str]:
 
 @contextlib.contextmanager
 def embedded(
-    lab: Lab, target: str, port: int = 0, load: bool = False, early: str = "shown"
+    lab: Lab,
+    target: str,
+    port: int = 0,
+    load: bool = False,
+    early: str = "shown",
+    record: bool = False,
+    page: bool = False,
 ) -> Iterator[Stack]:
     """Start agent and nginx for a lab; end both, whatever happens. Nothing is waited for here.
 
     `early` says which services start at once: "shown" (by nginx), "all" or "" for none. The others start when
-    a check first asks for them.
+    a check first asks for them. With `record` nginx logs what it is asked, for `ask("recorded")`; with `page`
+    it does so, too, and shows the lab page, which is somebody else's to start.
     """
     target_folder(lab, target)
     chosen, said = front_port(port)
@@ -288,7 +295,7 @@ def embedded(
     )
     try:
         with process.interrupts_deferred():
-            _start_agent(stack, early)
+            _start_agent(stack, early, {"WORKSHOP_RECORD": record, "WORKSHOP_PAGE": page})
         yield stack
     finally:
         with process.interrupts_deferred():
@@ -296,7 +303,7 @@ def embedded(
             tcp_ports.release(chosen, *([other.port] if other else []))
 
 
-def _start_agent(stack: Stack, early: str) -> None:
+def _start_agent(stack: Stack, early: str, wishes: dict[str, bool]) -> None:
     """Start the agent, which starts nginx and the services, and ends them when this process is gone."""
     assert stack.front is not None
     words = [
@@ -321,6 +328,7 @@ def _start_agent(stack: Stack, early: str) -> None:
     else:
         words += ["--nginx", program]
     env = {**environment.of_tool(os.environ), "WORKSHOP_TETHERED": "1", "WORKSHOP_START": early}
+    env |= {name: "1" if wanted else "" for name, wanted in wishes.items()}
     stack.agent_process = spawn_agent(words, env)
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from workshop.clauses import link
+from workshop.judge.timeline import Timeline
 
 
 class Verdict(StrEnum):
@@ -41,6 +42,13 @@ class CheckResult:
     points: int
     of: int
     finding: Finding = field(default_factory=Finding)
+    timeline: Timeline | None = None  # only where somebody asked for a recording
+
+    def as_dict(self) -> dict[str, Any]:
+        plain = asdict(self)
+        if self.timeline is None:
+            del plain["timeline"]
+        return plain
 
 
 @dataclass
@@ -70,11 +78,11 @@ class LabResult:
         return Verdict.PASS if found == {Verdict.PASS} else Verdict.FAIL
 
     def as_dict(self) -> dict[str, Any]:
-        said = {**asdict(self), "points": self.points, "verdict": self.verdict}
-        for check in said["checks"]:
+        checks = [check.as_dict() for check in self.checks]
+        for check in checks:
             finding = check["finding"]
             finding["rule_url"] = (link(finding["rule"]) if finding["rule"] else None) or ""
-        return said
+        return {**asdict(self), "checks": checks, "points": self.points, "verdict": self.verdict}
 
 
 # --- tracebacks -------------------------------------------------------------------------------------

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from workshop.errors import Refusal
 from workshop.labs import Lab
@@ -51,8 +53,7 @@ def next_hint(lab: Lab, task: int | None) -> str:
     fitting = [one for one in sections(lab) if one.task == wanted]
     if not fitting:
         raise Refusal(f"Lab {lab.number} has no task {wanted}: it has {len(lab.tasks)}.")
-    chosen = next((one for one in fitting if one.when and one.when in symptom), None)
-    chosen = chosen or next((one for one in fitting if not one.when), fitting[0])
+    chosen = fitting_best(fitting, symptom)
     level = _count(f"{lab.name}/{wanted}/{chosen.when}", len(chosen.levels))
     head = f"lab {lab.number} · task {wanted} · hint {level} of {len(chosen.levels)}"
     after = (
@@ -61,6 +62,17 @@ def next_hint(lab: Lab, task: int | None) -> str:
         else f"That was the last one. `make solution-{lab.number}` shows a whole answer."
     )
     return f"{head}\n\n{chosen.levels[level - 1]}\n\n{after}"
+
+
+def fitting_best(fitting: Sequence[Section], symptom: str) -> Section:
+    """Of a task's hints those for this symptom, or for any."""
+    chosen = next((one for one in fitting if one.when and one.when in symptom), None)
+    return chosen or next((one for one in fitting if not one.when), fitting[0])
+
+
+def symptom_of(finding: dict[str, Any]) -> str:
+    """What a report says that hints are chosen by."""
+    return " ".join([finding["got"], finding["where"], *finding["trace"]])
 
 
 def is_done(lab: Lab) -> bool:
@@ -73,8 +85,7 @@ def _failing(lab: Lab) -> tuple[int, str] | None:
     result = last_result(lab)
     for check in result["checks"] if result else []:
         if check["verdict"] not in ("PASS", "SKIPPED"):
-            finding = check["finding"]
-            return check["task"], " ".join([finding["got"], finding["where"], *finding["trace"]])
+            return check["task"], symptom_of(check["finding"])
     return None
 
 

@@ -27,6 +27,14 @@ def apply_solution(lab: Lab) -> str:
     return _put(lab, SOLUTIONS / lab.name, "the solution")
 
 
+def bring_back(lab: Lab) -> list[str]:
+    """Put the starter's files where the learner's are gone; the names of those."""
+    gone = [name for name in lab.edit if not (lab.folder / name).exists()]
+    for name in gone:
+        _replace(lab.folder / name, (starter(lab) / name).read_bytes())
+    return gone
+
+
 def kept_work(lab: Lab) -> list[Path]:
     """What is kept of a lab, the latest first."""
     folder = ATTIC / lab.name

@@ -25,6 +25,7 @@ import watchfiles
 from workshop.errors import EXIT_PASSED, EXIT_USAGE
 from workshop.judge.stack import Stack
 from workshop.labs import target_folder
+from workshop.learn.lab_page import LabPage
 from workshop.paths import ROOT
 from workshop.warm_runs import WarmRuns
 
@@ -44,7 +45,9 @@ class Watch:
         self.stack, self.options = stack, options
         self.folder = target_folder(stack.lab, options.target)
         self.everything: bool = options.everything
-        self.env = {**os.environ, **stack.attachment(), "WORKSHOP_STAYS": "1"}
+        self.page = LabPage(stack, options.target)
+        self.env = {**os.environ, **stack.attachment(), "WORKSHOP_STAYS": "1", **self.page.environment()}
+        self.recorded = False
         self.warm = WarmRuns(self.env)
         self.saved, self._saved_in = os.pipe()
         self._stop = threading.Event()
@@ -61,16 +64,26 @@ class Watch:
         finally:
             self._stop.set()
             self.warm.end()
+            self.page.end()
 
     def _loop(self, keyboard: int) -> int:
+        if self.page.url:
+            print(f"Lesson, verdicts and hints in a browser: {self.page.url}", flush=True)
         self._judge()
         while True:
-            ready = select.select([keyboard, self.saved], [], [])[0]
+            asked = [keyboard, self.saved, *([self.page.descriptor] if self.page.descriptor >= 0 else [])]
+            ready = select.select(asked, [], [])[0]
             if self.saved in ready:
                 names = os.read(self.saved, 4096).decode().split("\n")
-                print(f"\n— {time.strftime('%H:%M:%S')} · {names[0]} saved —", flush=True)
-                self.stack.ask("restart")
-                self._judge()
+                self._say(f"{names[0]} saved")
+                self.page.tell(saved=names[0])
+                self._judge_anew()
+                continue
+            if self.page.descriptor in ready:
+                self.page.look_up()
+                if self.page.viewers and not self.recorded:
+                    self._say("the page is open: once more, and recorded for it")
+                    self._judge_anew()
                 continue
             key = os.read(keyboard, 1).decode("utf-8", "replace").lower()
             if key in ("q", "\x03", "\x04", ""):
@@ -78,6 +91,16 @@ class Watch:
             code = self._press(key)
             if code is not None:
                 return code
+
+    @staticmethod
+    def _say(what: str) -> None:
+        print(f"\n— {time.strftime('%H:%M:%S')} · {what} —", flush=True)
+
+    def _judge_anew(self) -> None:
+        """With the files as they are now. What happens is recorded while somebody looks at the page."""
+        self.recorded = self.page.viewers > 0
+        self.stack.ask("restart", record=self.recorded)
+        self._judge()
 
     def _press(self, key: str) -> int | None:
         """Do what a key asks for; an exit code ends the watch."""
@@ -89,6 +112,7 @@ class Watch:
                 return LOAD_REQUESTED
             print()
             self._child("load", number, attach=False)
+            self.page.tell(load=True)
         elif key == "a":
             self.everything = True
             self._judge()
@@ -104,9 +128,11 @@ class Watch:
         words = ["check", str(self.stack.lab.number), "--target", self.options.target]
         words += ["-k", self.options.chosen] if self.options.chosen else []
         words += ["--all"] if self.everything else []
+        words += ["--record"] if self.recorded else []
         words += ["--seed", str(self.options.seed)] if self.options.seed is not None else []
         if self._code_of(words) == EXIT_USAGE:
             print("Nothing was judged: the line above says why.")
+        self.page.tell(idle=True)
         self._keep_up()
         self._prompt()
 

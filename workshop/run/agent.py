@@ -9,7 +9,9 @@ tool. Checks reach it through a Unix socket, one JSON line a request and one a r
     {"do": "rest", "service": "wsgi"}    whether all of its threads wait for something
     {"do": "stacks", "service": "wsgi"}  ends it, by SIGABRT: what Python's faulthandler says of its threads
     {"do": "nginx", "since": 0}          nginx's exit code, and the errors that it has logged since a mark
-    {"do": "restart"}                    end everything; the next start is of the files as they are now
+    {"do": "restart"}                    end everything; the next start is of the files as they are now;
+                                         with "record": the applications that services serve note each event
+    {"do": "recorded", "since": 0.0}     what nginx logged, applications noted and services printed since then
     {"do": "signal", "service": ..., "number": 15}, {"do": "pids", "service": ...}  (and which are zombies)
     {"do": "connections", "service": ...}  the peers of its connections so far (null: nobody can tell)
     {"do": "probe", "module": ..., ...}  a transcript from workshop/run/probe.py
@@ -67,7 +69,10 @@ class Agent:
                 return {"peers": tcp_ports.peers(crew.ports[name])}
             case "probe":
                 return crew.call_probe(request)
+            case "recorded":
+                return self.recorded(request["since"], request["since_wall"])
             case "restart":
+                crew.record = request.get("record", False)
                 crew.end()
                 if self.door is not None:
                     self.door.renew()
@@ -75,6 +80,14 @@ class Agent:
             case "nginx":
                 return self.door.status(request.get("since", 0)) if self.door is not None else {"code": None}
         return {"error": f"the agent does not know {request['do']!r}"}
+
+    def recorded(self, since: float, since_wall: float) -> Reply:
+        """What happened since a moment, told by the monotonic clock and by the wall's, which nginx uses."""
+        log = self.door.log if self.door is not None else None
+        return {
+            "nginx": None if log is None else log.since(since_wall),
+            **self.crews["learner"].recorded(since),
+        }
 
     def start_early(self, which: str) -> None:
         """Start services before anybody asks: "shown", what nginx shows, or "all". One a core at a time."""
@@ -137,7 +150,9 @@ def run(
         nginx_config.Front(name, listens[name], crew.ports, crew.folder) for name, crew in crews.items()
     ]
     agent = Agent(lab, crews)
-    agent.door = NginxProcess(lab, fronts, host, run_folder, tmp, nginx_program)
+    page = bool(os.environ.get("WORKSHOP_PAGE"))
+    record = page or bool(os.environ.get("WORKSHOP_RECORD"))
+    agent.door = NginxProcess(lab, fronts, host, run_folder, tmp, nginx_program, record, page)
     agent.door.moves = bool(nginx_program)  # a container has its ports to itself
     for crew in crews.values() if nginx_program else ():
         crew.moved = agent.door.follow

@@ -15,6 +15,8 @@ from workshop.paths import SERVICES
 
 MAIN = ("nginx.conf", "reference.conf")
 ERRORS = "nginx-errors.log"  # of nginx, below the run's folder
+PAGE = "page.sock"  # where the lab page listens, below the run's folder
+PAGE_AT = "/__lab/"
 
 
 @dataclass
@@ -50,21 +52,36 @@ def is_own(lab: Lab) -> bool:
     return "file" in lab.nginx
 
 
-def files(lab: Lab, fronts: list[Front], host: str, run: Path, tmp: Path) -> dict[str, str]:
+def can_show_page(lab: Lab) -> bool:
+    """Whether nginx may show the lab page: its configuration is ours, and no service has the page's path."""
+    return not is_own(lab) and not any((one.at or "").startswith(PAGE_AT) for one in shown(lab))
+
+
+def files(
+    lab: Lab,
+    fronts: list[Front],
+    host: str,
+    run: Path,
+    tmp: Path,
+    log: Path | None = None,
+    page: bool = False,
+) -> dict[str, str]:
     """What nginx reads, by path below `run`; MAIN are what it is started with, each in a process of its own.
 
+    `log` is the socket for a line about each request (None: nothing is logged); `page` shows the lab page.
     A lab's own file is a template with holes, so that its lines keep their numbers: @listen@, @static@ and
     @NAME@ for each service's address.
     """
     errors = "" if len(fronts) > 1 else str(run / ERRORS)  # a load run may have any number of them
     if not is_own(lab):
-        return {"nginx.conf": render(lab, fronts, host, tmp, errors=errors)}
+        shows = run / PAGE if page and can_show_page(lab) else None
+        return {"nginx.conf": render(lab, fronts, host, tmp, errors=errors, log=log, page=shows)}
     found = {}
     for front, conf in zip(fronts, MAIN, strict=False):
         name = f"{front.name}/{lab.nginx['file']}"
         found[name] = _filled(lab, front, host, run)
         own = _template("own.conf.j2")
-        found[conf] = own.render(front=front, file=run / name, tmp=tmp, errors=errors)
+        found[conf] = own.render(front=front, file=run / name, tmp=tmp, errors=errors, log=log)
     if static := lab.nginx.get("static"):
         for path in sorted((lab.folder / static).iterdir()):
             found[f"{static}/{path.name}"] = path.read_text(encoding="utf-8")
@@ -92,7 +109,13 @@ def complaint(said: str, run: Path) -> str:
 
 
 def render(
-    lab: Lab, fronts: list[Front], host: str, tmp: Path, access_log: str = "off", errors: str = ""
+    lab: Lab,
+    fronts: list[Front],
+    host: str,
+    tmp: Path,
+    errors: str = "",
+    log: Path | None = None,
+    page: Path | None = None,
 ) -> str:
     """The configuration for a lab's fronts; `host` is where nginx reaches the services."""
     defaults = {"client_max_body_size": "", "proxy_read_timeout": "", "location": "", "tries": 1}
@@ -107,7 +130,13 @@ def render(
     ]
     template = _template("nginx.conf.j2")
     text: str = template.render(
-        fronts=described, tmp=tmp, access_log=access_log, errors=errors, options=options
+        fronts=described,
+        tmp=tmp,
+        errors=errors,
+        options=options,
+        log=log,
+        page=page,
+        page_at=PAGE_AT,
     )
     return text
 

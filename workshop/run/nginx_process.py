@@ -12,7 +12,7 @@ from typing import Any
 
 from workshop import environment
 from workshop.labs import Lab
-from workshop.run import nginx_config, process, tcp_ports
+from workshop.run import nginx_config, nginx_log, process, tcp_ports
 
 PATIENCE = 10.0  # seconds for a container to see that there is another configuration
 ERRORS_KEPT = 16 << 10  # bytes
@@ -24,11 +24,20 @@ class NginxProcess:
     """The nginx of one stack: a process, or two where each side of a load run writes its own configuration.
 
     `program` is "" where a container runs it. `refused` is what `nginx -t` has against a configuration that
-    was handed in, in one line, and "" when there is nothing.
+    was handed in, in one line, and "" when there is nothing. With `record` it logs each request, with `page`
+    it shows the lab page.
     """
 
     def __init__(
-        self, lab: Lab, fronts: list[nginx_config.Front], host: str, run: Path, tmp: Path, program: str
+        self,
+        lab: Lab,
+        fronts: list[nginx_config.Front],
+        host: str,
+        run: Path,
+        tmp: Path,
+        program: str,
+        record: bool = False,
+        page: bool = False,
     ) -> None:
         self.lab, self.fronts, self.host = lab, fronts, host
         self.run, self.tmp, self.program = run, tmp, program
@@ -36,11 +45,14 @@ class NginxProcess:
         self.refused = ""
         self.running: list[process.Process] = []
         self.moves = False  # to another port, where somebody else has its own
+        self.log = nginx_log.NginxLog(run) if record else None
+        self.page = page
         self._lock = threading.RLock()
 
     def write(self) -> None:
         """Write what nginx reads: the files of the target as they are now; the main file comes last."""
-        found = nginx_config.files(self.lab, self.fronts, self.host, self.run, self.tmp)
+        log = self.run / nginx_log.SOCKET if self.log is not None else None
+        found = nginx_config.files(self.lab, self.fronts, self.host, self.run, self.tmp, log, self.page)
         for name in sorted(found, key=lambda name: name in nginx_config.MAIN):
             write_whole(self.run / name, found[name])
         if nginx_config.is_own(self.lab):

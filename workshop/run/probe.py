@@ -190,7 +190,7 @@ def answer(request: Json, out: int) -> None:
         time.sleep(request["seconds"])
         finish(timeout=where_now(main))
 
-    log = Log(flooded=lambda: finish(flooded=where_now(main)))
+    log = Log(lambda: finish(flooded=where_now(main)), timed=request.get("record", False))
     threading.Thread(target=watch, daemon=True).start()
     perform(request, log)
     finish()

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -19,22 +20,31 @@ EVENTS_LIMIT = 4 * 1024 * 1024
 
 
 class Log:
-    """The events of one call, in order; `flooded` is called when they grow past all use."""
+    """The events of one call, in order; `flooded` is called when they grow past all use.
 
-    def __init__(self, flooded: Callable[[], None] | None = None) -> None:
+    With `timed` each event has its moment, `at`, on the monotonic clock, which all processes share.
+    """
+
+    def __init__(self, flooded: Callable[[], None] | None = None, timed: bool = False) -> None:
         self.events: list[Event] = []
+        self.timed = timed
         self.size = 0
         self._flooded = flooded
 
     def add(self, event: str, **fields: Any) -> None:
         data = fields.get("data")
         self.size += 100 + (len(data) if isinstance(data, bytes | str) else 0)
-        self.events.append({"event": event, **{key: encode(value) for key, value in fields.items()}})
+        self._append({"event": event, **{key: encode(value) for key, value in fields.items()}})
         if self.size > EVENTS_LIMIT and self._flooded is not None:
             self._flooded()
 
     def raised(self, error: BaseException, during: str) -> None:
-        self.events.append({"event": "raised", "during": during, **describe_exception(error)})
+        self._append({"event": "raised", "during": during, **describe_exception(error)})
+
+    def _append(self, event: Event) -> None:
+        if self.timed:
+            event["at"] = time.monotonic()
+        self.events.append(event)
 
 
 def describe_exception(error: BaseException) -> Event:

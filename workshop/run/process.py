@@ -15,11 +15,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 OUTPUT_KEPT = 64 * 1024
 OUTPUT_LIMIT = 16 * 1024 * 1024
+MOMENTS = 500  # of pieces of output, that are kept
 PIECES = 16  # that are read at once: who prints without end must not hold up who asks
 POLL = 0.01
 PROC = Path("/proc")
@@ -48,6 +50,7 @@ class Process:
         self.flooded = False
         self._kept = bytearray()
         self._total = 0
+        self._moments: deque[tuple[float, int]] = deque(maxlen=MOMENTS)
         self._at_end = False
         self._lock = threading.Lock()
         with _starting:
@@ -94,6 +97,19 @@ class Process:
             skipped = max(0, since - (self._total - len(self._kept)))
             return bytes(self._kept[skipped:]).decode("utf-8", "replace")
 
+    def printed(self, since: float) -> list[tuple[float, str]]:
+        """What it wrote after a moment of the monotonic clock, piece by piece, each with when it came."""
+        with self._lock:
+            self._take()
+            first = self._total - len(self._kept)
+            pieces = [one for one in self._moments if one[0] >= since and one[1] >= first]
+            ends = [offset for _, offset in pieces[1:]] + [self._total]
+            cut = [
+                (when, bytes(self._kept[start - first : end - first]))
+                for (when, start), end in zip(pieces, ends, strict=False)
+            ]
+        return [(when, data.decode("utf-8", "replace")) for when, data in cut if data]
+
     def _read(self) -> None:
         ready = select.poll()
         ready.register(self._pipe, select.POLLIN)
@@ -115,6 +131,7 @@ class Process:
             except BlockingIOError:
                 return
             self._at_end = not data
+            self._moments.append((time.monotonic(), self._total))
             self._kept += data
             self._total += len(data)
             del self._kept[:-OUTPUT_KEPT]

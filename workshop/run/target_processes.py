@@ -19,7 +19,7 @@ from typing import Any
 
 from workshop.labs import Lab, Service
 from workshop.paths import ROOT, TEMPORARY
-from workshop.run import given_services, process, service_command, tcp_ports
+from workshop.run import given_services, process, recorded_apps, service_command, tcp_ports
 
 Reply = dict[str, Any]
 # The probe's own modules are imported before the learner's, and their folder is not left on the path.
@@ -49,6 +49,7 @@ class TargetProcesses:
         self.held: dict[str, socket.socket] = {}
         self.told: set[int] = set()
         self.closing = False
+        self.record = False  # what the applications that services serve are asked, and answer
         self.moved: Callable[[], None] | None = None
         self.probe: Probe | None = None
         self.locks = {name: threading.RLock() for name in lab.services}
@@ -106,7 +107,10 @@ class TargetProcesses:
         words = service_command.argv(service, self.bind, self.ports[service.name], self.state)
         held = self.held.get(service.name)
         if held is None:
-            started = process.Process(words, cwd=self.folder, env=self.environment())
+            env = self.environment()
+            if self.record:
+                env = recorded_apps.environment(env, service, self.state)
+            started = process.Process(words, cwd=self.folder, env=env)
         else:
             argv = given_services.argv(words, held.fileno())
             env = given_services.environment(self.lab, self.state)
@@ -218,6 +222,13 @@ class TargetProcesses:
         reply["output"] = one.output(since)
         return reply
 
+    def recorded(self, since: float) -> Reply:
+        """What applications noted and services printed since a moment of the monotonic clock."""
+        return {
+            "events": recorded_apps.events(self.state, since) if self.record else None,
+            "printed": {name: one.printed(since) for name, one in list(self.running.items())},
+        }
+
     def pids(self, name: str) -> list[int]:
         one = self.running.get(name)
         return [one.pid, *process.descendants(one.pid)] if one else []
@@ -266,6 +277,7 @@ class TargetProcesses:
         for ender in enders:
             ender.join()
         self.failed = {name: reply for name, reply in self.failed.items() if name in self.held}
+        recorded_apps.forget(self.state)
 
     def _end_probe(self) -> None:
         if self.probe is not None:

@@ -1,0 +1,396 @@
+"""The lab page: what it shows, what it never takes for markup, and a real browser that follows a watch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from tests import judging
+from tests.browser import Browser, Tab, browser, program
+from tests.terminal import PROMPT, Terminal, pid_of, watched
+from tests.test_bad_input import assert_all_gone
+from workshop.labs import Lab, Service, all_labs, find
+from workshop.learn.hints import sections
+from workshop.learn.lab_page import LabPage
+from workshop.load import curves_page
+from workshop.load.load_verdict import LoadVerdict, Outcome, Run, Series
+from workshop.load.result import LoadResult
+from workshop.page.clause_links import link
+from workshop.page.lab_state import LabState, titles
+from workshop.page.lesson import lesson, rendered
+from workshop.page.server import Page, application
+from workshop.paths import PAGE_ASSETS, ROOT, SOLUTIONS
+from workshop.run import nginx_config, tcp_ports
+from workshop.run.nginx_config import Front
+
+LAB = find("2")
+FILE = LAB.edit[0]
+EVIL = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
+RECORDED = "once more, and recorded"
+needs_browser = pytest.mark.skipif(program() is None, reason="there is no Chromium here")
+
+
+# --- the lesson and its links
+
+
+@pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
+def test_every_lesson_and_hint_is_rendered(lab: Lab) -> None:
+    html = lesson(lab)
+    text = (lab.folder / "README.md").read_text(encoding="utf-8")
+    assert html.startswith(f"<h1>Lab {lab.number} ")
+    assert html.count("<details>") == html.count("</details>") == text.count("\n<details>")
+    tags = set(re.findall(r"</?([a-z0-9]+)", html))
+    assert not tags & {"script", "style", "img", "iframe", "object", "form"}
+    for section in sections(lab):
+        assert all(rendered(level, lab) for level in section.levels)
+    assert set(titles(lab)) >= set(lab.checks)
+
+
+def test_markdown_brings_no_markup_of_its_own() -> None:
+    html = rendered(
+        f"{EVIL}\n\n[a](javascript:alert(1)) [b](data:text/html,x) [c](apps/x.py)\n\n<b onclick=x>", LAB
+    )
+    assert not re.search(r"<(script|img|b)\b", html)
+    assert "href" not in html
+
+
+@pytest.mark.parametrize(
+    "rule, address",
+    [
+        ("RFC 9112 §6.3", "https://www.rfc-editor.org/rfc/rfc9112#section-6.3"),
+        ("RFC 9110 §9.3.2 and this lab", "https://www.rfc-editor.org/rfc/rfc9110#section-9.3.2"),
+        (
+            'PEP 3333, "The start_response() Callable"',
+            "https://peps.python.org/pep-3333/#the-start-response-callable",
+        ),
+        (
+            'ASGI lifespan, "Startup Failed"',
+            "https://asgi.readthedocs.io/en/latest/specs/lifespan.html#startup-failed",
+        ),
+        ('ASGI, "Applications"', "https://asgi.readthedocs.io/en/latest/specs/main.html#applications"),
+        ("this lab", ""),
+    ],
+)
+def test_a_rule_leads_to_its_clause(rule: str, address: str) -> None:
+    assert link(rule) == address
+
+
+# --- the state
+
+
+def failing(name: str, **finding: Any) -> dict[str, Any]:
+    said = {
+        "sent": "",
+        "got": "",
+        "expected": "",
+        "rule": "",
+        "where": "",
+        "trace": [],
+        "again": [],
+        **finding,
+    }
+    return {"name": name, "title": name, "task": 1, "verdict": "FAIL", "points": 0, "of": 2, "finding": said}
+
+
+def test_a_save_makes_every_check_due_and_a_verdict_settles_them(tmp_path: Path) -> None:
+    state = LabState(LAB, str(tmp_path))
+    state.hear({"saved": FILE})
+    state.hear({"began": LAB.checks})
+    assert all(check["due"] for task in state.as_dict()["tasks"] for check in task["checks"])
+    state.hear({"check": failing(LAB.checks[0])})
+    first, second = state.as_dict()["tasks"][0]["checks"][:2]
+    assert (first["verdict"], first["due"], second["due"]) == ("FAIL", False, True)
+    state.hear({"result": {"seed": 7, "mode": "embedded"}})
+    assert not any(check["due"] for task in state.as_dict()["tasks"] for check in task["checks"])
+
+
+def test_hints_are_those_that_the_command_would_give(tmp_path: Path) -> None:
+    lab = next(lab for lab in all_labs() if any(section.when for section in sections(lab)))
+    section = next(section for section in sections(lab) if section.when)
+    name = next(iter(lab.tasks[section.task - 1].checks))
+    state = LabState(lab, str(tmp_path))
+    state.hear({"check": failing(name, got=f"… {section.when} …")})
+    (check,) = [one for task in state.as_dict()["tasks"] for one in task["checks"] if one["name"] == name]
+    assert check["hint"] == f"hints-{sections(lab).index(section)}"
+
+
+# --- what it answers
+
+
+class Client:
+    """Asks the page's application, without a server."""
+
+    def __init__(self, target: Path) -> None:
+        self._application = application(Page(LAB, str(target)))
+
+    def get(self, path: str) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self._application)
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                return await client.get(path)
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture(name="client")
+def client_fixture(tmp_path: Path) -> Client:
+    return Client(tmp_path)
+
+
+def test_a_strict_policy_comes_with_every_answer(client: Client) -> None:
+    answer = client.get("/__lab/")
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'nonce-") and "unsafe" not in policy
+    nonce = re.findall("nonce-([^']+)", policy)[0]
+    assert client.get("/__lab/").text != answer.text, "a nonce is used once"
+    loads = re.findall(r"<(?:script|link rel=\"stylesheet\")[^>]*>", answer.text)
+    assert len(loads) == 6 and all(f'nonce="{nonce}"' in one for one in loads)
+    assert not re.search(r"<style|style=|\son[a-z]+=|https?://[^\"<]*\.(js|css)", answer.text)
+    for path in ("assets/lab.js", "timelines/nothing", "lessons/99/README.md"):
+        assert "default-src 'none'" in client.get(f"/__lab/{path}").headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "assets/../server.py",
+        "assets/%2e%2e/server.py",
+        "assets/uplot/LICENSE",
+        "lessons/5/lab.toml",
+        "lessons/5/..%2fREADME.md",
+    ],
+)
+def test_nothing_else_of_the_checkout_is_shown(client: Client, path: str) -> None:
+    assert client.get(f"/__lab/{path}").status_code == 404
+
+
+def test_the_vendored_library_is_the_one_that_its_note_names() -> None:
+    folder = PAGE_ASSETS / "uplot"
+    named = dict(
+        re.findall(
+            r"sha256:([0-9a-f]{64})  (?:dist/)?(\S+)", (folder / "README.md").read_text(encoding="utf-8")
+        )
+    )
+    assert len(named) == 3
+    for digest, name in named.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+
+
+# --- behind nginx
+
+
+def conf_of(lab: Lab, page: bool) -> str:
+    front = Front("learner", "127.0.0.1:1", dict.fromkeys(lab.services, 2), lab.folder)
+    return nginx_config.files(lab, [front], "app", Path("/run"), Path("/tmp"), None, page)["nginx.conf"]
+
+
+def test_nginx_shows_it_where_it_is_asked_to_and_a_lab_that_wants_the_path_has_it() -> None:
+    assert "location ^~ /__lab/" in conf_of(LAB, True) and "/__lab/" not in conf_of(LAB, False)
+    own = Service("mine", "python http_text.py", "/__lab/", "server")
+    theirs = dataclasses.replace(LAB, services={**LAB.services, "mine": own})
+    assert conf_of(theirs, True).count("/__lab/") == 1
+
+
+# --- a page by itself, that hears what a test says
+
+
+@contextlib.contextmanager
+def alone(lab: Lab, target: Path) -> Iterator[LabPage]:
+    stack: Any = SimpleNamespace(front=None, mode="embedded", lab=lab)
+    page = LabPage(stack, str(target))
+    try:
+        yield page
+    finally:
+        page.end()
+
+
+@pytest.fixture(name="chromium", scope="module")
+def chromium_fixture() -> Iterator[Browser]:
+    with browser() as running:
+        yield running
+
+
+def opened(chromium: Browser, url: str, width: int = 1440) -> Tab:
+    tab = chromium.tab()
+    tab.look(width)
+    until = time.monotonic() + 30
+    while not tcp_ports.is_listening("127.0.0.1", int(url.split(":")[2].split("/")[0])):
+        assert time.monotonic() < until, url
+        time.sleep(0.02)
+    tab.open(url)
+    tab.await_true("document.querySelectorAll('.check').length > 0")
+    return tab
+
+
+TIMELINE = {
+    "events": [
+        {"at": 0.001, "lane": "client", "what": "sent", "data": EVIL, "size": 9, "connection": 1},
+        {
+            "at": 2.5,
+            "lane": "server",
+            "what": f"printed {EVIL}",
+            "data": EVIL * 40,
+            "size": None,
+            "connection": 0,
+        },
+    ],
+    "waits": [{"start": 0.001, "seconds": 2.499, "after": f"client: {EVIL}"}],
+    "silent": {"nginx": EVIL},
+    "seconds": 2.6,
+    "left_out": 3,
+}
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [360, 1440])
+def test_what_programs_say_is_text_and_fits(chromium: Browser, tmp_path: Path, width: int) -> None:
+    with alone(LAB, tmp_path) as page:
+        tab = opened(chromium, page.url, width)
+        for name in LAB.checks:
+            said = failing(name, got=EVIL, sent="x" * 3000, where=EVIL, rule=EVIL, trace=[EVIL], again=[EVIL])
+            page.tell(check={**said, "title": EVIL, "timeline": TIMELINE})
+        tab.await_true(f"document.querySelectorAll('.failed').length === {len(LAB.checks)}")
+        tab.value("document.querySelectorAll('.failed details').forEach(one => one.open = true)")
+        tab.await_true(f"document.querySelectorAll('.lanes').length === {len(LAB.checks)}")
+        tab.value("document.querySelectorAll('.lanes button').forEach(one => one.focus())")
+        assert tab.value("document.querySelector('.bytes').textContent").count("onerror") > 1
+        assert tab.value("document.querySelectorAll('main script, main img').length") == 0
+        assert "taken" not in tab.value("document.title")
+        assert tab.value("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        assert not tab.problems
+
+
+@needs_browser
+def test_a_check_that_is_looked_at_stays_open_and_keeps_the_focus(chromium: Browser, tmp_path: Path) -> None:
+    with alone(LAB, tmp_path) as page:
+        tab = opened(chromium, page.url)
+        for name in LAB.checks[:2]:
+            page.tell(check=failing(name, got="before"))
+        tab.await_true("document.querySelectorAll('.failed').length === 2")
+        tab.value("window.second = document.querySelectorAll('.failed summary.headline')[1]")
+        tab.value("second.click(), second.focus()")
+        page.tell(check=failing(LAB.checks[1], got="after"))
+        tab.await_true("document.body.innerText.includes('after')")
+        assert tab.value("document.querySelectorAll('.failed > details')[1].open")
+        assert tab.value(
+            "document.activeElement === document.querySelectorAll('.failed summary.headline')[1]"
+        )
+
+
+def load_result(reason: str = "") -> LoadResult:
+    blocks = tuple((second, 10, 100.0 + second) for second in range(8))
+    series = [Series(side, "", 80, 0, 900.0, blocks) for side in ("yours", "reference")]
+    outcome = Outcome(LoadVerdict.FAIL, (reason,)) if reason else Outcome(LoadVerdict.PASS, ())
+    run = Run(("",), tuple(series))
+    return LoadResult(LAB.number, LAB.name, EVIL, "starter", "embedded", 4, 4, outcome, [run])
+
+
+@needs_browser
+def test_a_load_run_s_page_needs_nothing_else_and_draws_both_sides(chromium: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "run.html"
+    path.write_text(curves_page.page(load_result(EVIL)), encoding="utf-8")
+    tab = chromium.tab()
+    tab.look(360)
+    tab.open(path.as_uri())
+    tab.await_true("document.querySelectorAll('canvas').length === 2")
+    assert tab.value("document.querySelectorAll('.u-series').length") == 6
+    assert "taken" not in tab.value("document.title").replace("document.title='taken'", "")
+    assert tab.value("document.querySelectorAll('main script, main img').length") == 0
+    assert not tab.problems
+
+
+@needs_browser
+def test_the_last_load_run_is_on_the_page(
+    chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = LabState(LAB, str(tmp_path))
+    monkeypatch.setattr("workshop.page.lab_state.REPORTS", tmp_path)
+    (tmp_path / f"{LAB.name}-20260101-000000.json").write_text(
+        curves_page.numbers(load_result()), encoding="utf-8"
+    )
+    state.hear({"load": True})
+    assert state.as_dict()["load"]["verdict"] == "PASS"
+    with alone(LAB, tmp_path) as page:
+        tab = opened(chromium, page.url)
+        tab.value(f"drawLoad(document.getElementById('curves'), {json.dumps(state.as_dict()['load'])})")
+        assert tab.value("document.querySelectorAll('#curves canvas').length") == 2
+        assert not tab.problems
+
+
+# --- with a watch
+
+
+@pytest.fixture(name="target")
+def target_fixture(tmp_path: Path) -> Path:
+    target = tmp_path / "target"
+    shutil.copytree(judging.starter(LAB), target)
+    return target
+
+
+def url_of(terminal: Terminal) -> str:
+    (said,) = re.findall(r"in a browser: (\S+)", terminal.shown)
+    return str(said)
+
+
+@needs_browser
+def test_a_save_turns_a_task_green_in_every_tab_and_the_stream_survives_a_restart(
+    chromium: Browser, target: Path
+) -> None:
+    port = tcp_ports.free_port()
+    solved = (SOLUTIONS / LAB.name / FILE).read_text(encoding="utf-8")
+    with watched("2", target, judging.environment(), port=port) as terminal:
+        tabs = [opened(chromium, url_of(terminal)) for _ in range(2)]
+        for tab in tabs:
+            tab.value("window.sameDocument = true")
+            tab.await_true("document.querySelectorAll('.failed').length > 0")
+        terminal.await_text(RECORDED)
+        terminal.await_text(PROMPT)
+        tabs[0].await_true("document.body.innerText.includes('What happened, on every hop')")
+        (target / FILE).write_text(solved, encoding="utf-8")
+        terminal.await_text("15 of 15 checks pass")
+        for tab in tabs:
+            tab.await_true("document.querySelectorAll('.check.PASS').length === 15")
+        terminal.type("q")
+        assert terminal.process.wait(30) == 0
+    tabs[0].await_true("document.getElementById('status').className === 'lost'")
+    with watched("2", target, judging.environment(), port=port):
+        for tab in tabs:
+            tab.await_true("document.getElementById('status').textContent === '15 of 15 checks pass'")
+            assert tab.value("window.sameDocument"), "nobody had to load it again"
+            assert not tab.problems
+    assert_all_gone(target)
+
+
+def test_a_watch_goes_on_without_its_page(target: Path) -> None:
+    with watched("2", target, judging.environment()) as terminal:
+        os.kill(pid_of(terminal, "workshop.page.server"), signal.SIGKILL)
+        (target / FILE).write_text(
+            (SOLUTIONS / LAB.name / FILE).read_text(encoding="utf-8"), encoding="utf-8"
+        )
+        assert "15 of 15 checks pass" in terminal.await_text(PROMPT)
+        terminal.type("q")
+        assert terminal.process.wait(30) == 0
+    assert_all_gone(target)
+
+
+def test_the_page_s_process_imports_none_of_the_learner_s_code() -> None:
+    said = "import sys, workshop.page.server; print([n for n in sys.modules if n.startswith('workshop.')])"
+    done = subprocess.run([sys.executable, "-c", said], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "workshop.run.probe" not in done.stdout and "workshop.judge.plugin" not in done.stdout

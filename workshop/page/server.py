@@ -1,0 +1,237 @@
+"""The lab page's own program: `python -m workshop.page.server --lab 5 --socket PATH --feed FD`.
+
+It serves /__lab/ on a Unix socket behind nginx, or on a port of its own, and hears what is judged on the
+descriptor FD, a listening socket. It ends with its standard input. Nothing here imports a learner's code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import socket
+import sys
+from collections.abc import AsyncIterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+
+from workshop.labs import Lab, find
+from workshop.page.lab_state import LabState, hint_id
+from workshop.page.lesson import lesson, rendered
+from workshop.paths import PAGE_ASSETS
+
+AT = "/__lab"
+LINE_LIMIT = 32 << 20
+ALIVE_SECONDS = 15.0
+RETRY_MS = 500
+KINDS = {".js": "text/javascript", ".css": "text/css"}
+LEVELS = ("A question", "Where to look", "Something alike")
+HERE = Path(__file__).parent
+
+
+class Page:
+    """The state, who looks at it, and who wants to know whether somebody does."""
+
+    def __init__(self, lab: Lab, target: str) -> None:
+        self.lab = lab
+        self.state = LabState(lab, target)
+        self.changed = asyncio.Condition()
+        self.viewers = 0
+        self.watchers: set[asyncio.StreamWriter] = set()
+
+    async def hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection of the feed's: a message a line. Who says `watch` is told how many look."""
+        try:
+            async for line in reader:
+                with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                    message = json.loads(line)
+                    if "watch" in message:
+                        self.watchers.add(writer)
+                        self._tell_viewers()
+                    self.state.hear(message)
+                async with self.changed:
+                    self.changed.notify_all()
+        except (OSError, ValueError):  # a line without end, or somebody who left
+            pass
+        finally:
+            self.watchers.discard(writer)
+            writer.close()
+
+    def _tell_viewers(self) -> None:
+        for writer in self.watchers:
+            writer.write(json.dumps({"viewers": self.viewers}).encode() + b"\n")
+
+    async def events(self) -> AsyncIterator[str]:
+        """The whole state at first and after every change: a stream that broke off begins with all of it."""
+        self.viewers += 1
+        self._tell_viewers()
+        try:
+            yield f"retry: {RETRY_MS}\n\n"
+            while True:
+                version = self.state.version
+                yield f"id: {version}\nevent: state\ndata: {json.dumps(self.state.as_dict())}\n\n"
+                while self.state.version == version:
+                    try:
+                        async with asyncio.timeout(ALIVE_SECONDS), self.changed:
+                            await self.changed.wait()
+                    except TimeoutError:
+                        yield ": alive\n\n"
+        finally:
+            self.viewers -= 1
+            self._tell_viewers()
+
+    # --- what it answers
+
+    async def index(self, request: Request) -> Response:
+        hints = [
+            {
+                "id": hint_id(self.state._hints, section),
+                "levels": [
+                    {"title": title, "html": Markup(rendered(text, self.lab))}
+                    for title, text in zip(LEVELS, section.levels, strict=False)
+                ],
+            }
+            for section in self.state._hints
+        ]
+        return _page("lab.html.j2", lab=self.lab, lesson=Markup(lesson(self.lab)), hints=hints)
+
+    async def text(self, request: Request) -> Response:
+        """Another lab's lesson, or a file beside one."""
+        try:
+            lab = find(request.path_params["lab"])
+            html = Markup(lesson(lab, request.path_params["name"]))
+        except Exception:  # no such lab, no such file
+            return _not_there()
+        return _page("text.html.j2", lab=lab, lesson=html)
+
+    async def stream(self, request: Request) -> Response:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(self.events(), media_type="text/event-stream", headers=headers)
+
+    async def timeline(self, request: Request) -> Response:
+        found = self.state.timelines.get(request.path_params["check"])
+        return _not_there() if found is None else JSONResponse(found, headers=_headers())
+
+
+def _headers(nonce: str = "") -> dict[str, str]:
+    """What a browser may do with an answer: next to nothing; scripts and styles of ours, by their nonce."""
+    ours = (
+        f"script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; "
+        if nonce
+        else ""
+    )
+    policy = f"default-src 'none'; {ours}base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    return {
+        "Content-Security-Policy": f"{policy}; require-trusted-types-for 'script'; trusted-types 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+    }
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _page(name: str, **values: Any) -> Response:
+    nonce = secrets.token_urlsafe(16)
+    text = _templates().get_template(name).render(at=AT, nonce=nonce, **values)
+    return HTMLResponse(text, headers=_headers(nonce))
+
+
+def _not_there() -> Response:
+    return Response("There is no such thing here.\n", 404, _headers(), "text/plain")
+
+
+async def asset(request: Request) -> Response:
+    path = PAGE_ASSETS / request.path_params["path"]
+    inside = path.resolve().is_relative_to(PAGE_ASSETS)
+    if not inside or path.suffix not in KINDS or not path.is_file():
+        return _not_there()
+    return FileResponse(path, headers=_headers(), media_type=KINDS[path.suffix])
+
+
+def application(page: Page) -> Starlette:
+    return Starlette(
+        routes=[
+            Mount(
+                AT,
+                routes=[
+                    Route("/", page.index),
+                    Route("/events", page.stream),
+                    Route("/timelines/{check}", page.timeline),
+                    Route("/lessons/{lab}/{name}", page.text),
+                    Route("/assets/{path:path}", asset),
+                ],
+            )
+        ]
+    )
+
+
+# --- its process
+
+
+async def serve(page: Page, listening: socket.socket, feed: socket.socket) -> None:
+    config = uvicorn.Config(
+        application(page), log_level="critical", access_log=False, lifespan="off", ws="none"
+    )
+    server = uvicorn.Server(config)
+    hearing = await asyncio.start_unix_server(page.hear, sock=feed, limit=LINE_LIMIT)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sys.stdin.fileno(), _at_end_of_input)
+    async with hearing:
+        await server.serve(sockets=[listening])
+
+
+def _at_end_of_input() -> None:
+    """Whoever started us has gone; streams that are open need no farewell."""
+    if not os.read(sys.stdin.fileno(), 1024):
+        os._exit(0)
+
+
+def listener(path: str, port: int) -> socket.socket:
+    if not path:
+        return socket.create_server(("127.0.0.1", port))
+    Path(path).unlink(missing_ok=True)
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(path)
+    Path(path).chmod(0o666)  # in Docker nginx is another user
+    made.listen(128)
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="workshop.page.server")
+    parser.add_argument("--lab", required=True)
+    parser.add_argument("--target", default="starter")
+    parser.add_argument("--socket", default="")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--feed", type=int, required=True)
+    options = parser.parse_args()
+    page = Page(find(options.lab), options.target)
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is for the watch, which ends us
+        feed = socket.socket(fileno=options.feed)
+        asyncio.run(serve(page, listener(options.socket, options.port), feed))
+
+
+if __name__ == "__main__":
+    main()
