@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -17,7 +19,7 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 def program() -> str | None:
@@ -121,7 +123,9 @@ def browser() -> Iterator[Browser]:
             "--disable-background-networking",
             "about:blank",
         ]
-        running = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        running = subprocess.Popen(
+            words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
+        )
         try:
             assert running.stderr is not None
             lines = iter(running.stderr.readline, "")
@@ -130,7 +134,7 @@ def browser() -> Iterator[Browser]:
             yield made
             made.close()
         finally:
-            running.terminate()
-            running.wait(timeout=20)
+            os.killpg(running.pid, signal.SIGKILL)  # the program may be a script that started the browser
+            running.wait()
             assert running.stderr is not None
             running.stderr.close()

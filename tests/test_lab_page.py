@@ -23,7 +23,7 @@ import httpx
 import pytest
 
 from tests import judging
-from tests.browser import Browser, Tab, browser, program
+from tests.browser import SECONDS, Browser, Tab, browser, program
 from tests.terminal import PROMPT, Terminal, pid_of, watched
 from tests.test_bad_input import assert_all_gone
 from workshop.labs import Lab, Service, all_labs, find
@@ -230,7 +230,7 @@ def chromium_fixture() -> Iterator[Browser]:
 def opened(chromium: Browser, url: str, width: int = 1440) -> Tab:
     tab = chromium.tab()
     tab.look(width)
-    until = time.monotonic() + 30
+    until = time.monotonic() + SECONDS
     while not tcp_ports.is_listening("127.0.0.1", int(url.split(":")[2].split("/")[0])):
         assert time.monotonic() < until, url
         time.sleep(0.02)
