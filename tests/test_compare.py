@@ -1,4 +1,4 @@
-"""The comparison with real implementations: each difference has a sentence, each page is what the data say."""
+"""The comparison with real implementations: each difference has a sentence, pages are what the data say."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_without_a_network_one_line_says_what_works_without(
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    with pytest.raises(Refusal, match="can't be installed .*; ARGS=--recorded shows") as refused:
+    with pytest.raises(Refusal, match=r"can't be installed .*; ARGS=--recorded shows") as refused:
         compare_venv.python()
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "compare-venv" / "ready").exists()
@@ -253,4 +253,4 @@ def test_a_drawn_row_is_as_recorded(
 
 
 def test_a_labs_folder_is_not_touched_by_its_comparison() -> None:
-    assert not [path for path in LABS.glob("*/compare/test_*.py")]
+    assert not list(LABS.glob("*/compare/test_*.py"))

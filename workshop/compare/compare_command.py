@@ -1,4 +1,4 @@
-"""`make compare-N` and `make compare`: the real implementations again, what has changed, and the learner's."""
+"""`make compare-N` and `make compare`: the real implementations again, what has changed, and one's own."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ def compare(options: argparse.Namespace) -> int:
         if options.recorded or options.page:
             data = _recorded(lab)
             if options.page:
-                write(lab, data, None)
+                write(lab, data)
                 continue
         else:
-            before, data = recorded.load(lab), run(lab, chosen)
+            before = recorded.load(lab)
+            data = run(lab, chosen, before if options.only else None)
             _say_changes(lab, before, data)
             if options.record:
-                write(lab, data, before if options.only else None)
+                write(lab, data)
         if options.lab:
             print("\n".join(table(lab, data, None if options.record else _yours(lab))))
         else:
@@ -66,16 +67,27 @@ def _recorded(lab: Lab) -> recorded.Record:
     return data
 
 
-def run(lab: Lab, chosen: list[Implementation]) -> recorded.Record:
-    """Judge these implementations now. One that can't be installed here is left out."""
+def run(lab: Lab, chosen: list[Implementation], before: recorded.Record | None) -> recorded.Record:
+    """Judge these implementations now, beside what is recorded of others.
+
+    One that can't be installed here is left out.
+    """
     versions = compare_venv.versions()
     here = [one for one in chosen if one.package.lower() in versions]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = dict(
             zip([one.name for one in here], pool.map(lambda one: points_of(lab, one), here), strict=True)
         )
-    named = {one.name: {"package": one.package, "version": versions[one.package.lower()]} for one in here}
-    return recorded.record(lab, found, named)
+    named = {one.name: described(one, versions) for one in here}
+    return recorded.record(lab, found, named, before)
+
+
+def described(one: Implementation, versions: dict[str, str]) -> dict[str, Any]:
+    return {
+        "package": one.package,
+        "version": versions[one.package.lower()],
+        "without": sorted(one.without),
+    }
 
 
 def points_of(lab: Lab, one: Implementation, chosen: str = "") -> Points:
@@ -96,16 +108,13 @@ def _say_changes(lab: Lab, before: recorded.Record | None, data: recorded.Record
         print(f"Lab {lab.number}: nothing was recorded before.")
         return
     lines = recorded.changes(before, data)
-    print(
-        f"Lab {lab.number}: {f'{len(lines)} changes' if lines else 'nothing has changed'} since it was recorded."
-    )
+    count = f"{len(lines)} changes" if lines else "nothing has changed"
+    print(f"Lab {lab.number}: {count} since it was recorded.")
     print("".join(f"  {line}\n" for line in lines), end="")
 
 
-def write(lab: Lab, data: recorded.Record, before: recorded.Record | None) -> None:
-    """Write the data and the page; with `before`, of the others what was recorded stays."""
-    if before is not None:
-        data = merged(lab, before, data)
+def write(lab: Lab, data: recorded.Record) -> None:
+    """Write the data and the page."""
     rules = rules_of(lab)
     recorded.save(lab, without_bytes(rules, data))
     compared_page.path_of(lab).write_text(compared_page.page(lab, data), encoding="utf-8")
@@ -113,27 +122,3 @@ def write(lab: Lab, data: recorded.Record, before: recorded.Record | None) -> No
         print(f"No sentence in compare.toml for {name}: {one['check']}: {one['point']}")
     for name, rule in without_difference(rules, data):
         print(f"No difference behind compare.toml's sentence for {name}: {rule.says}")
-
-
-def merged(lab: Lab, before: recorded.Record, now: recorded.Record) -> recorded.Record:
-    """What was recorded, with what is new of those that were run again."""
-    again = now["implementations"]
-    order = [one.name for one in implementations(lab)]
-    both = {**before["implementations"], **again}
-    points = {(one["check"], one["point"]): one for one in now["points"]}
-    for old in before["points"]:
-        key = old["check"], old["point"]
-        one = points.setdefault(key, {**old, "results": {}})
-        rest = {name: result for name, result in old["results"].items() if name not in again}
-        one["results"] = {**rest, **one["results"]}
-    for one in points.values():
-        one["results"] = {name: one["results"].get(name, recorded.HOLDS) for name in order if name in both}
-    kept = [
-        one for one in points.values() if recorded.DIFFERS in map(recorded.word_of, one["results"].values())
-    ]
-    kept.sort(key=lambda one: (lab.checks.index(one["check"]), one["point"]))
-    return {
-        **now,
-        "implementations": {name: both[name] for name in order if name in both},
-        "points": kept,
-    }

@@ -58,8 +58,8 @@ def _install() -> None:
     for words in ([uv, "venv", "-q", "--python", sys.executable, str(VENV)], [*install, "-r", str(LOCKED)]):
         if said := _trouble(words):
             raise Refusal(
-                f"The real implementations can't be installed ({said}). They are needed once from the network; "
-                "ARGS=--recorded shows what they did when it was last recorded, beside yours."
+                f"The real implementations can't be installed ({said}). They are needed once from the "
+                "network; ARGS=--recorded shows what they did when it was last recorded, beside yours."
             )
     if said := _trouble([*install, "-r", str(BUILT)]):
         _say(f"uWSGI and bjoern can't be built here ({said}): the others are compared without them.")

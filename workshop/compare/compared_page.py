@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from workshop.compare.comparison_table import LEGEND, SIGNS, by_sentence, summary
+from workshop.compare.comparison_table import LEGEND, SIGNS, by_sentence, summary, word_of_check
 from workshop.compare.recorded import DIFFERS, Record, word_of
 from workshop.compare.rules import Rule, cells, rules_of
 from workshop.labs import Lab
@@ -22,8 +22,8 @@ def page(lab: Lab, data: Record) -> str:
     rules, names = rules_of(lab), list(data["implementations"])
     parts = [
         f"# Lab {lab.number} · {lab.title}: what real implementations do",
-        f"The lab's own checks, run on {len(names)} real implementations. `make compare-{lab.number}` runs them again, "
-        "with your file as the last column. This page is generated: "
+        f"The lab's own checks, run on {len(names)} real implementations. `make compare-{lab.number}` runs "
+        "them again, with your file as the last column. This page is generated: "
         f"`make compare-{lab.number} ARGS=--record` writes it.",
         LEGEND.replace("   ", ", ") + ".",
         _table(rules, data),
@@ -46,7 +46,8 @@ def _table(rules: list[Rule], data: Record) -> str:
     for check, title in data["checks"].items():
         own = [(number, rule) for number, rule in enumerate(rules, 1) if rule.check == check]
         if not own:
-            rows.append(f"| {_escaped(title)} |{' ✓ |' * len(names)}")
+            words = [word_of_check(one, check) for one in data["implementations"].values()]
+            rows.append(f"| {_escaped(title)} | {' | '.join(SIGNS[word] for word in words)} |")
         for number, rule in own:
             signs = " | ".join(SIGNS[word] for word in cells(rule, data).values())
             rows.append(f"| {number}. {_escaped(rule.says)} | {signs} |")

@@ -31,7 +31,7 @@ def table(lab: Lab, data: Record, yours: dict[str, Any] | None) -> list[str]:
     lines += ["", " " * WIDTH + header + ("  yours" if yours else "")]
     for check, title in data["checks"].items():
         lines += _rows_of_check(check, title, rules, data, yours)
-    lines += ["", "How they differ:"] + _sentences(rules, data)
+    lines += ["", "How they differ:", *_sentences(rules, data)]
     lines += _standing(rules, data, yours) if yours else []
     return lines
 
@@ -43,7 +43,7 @@ def _rows_of_check(
     own = [rule for rule in rules if rule.check == check]
     rows = []
     if not own:
-        words = dict.fromkeys(data["implementations"], HOLDS)
+        words = {name: word_of_check(one, check) for name, one in data["implementations"].items()}
         rows.append(_row(title, words, check_word(yours, check) if yours else None))
     for rule in own:
         rows.append(_row(rule.says, cells(rule, data), word_at(rule, data, yours) if yours else None))
@@ -54,6 +54,11 @@ def _row(text: str, words: dict[str, str], yours: str | None) -> str:
     shown = textwrap.shorten(text, WIDTH - 2, placeholder=" …").ljust(WIDTH)
     own = f"  {SIGNS.get(yours, yours)}" if yours else ""
     return (shown + " ".join(f" {SIGNS[word]}" for word in words.values()) + own).rstrip()
+
+
+def word_of_check(one: dict[str, Any], check: str) -> str:
+    """Of a check that all hold, an implementation's word."""
+    return ABSENT if check in one.get("without", []) else HOLDS
 
 
 def check_word(yours: dict[str, Any], check: str) -> str:
@@ -71,7 +76,7 @@ def word_at(rule: Rule, data: Record, yours: dict[str, Any]) -> str:
         return UNWRITTEN if one.get("unwritten") else NOT_REACHED
     points = {point["point"] for point in rule.points_in(data)}
     points |= {found["point"] for found in one["differs"] if rule.stands_for(rule.check, found["point"])}
-    return rule.cell("", [result_at(one, point) for point in sorted(points)])
+    return rule.own_cell([result_at(one, point) for point in sorted(points)])
 
 
 def _sentences(rules: list[Rule], data: Record) -> list[str]:

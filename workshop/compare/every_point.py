@@ -1,9 +1,9 @@
 """A pytest plug-in beside the judge's: a check goes on after a point that does not hold, and each is kept.
 
-A check that judges a learner ends at its first failure. Real servers differ in several points of one check, so
-here `expect` and `that` keep what they found and return, and so does a function beside the checks that returns
-None, after a `fail` in it. Another `fail`, or a wire error, ends the check as it always does: what is left of it
-is not reached. The verdict of the check is that of its first point.
+A check that judges a learner ends at its first failure. Real servers differ in several points of one check,
+so here `expect` and `that` keep what they found and return, and so does a function beside the checks that
+returns None, after a `fail` in it. Another `fail`, or a wire error, ends the check as it always does: what is
+left of it is not reached. The verdict of the check is that of its first point.
 
 `pytest -p workshop.compare.every_point --points=FILE labs/05-wsgi-server …` writes JSON.
 """
@@ -181,6 +181,6 @@ def point_of(name: str, words: tuple[Any, ...], more: dict[str, str]) -> str:
     """What a call that held would have said it expected."""
     if name == "that":
         return str(words[2] if len(words) > 2 else more["expected"])
-    what, _, expected, *rest = (*words, *([more["why"]] if "why" in more else []))
-    reason = f"     {rest[0]}" if rest and rest[0] else ""
-    return f"{what} = {checks.shown(expected)}{reason}"
+    what, expected = words[0], words[2]
+    why = words[3] if len(words) > 3 else more.get("why", "")
+    return f"{what} = {checks.shown(expected)}{f'     {why}' if why else ''}"

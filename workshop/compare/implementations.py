@@ -1,9 +1,9 @@
 """A lab's real implementations: `labs/NN-slug/compare/`, an adapter each, in the place of a learner's file.
 
 `compare.toml` there names them: `"gunicorn sync" = "gunicorn"` is the adapter gunicorn_sync.py, or the folder
-gunicorn_sync/, and the package whose version counts ("Python" for what is in the standard library). `file` is
-the name that an adapter gets, where that is not the first file that the lab edits. `without` lists checks that
-are not compared, and `without_for` those of what is no part of some of them. Files shared_*.py go along.
+gunicorn_sync/, and the package whose version counts ("Python" for what is in the standard library). `file`
+is the name that an adapter gets, where that is not the first file that the lab edits. `without` lists checks
+that are not compared, `without_for` those of what is no part of some of them. Files shared_*.py go along.
 """
 
 from __future__ import annotations

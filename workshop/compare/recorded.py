@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from workshop.compare.implementations import folder_of
+from workshop.compare.implementations import folder_of, implementations
 from workshop.compare.judged_points import SEED, Points
 from workshop.labs import Lab
 
@@ -28,19 +28,43 @@ def path_of(lab: Lab) -> Path:
     return folder_of(lab) / "results.json"
 
 
-def record(lab: Lab, found: dict[str, Points], versions: dict[str, dict[str, str]]) -> Record:
-    """The data of one run of all of them, by implementation."""
-    checks = {name: check["title"] for points in found.values() for name, check in points.items()}
+def record(
+    lab: Lab, found: dict[str, Points], versions: dict[str, dict[str, str]], before: Record | None = None
+) -> Record:
+    """The data of one run, by implementation; with what is recorded of those that did not run."""
+    others = before["implementations"] if before else {}
+    versions = {**others, **versions}
+    order = [one.name for one in implementations(lab) if one.name in versions]
+    points = merged(differing(lab, found), before)
+    checks = dict(before["checks"]) if before else {}
+    checks |= {name: check["title"] for points in found.values() for name, check in points.items()}
     return {
         "lab": lab.name,
         "seed": SEED,
-        "implementations": versions,
+        "implementations": {name: versions[name] for name in order},
         "checks": {name: checks[name] for name in lab.checks if name in checks},
         "points": [
-            {"check": check, "clause": clause, "point": point, "results": results_at(found, check, point)}
-            for (check, point), clause in differing(lab, found).items()
+            {"check": check, "clause": clause, "point": point, "results": results}
+            for (check, point), (clause, old) in sorted(points.items(), key=lambda one: place_of(lab, one[0]))
+            if (results := results_at(lab, found, check, point, old))
         ],
     }
+
+
+def place_of(lab: Lab, key: tuple[str, str]) -> tuple[int, str]:
+    return lab.checks.index(key[0]), key[1]
+
+
+def merged(
+    now: dict[tuple[str, str], str], before: Record | None
+) -> dict[tuple[str, str], tuple[str, dict[str, Any]]]:
+    """Every point of now and before: its clause, and what is recorded of it."""
+    points: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
+        key: (clause, {}) for key, clause in now.items()
+    }
+    for one in before["points"] if before else []:
+        points[one["check"], one["point"]] = one["clause"], one["results"]
+    return points
 
 
 def differing(lab: Lab, found: dict[str, Points]) -> dict[tuple[str, str], str]:
@@ -51,11 +75,23 @@ def differing(lab: Lab, found: dict[str, Points]) -> dict[tuple[str, str], str]:
         for name, check in points.items()
         for one in check["differs"]
     }
-    return {key: clauses[key] for key in sorted(clauses, key=lambda key: (lab.checks.index(key[0]), key[1]))}
+    return {key: clauses[key] for key in sorted(clauses, key=lambda key: place_of(lab, key))}
 
 
-def results_at(found: dict[str, Points], check: str, point: str) -> dict[str, Any]:
-    return {name: result_at(points[check], point) for name, points in found.items() if check in points}
+def results_at(
+    lab: Lab, found: dict[str, Points], check: str, point: str, old: dict[str, Any]
+) -> dict[str, Any]:
+    """Every implementation's result at a point; {} where none of them differs."""
+    results = {}
+    for one in implementations(lab):
+        if check in one.without:
+            continue
+        if one.name in found:
+            if check in found[one.name]:
+                results[one.name] = result_at(found[one.name][check], point)
+        else:
+            results[one.name] = old.get(one.name, HOLDS)
+    return results if DIFFERS in map(word_of, results.values()) else {}
 
 
 def result_at(check: dict[str, Any], point: str) -> Any:
@@ -99,8 +135,8 @@ def changes(before: Record, now: Record) -> list[str]:
         for name in now["implementations"]:
             if name not in before["implementations"]:
                 continue
-            was, found = old.get(key, {}).get(name, HOLDS), new.get(key, {}).get(name, HOLDS)
-            if DIFFERS in (was, found) and was != found:
+            was, found = (words.get(key, {name: HOLDS}).get(name) for words in (old, new))
+            if None not in (was, found) and DIFFERS in (was, found) and was != found:
                 lines.append(f"{name}: {was}, now {found}: {key[0]}: {key[1]}")
     return lines
 

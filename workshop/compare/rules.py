@@ -51,12 +51,22 @@ class Rule:
         return [one for one in data["points"] if self.stands_for(one["check"], one["point"])]
 
     def cell(self, name: str, results: list[Any]) -> str:
-        """One implementation's word, of its results at the rule's points."""
+        """One implementation's word, of its results at the rule's points.
+
+        A point may stand in several rules: it differs in those that have a sentence for the implementation.
+        """
         words = [word_of(result) for result in results]
         if not words:
             return ABSENT
-        if DIFFERS in words:
+        if DIFFERS in words and self.sentence(name):
             return LEGAL if name in self.legal else DIFFERS
+        return HOLDS if HOLDS in words else NOT_REACHED
+
+    def own_cell(self, results: list[Any]) -> str:
+        """The learner's word: there is no sentence for it."""
+        words = [word_of(result) for result in results]
+        if DIFFERS in words:
+            return DIFFERS
         return HOLDS if HOLDS in words else NOT_REACHED
 
 

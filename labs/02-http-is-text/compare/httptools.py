@@ -1,4 +1,4 @@
-"""httptools: llhttp, the parser of Node.js. It tells no trailers from fields; those after the head are both."""
+"""httptools: llhttp, the parser of Node.js. What comes after the head is a trailer."""
 
 import httptools
 from shared_request import Refused, Request, parsed_by, text

@@ -35,7 +35,7 @@ async def read(data):
     parameters = HTTP1ConnectionParameters(max_header_size=32_768, max_body_size=1_048_576)
     connection = HTTP1Connection(stream, False, parameters)
     reading = loop.create_task(connection.read_response(kept))
-    done, _ = await asyncio.wait([reading], timeout=0.5)
+    await asyncio.wait([reading], timeout=0.5)
     theirs.setblocking(True)
     theirs.settimeout(0.2)
     answer = b""
