@@ -17,8 +17,8 @@ from shared_frames import (
     Violation,
 )
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidState, ProtocolError
-from websockets.frames import OP_CLOSE, OP_CONT, OP_PING, OP_PONG, OP_TEXT
+from websockets.exceptions import InvalidState, PayloadTooBig, ProtocolError
+from websockets.frames import Opcode
 from websockets.http11 import Request
 from websockets.protocol import CLOSED, CLOSING, OPEN
 from websockets.server import ServerProtocol
@@ -50,6 +50,9 @@ def accept(offer, subprotocol=None, headers=()):
     return response.serialize()
 
 
+CODES = {ProtocolError: 1002, UnicodeDecodeError: 1007, PayloadTooBig: 1009}
+
+
 class Connection:
     def __init__(self, max_message=MAX_MESSAGE):
         self.protocol = ServerProtocol(state=OPEN, max_size=max_message)
@@ -57,7 +60,8 @@ class Connection:
 
     @property
     def state(self):
-        return {OPEN: "open", CLOSING: "closing", CLOSED: "closed"}[self.protocol.state]
+        over = self.over or self.protocol.state is CLOSED
+        return "closed" if over else {OPEN: "open", CLOSING: "closing"}[self.protocol.state]
 
     def data_to_send(self):
         return b"".join(self.protocol.data_to_send())
@@ -69,24 +73,22 @@ class Connection:
             self.protocol.receive_eof()
         found = [one for frame in self.protocol.events_received() for one in self.events_of(frame)]
         failed = self.protocol.parser_exc
-        if failed is not None and not self.over:
-            self.over, code = True, self.protocol.close_sent
-            found.append(Failed(code.code, code.reason) if code else Closed(1006, ""))
-        elif not data and not self.over:
+        if not self.over and (failed is not None or not data):
             self.over = True
-            found.append(Closed(1006, ""))
+            code = next((code for kind, code in CODES.items() if isinstance(failed, kind)), None)
+            found.append(Failed(code, str(failed)) if code else Closed(1006, ""))
         return found
 
     def events_of(self, frame):
-        if frame.opcode == OP_PING:
+        if frame.opcode == Opcode.PING:
             return [Ping(bytes(frame.data))]
-        if frame.opcode == OP_PONG:
+        if frame.opcode == Opcode.PONG:
             return [Pong(bytes(frame.data))]
-        if frame.opcode == OP_CLOSE:
+        if frame.opcode == Opcode.CLOSE:
             self.over = True
             return [Closed(self.protocol.close_rcvd.code, self.protocol.close_rcvd.reason)]
-        if frame.opcode != OP_CONT:
-            self.parts, self.is_text = [], frame.opcode == OP_TEXT
+        if frame.opcode != Opcode.CONT:
+            self.parts, self.is_text = [], frame.opcode == Opcode.TEXT
         self.parts.append(bytes(frame.data))
         if not frame.fin:
             return []

@@ -65,7 +65,7 @@ class Connection:
 
     @property
     def state(self):
-        return STATES[self.one.state]
+        return "closed" if self.over else STATES[self.one.state]
 
     def data_to_send(self):
         data, self.out = self.out, b""
@@ -73,6 +73,8 @@ class Connection:
 
     def receive(self, data):
         found = []
+        if self.over:
+            return found
         try:
             self.one.receive_data(data or None)
             for event in self.one.events():
@@ -93,9 +95,12 @@ class Connection:
             case events.Pong():
                 return [Pong(bytes(event.payload))]
             case events.CloseConnection():
-                if self.one.state is ConnectionState.REMOTE_CLOSING:
+                self.over = True
+                broken = self.one.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING)
+                if self.one.state is not ConnectionState.CLOSED:
                     self.out += self.one.send(event.response())
-                return [Closed(int(event.code), event.reason or "")]
+                kind = Failed if broken and event.code != 1006 else Closed
+                return [kind(int(event.code), event.reason or "")]
         self.parts.append(event.data)
         if not event.message_finished:
             return []
