@@ -37,7 +37,11 @@ def read_handshake(method, http_version, headers):
     request = request_of(method, http_version, headers)
     response = protocol.accept(request)
     if response.status_code != 101:
-        fields = [(name.lower().encode(), value.encode()) for name, value in response.headers.raw_items()]
+        fields = [
+            (name.lower().encode(), value.encode())
+            for name, value in response.headers.raw_items()
+            if name.lower() in ("upgrade", "sec-websocket-version")
+        ]
         raise Refused(response.status_code, response.reason_phrase, fields)
     return Offer(request.headers["Sec-WebSocket-Key"].encode(), offered, list(headers))
 
