@@ -19,6 +19,8 @@ DOCUMENTS = [
     ROOT / "AGENTS.md",
     *sorted(ROOT.glob("labs/*/README.md")),
     *sorted(ROOT.glob("labs/*/MAP.md")),
+    *sorted(ROOT.glob("labs/*/COMPARED.md")),
+    ROOT / "findings" / "README.md",
     *sorted(ROOT.glob("labs/*/hints.md")),
     *sorted(ROOT.glob("solutions/*/NOTES.md")),
 ]
