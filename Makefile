@@ -38,6 +38,12 @@ check-%: FORCE   ## judge once; exit code 0 when all passed, 2 otherwise
 load-%: FORCE    ## put your service under load, beside the reference (UI=1, WORKERS=n)
 	@$(RUN) load $* $(target) $(more); code=$$?; case $$code in 1|4) ;; *) exit $$code ;; esac
 
+compare-%: FORCE ## its checks on real implementations, and yours (ARGS=--recorded runs only yours)
+	@$(RUN) compare $* $(more)
+
+compare: FORCE   ## the real implementations of every lab again, and what has changed
+	@$(RUN) compare $(more)
+
 serve-%: FORCE   ## serve a lab at http://127.0.0.1:8000, without checks; shows what it prints
 	@$(RUN) serve $* $(target) $(more)
 

@@ -35,6 +35,8 @@ DOCUMENTS = [
     LABS / "README.md",
     *sorted(ROOT.glob("labs/*/README.md")),
     *sorted(ROOT.glob("labs/*/MAP.md")),
+    *sorted(ROOT.glob("labs/*/COMPARED.md")),
+    ROOT / "findings" / "README.md",
     *sorted(ROOT.glob("labs/*/hints.md")),
     *sorted(ROOT.glob("solutions/*/NOTES.md")),
 ]

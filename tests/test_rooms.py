@@ -36,6 +36,7 @@ MAY: dict[str, set[str]] = {
     "workshop.learn": {"workshop.run", "workshop.judge", "workshop.warm_runs"},
     "workshop.page": {"workshop.run", "workshop.judge.verdict", "workshop.learn.hints"},
     "workshop.load": {"workshop.run", "workshop.judge"},
+    "workshop.compare": {"workshop.run", "workshop.judge"},
     "workshop.grade.submissions": {"workshop.grade.untrusted_text"},
     "workshop.grade.sandboxes": {"workshop.run", "workshop.judge"},
     "workshop.grade.judging": {
@@ -56,7 +57,13 @@ MAY: dict[str, set[str]] = {
 # sandbox_init runs inside of a sandbox, beside the submission: it is the agent there.
 INSIDE = {"workshop.grade.sandboxes.sandbox_init"}
 # What decides: of it, nothing that loads the learner's code may be imported, by whatever way.
-DECIDES = ("workshop.judge", "workshop.load", "workshop.grade.judging", "workshop.grade.results")
+DECIDES = (
+    "workshop.judge",
+    "workshop.load",
+    "workshop.compare",
+    "workshop.grade.judging",
+    "workshop.grade.results",
+)
 
 
 def module_of(path: Path) -> str:

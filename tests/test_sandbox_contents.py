@@ -28,6 +28,7 @@ def answers(lab: Lab) -> dict[str, Path]:
     files = [folder / name for folder in right for name in lab.edit if (folder / name).is_file()]
     files += [path for path in lab.folder.glob("test_*.py") if path.name not in lab.edit]
     files += [path for path in lab.folder.glob("checks/*.py") if path.stat().st_size]
+    files += [path for path in lab.folder.glob("compare/*") if path.is_file()]
     files += [judging.MISTAKES / f"{lab.name}.toml", lab.folder / "hints.md"]
     return {digest(path): path for path in files}
 

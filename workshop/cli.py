@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
+from workshop.compare import compare_command
 from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, Refusal
 from workshop.grade import options as grade_options
 from workshop.judge.stack import DEFAULT_PORT, Stack, attached, embedded, is_attached
@@ -49,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         if name in ("grade", "regrade", "merge", "similar", "autograder"):
             getattr(grade_options, name)(command)
+            continue
+        if name == "compare":
+            compare_command.options(command)
             continue
         if name == "completion":
             command.add_argument("shell", choices=("bash", "zsh"))
@@ -399,6 +403,7 @@ COMMANDS = [
     ("serve", "serve a lab in the foreground", serve),
     ("load", "drive a lab's service beside the reference: 0 PASS, 1 FAIL, 4 INCONCLUSIVE", load),
     ("debug", "the checks with your code in this process: breakpoint() works; no points", debug),
+    ("compare", "real implementations in the place of yours: rule × implementation", compare_command.compare),
     ("hint", "the next hint for the task that fails", hint),
     ("solution", "the solution's notes and where it is; --apply puts it in place", solution),
     ("reset", "the starter again; your work is kept in .workshop/attic", reset),

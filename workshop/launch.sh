@@ -231,7 +231,7 @@ catch-up | reset | restore | solution) service=edit ;;
 down) everything_down ;;
 esac
 is_writable || stop 2 "This folder can't be written to: $checkout. Copy the workshop to a folder of your own."
-case $command in autograder | bundle | grade | regrade | bench | test) embedded "$@" ;; esac
+case $command in autograder | bundle | compare | grade | regrade | bench | test) embedded "$@" ;; esac
 
 if [ -n "$stack" ]; then
     take_lock

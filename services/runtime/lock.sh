@@ -10,3 +10,5 @@ compile --group load -o services/load/requirements.lock
 compile --group nginx -o services/nginx/requirements.lock
 compile -c requirements.lock --group cluster -o services/grader/requirements.lock
 compile -c requirements.lock --group test pyproject.toml -o tests/requirements.lock
+compile -c requirements.lock pyproject.toml services/compare/requirements.in -o services/compare/requirements.lock
+compile services/compare/built.in -o services/compare/built.lock

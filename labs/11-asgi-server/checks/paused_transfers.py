@@ -12,13 +12,16 @@ BOUND = 24  # MiB that may wait in buffers: the kernel's are several MiB, the se
 HELD = 28  # MiB of an upload
 
 
-def push(connection: Wire, piece: bytes, most: int, what: str) -> int:
-    """How many bytes of `piece`, again and again, the other side takes before it takes no more."""
+def push(connection: Wire, piece: bytes, most: int, what: str, before: int = 0) -> int:
+    """How many bytes of `piece`, again and again, the other side takes before it takes no more.
+
+    `before` counts those that it has taken already: the next one is in the middle of a piece.
+    """
     sent = 0
     connection.socket.settimeout(0.2)
     try:
         while sent < most:
-            at = sent % len(piece)
+            at = (before + sent) % len(piece)
             sent += connection.socket.send(piece[at : at + most - sent])
     except TimeoutError:
         pass
@@ -31,7 +34,7 @@ def push_until_full(client: Client, connection: Wire, piece: bytes, what: str) -
     """How many bytes, of HELD MiB at most, are taken until no more are, though the server had its turns."""
     sent, more = 0, 1
     while more:
-        more = push(connection, piece, HELD * MIB - sent, what)
+        more = push(connection, piece, HELD * MIB - sent, what, before=sent)
         sent += more
         answered(client.get(behave("ignore", name="Ada")))  # its answer says that the server had a turn
     return sent

@@ -11,7 +11,8 @@ from pathlib import Path
 from workshop.labs import Lab
 from workshop.paths import APPS, LABS, ROOT, SERVICES, SOLUTIONS
 
-GIVEN_AWAY = ("README.md", "hints.md", "locustfile.py", "conftest.py")
+GIVEN_AWAY = ("README.md", "COMPARED.md", "hints.md", "locustfile.py", "conftest.py")
+NOT_GIVEN = ("checks", "requests", "compare")
 ETC = {
     "passwd": "root:x:0:0:root:/tmp:/bin/sh\nstudent:x:{uid}:{uid}:student:/tmp:/bin/sh\n",
     "group": "root:x:0:\nstudent:x:{uid}:\n",
@@ -73,7 +74,5 @@ def references(lab: Lab) -> list[str]:
 
 def is_given(lab: Lab, path: Path) -> bool:
     """Whether a lab's file goes along: neither edited, nor a check, nor a way to the answer."""
-    hidden = (
-        path.name.startswith((".", "__")) or path.name in GIVEN_AWAY or path.name in ("checks", "requests")
-    )
+    hidden = path.name.startswith((".", "__")) or path.name in (*GIVEN_AWAY, *NOT_GIVEN)
     return not hidden and path.name not in lab.edit and not path.match("test_*.py")

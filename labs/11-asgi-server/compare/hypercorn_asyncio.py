@@ -1,0 +1,6 @@
+"""Hypercorn on asyncio; it reads and writes HTTP/1 with h11."""
+
+from server_command import become, options
+
+o = options()
+become("hypercorn", o.application, "--bind", o.bind, "--worker-class", "asyncio", "--keep-alive", o.idle)

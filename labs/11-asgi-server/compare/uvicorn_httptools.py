@@ -1,0 +1,18 @@
+"""uvicorn, with httptools as its parser."""
+
+from server_command import become, options
+
+o = options()
+words = [
+    "--host",
+    o.host,
+    "--port",
+    o.port,
+    "--http",
+    "httptools",
+    "--lifespan",
+    "off",
+    "--timeout-keep-alive",
+    o.idle,
+]
+become("uvicorn", o.application, *words, "--no-proxy-headers", "--log-level", "error", "--no-access-log")

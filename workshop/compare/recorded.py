@@ -1,0 +1,148 @@
+"""What the real implementations did: `labs/NN-slug/compare/results.json`, and what has changed since.
+
+    {"lab": "05-wsgi-server", "seed": 18,
+     "implementations": {"cheroot": {"package": "cheroot", "version": "11.1.2"}, …},
+     "checks": {"test_task1_…": "PATH_INFO is …", …},
+     "points": [{"check": …, "clause": …, "point": "what the check expected",
+                 "results": {"cheroot": {"sent": …, "came": …}, "waitress": "holds", …}}]}
+
+A point is there when one implementation differs in it: at all others, all of them hold. Where a check ended
+before it, the result is "not reached".
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from workshop.compare.implementations import folder_of, implementations
+from workshop.compare.judged_points import SEED, Points
+from workshop.labs import Lab
+
+HOLDS, NOT_REACHED, DIFFERS = "holds", "not reached", "differs"
+Record = dict[str, Any]
+
+
+def path_of(lab: Lab) -> Path:
+    return folder_of(lab) / "results.json"
+
+
+def record(
+    lab: Lab, found: dict[str, Points], versions: dict[str, dict[str, str]], before: Record | None = None
+) -> Record:
+    """The data of one run, by implementation; with what is recorded of those that did not run."""
+    others = before["implementations"] if before else {}
+    versions = {**others, **versions}
+    order = [one.name for one in implementations(lab) if one.name in versions]
+    points = merged(differing(lab, found), before)
+    checks = dict(before["checks"]) if before else {}
+    checks |= {name: check["title"] for points in found.values() for name, check in points.items()}
+    return {
+        "lab": lab.name,
+        "seed": SEED,
+        "implementations": {name: versions[name] for name in order},
+        "checks": {name: checks[name] for name in lab.checks if name in checks},
+        "points": [
+            {"check": check, "clause": clause, "point": point, "results": results}
+            for (check, point), (clause, old) in sorted(points.items(), key=lambda one: place_of(lab, one[0]))
+            if (results := results_at(lab, found, check, point, old))
+        ],
+    }
+
+
+def place_of(lab: Lab, key: tuple[str, str]) -> tuple[int, str]:
+    return lab.checks.index(key[0]), key[1]
+
+
+def merged(
+    now: dict[tuple[str, str], str], before: Record | None
+) -> dict[tuple[str, str], tuple[str, dict[str, Any]]]:
+    """Every point of now and before: its clause, and what is recorded of it."""
+    points: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
+        key: (clause, {}) for key, clause in now.items()
+    }
+    for one in before["points"] if before else []:
+        points[one["check"], one["point"]] = one["clause"], one["results"]
+    return points
+
+
+def differing(lab: Lab, found: dict[str, Points]) -> dict[tuple[str, str], str]:
+    """Check and point of every difference, with its clause, in the order of the checks."""
+    clauses = {
+        (name, one["point"]): one["clause"]
+        for points in found.values()
+        for name, check in points.items()
+        for one in check["differs"]
+    }
+    return {key: clauses[key] for key in sorted(clauses, key=lambda key: place_of(lab, key))}
+
+
+def results_at(
+    lab: Lab, found: dict[str, Points], check: str, point: str, old: dict[str, Any]
+) -> dict[str, Any]:
+    """Every implementation's result at a point; {} where none of them differs."""
+    results = {}
+    for one in implementations(lab):
+        if check in one.without:
+            continue
+        if one.name in found:
+            if check in found[one.name]:
+                results[one.name] = result_at(found[one.name][check], point)
+        else:
+            results[one.name] = old.get(one.name, HOLDS)
+    return results if DIFFERS in map(word_of, results.values()) else {}
+
+
+def result_at(check: dict[str, Any], point: str) -> Any:
+    """What was sent and came where it differs, or else one word."""
+    for one in check["differs"]:
+        if one["point"] == point:
+            return {"sent": one["sent"], "came": one["came"]}
+    return HOLDS if check["whole"] or point in check["held"] else NOT_REACHED
+
+
+def word_of(result: Any) -> str:
+    """The same in one word."""
+    return result if isinstance(result, str) else DIFFERS
+
+
+def load(lab: Lab) -> Record | None:
+    """What is recorded of a lab; None when nothing is."""
+    try:
+        data: Record = json.loads(path_of(lab).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return data
+
+
+def save(lab: Lab, data: Record) -> None:
+    text = json.dumps(data, indent=1, ensure_ascii=False)
+    path_of(lab).write_text(f"{text}\n", encoding="utf-8")
+
+
+def changes(before: Record, now: Record) -> list[str]:
+    """What is not as it was, a line each: versions, and differences that came or went."""
+    lines = []
+    for name, one in now["implementations"].items():
+        was = before["implementations"].get(name)
+        if was is None:
+            lines.append(f"{name} {one['version']} is new")
+        elif was["version"] != one["version"]:
+            lines.append(f"{name}: {was['version']} is now {one['version']}")
+    old, new = words_by_point(before), words_by_point(now)
+    for key in [*old, *(key for key in new if key not in old)]:
+        for name in now["implementations"]:
+            if name not in before["implementations"]:
+                continue
+            was, found = (words.get(key, {name: HOLDS}).get(name) for words in (old, new))
+            if None not in (was, found) and DIFFERS in (was, found) and was != found:
+                lines.append(f"{name}: {was}, now {found}: {key[0]}: {key[1]}")
+    return lines
+
+
+def words_by_point(data: Record) -> dict[tuple[str, str], dict[str, str]]:
+    return {
+        (one["check"], one["point"]): {name: word_of(result) for name, result in one["results"].items()}
+        for one in data["points"]
+    }
