@@ -95,7 +95,10 @@ test: .venv-test ## the repository's own proof, in minutes; says what it leaves 
 	@.venv/bin/python -E -m pytest -q -rs -n auto -m "not whole" $(more)
 
 proof: .venv-test ## the rest of it: all mistakes, load scripts, hostile programs, both modes, repeats
-	@.venv/bin/python -E -m pytest -q -rs -n auto -m whole $(more)
+	@result=0; \
+	.venv/bin/python -E -m pytest -q -rs -n auto -m "whole and not alone" $(more) || result=1; \
+	.venv/bin/python -E -m pytest -q -rs -p no:xdist -m "whole and alone" $(more) || result=1; \
+	exit $$result
 
 flakes: .venv-test ## every solution and oracle N times, on a busy machine: what is not the same each time
 	@.venv/bin/python -E -m tests.flakes $(or $(call given,N),50) $(more)

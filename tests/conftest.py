@@ -29,6 +29,19 @@ ONE_AT_A_TIME = {
 }
 BEGAN = time.monotonic()
 LEFT = pytest.StashKey[dict[str, int]]()
+# What takes or measures the whole machine, or is disturbed by others: `make proof` runs these by themselves.
+ALONE = (
+    *("test_hostile", "test_ingest", "test_events", "test_weakly", "test_load", "test_load_stage"),
+    *("test_modes", "test_cluster", "test_interrupted", "test_interrupted_proof", "test_compare"),
+    *(
+        "test_batch",
+        "test_shards",
+        "test_unprivileged",
+        "test_weak_sandbox",
+        "test_gradescope",
+        "test_workflow",
+    ),
+)
 # What is judged is not collected: lab 16's learners write tests.
 collect_ignore_glob = ["alternatives/*", "oracles/*", "broken/*"]
 
@@ -47,8 +60,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Three a core: most of a verdict is waiting, for a process to start or to end."""
-    return 3 * (os.cpu_count() or 1)
+    """Two a core: half of a verdict is waiting, for a process to start or to end."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,6 +76,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     config.stash[LEFT] = dict(parts.draw(items, parts.seed()))
+    for item in items:
+        if item.path.stem in ALONE:
+            item.add_marker(pytest.mark.alone)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -18,7 +18,7 @@ from tests.test_bad_input import assert_all_gone, checkout_fixture, launch, said
 from workshop import bootstrap
 from workshop.labs import find
 from workshop.learn import checkout_processes
-from workshop.paths import ROOT
+from workshop.paths import ROOT, temporary_prefix
 from workshop.run import tcp_ports
 
 __all__ = ["checkout_fixture"]
@@ -250,7 +250,10 @@ def all_pids() -> list[int]:
 
 
 def belongs(pid: int, checkout: Path) -> bool:
-    return f"WORKSHOP_CHECKOUT={checkout}".encode() in checkout_processes._read(pid, "environ").split(b"\0")
+    """By its environment; nginx's title stands in that place, and names a folder of the checkout's."""
+    told = checkout_processes._read(pid, "environ").split(b"\0")
+    title = checkout_processes._read(pid, "cmdline")
+    return f"WORKSHOP_CHECKOUT={checkout}".encode() in told or temporary_prefix(checkout).encode() in title
 
 
 def test_work_comes_back_from_the_attic(checkout: Path) -> None:

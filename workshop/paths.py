@@ -11,5 +11,11 @@ APPS = SERVICES / "apps"
 ORACLES = ROOT / "tests" / "oracles"
 PAGE_ASSETS = ROOT / "workshop" / "page" / "assets"  # scripts and styles, of the lab page and of load runs
 STATE = ROOT / ".workshop"
+
+
 # `make down` removes what a run that was killed has left: the folders of this checkout, by their names.
-TEMPORARY = f"workshop-{zlib.crc32(str(ROOT).encode()) & 0xFFFF:04x}-"
+def temporary_prefix(root: Path) -> str:
+    return f"workshop-{zlib.crc32(str(root).encode()) & 0xFFFF:04x}-"
+
+
+TEMPORARY = temporary_prefix(ROOT)

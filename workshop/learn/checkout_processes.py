@@ -48,11 +48,17 @@ def running() -> list[int]:
         return _from_ps()
     callers = _callers()
     pids = [int(path.name) for path in process.PROC.iterdir() if path.name.isdigit()]
-    return [pid for pid in pids if pid not in callers and (_is_marked(pid) or _is_tool(pid))]
+    kinds = (_is_marked, _is_tool, _is_nginx)
+    return [pid for pid in pids if pid not in callers and any(is_ours(pid) for is_ours in kinds)]
 
 
 def _is_marked(pid: int) -> bool:
     return f"{MARK}={ROOT}".encode() in _read(pid, "environ").split(b"\0")
+
+
+def _is_nginx(pid: int) -> bool:
+    """Whether its configuration is in a folder of ours; its title stands where its environment was."""
+    return f"{tempfile.gettempdir()}/{TEMPORARY}".encode() in _read(pid, "cmdline")
 
 
 def _is_tool(pid: int) -> bool:
