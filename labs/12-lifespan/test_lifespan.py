@@ -471,7 +471,7 @@ def test_task4_restart_loses_no_visit(front, stack, trail, rng):
         expect("status", front.request("POST", f"/yours/visits?name={quote(one)}").status, 201)
     first = children(stack)
     stack.ask("signal", service="yours", number=int(signal.SIGHUP))
-    # The process that stops may close a connection that it has just accepted (uvicorn does). Then none accepts.
+    # The process that stops may close what it has just accepted (uvicorn does). Then nobody accepts.
     settle(lambda: children(stack), lambda pids: not set(pids) & set(first))
     for one in who[3:]:
         answer = front.request("POST", f"/yours/visits?name={quote(one)}", seconds=6.0)
