@@ -35,7 +35,7 @@ from workshop.load.result import LoadResult
 from workshop.page.clause_links import link
 from workshop.page.lab_state import LabState, titles
 from workshop.page.lesson import lesson, rendered
-from workshop.page.server import Page, application
+from workshop.page.page_server import Page, application
 from workshop.paths import PAGE_ASSETS, ROOT, SOLUTIONS
 from workshop.run import nginx_config, tcp_ports
 from workshop.run.nginx_config import Front
@@ -380,7 +380,7 @@ def test_a_save_turns_a_task_green_in_every_tab_and_the_stream_survives_a_restar
 
 def test_a_watch_goes_on_without_its_page(target: Path) -> None:
     with watched("2", target, judging.environment()) as terminal:
-        os.kill(pid_of(terminal, "workshop.page.server"), signal.SIGKILL)
+        os.kill(pid_of(terminal, "workshop.page.page_server"), signal.SIGKILL)
         (target / FILE).write_text(
             (SOLUTIONS / LAB.name / FILE).read_text(encoding="utf-8"), encoding="utf-8"
         )
@@ -391,6 +391,6 @@ def test_a_watch_goes_on_without_its_page(target: Path) -> None:
 
 
 def test_the_page_s_process_imports_none_of_the_learner_s_code() -> None:
-    said = "import sys, workshop.page.server; print([n for n in sys.modules if n.startswith('workshop.')])"
+    said = "import sys, workshop.page.page_server; print([n for n in sys.modules if n.startswith('workshop.')])"
     done = subprocess.run([sys.executable, "-c", said], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "workshop.run.probe" not in done.stdout and "workshop.judge.plugin" not in done.stdout

@@ -56,7 +56,7 @@ class LabPage:
             listening.listen(BACKLOG)
             descriptor = listening.fileno()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "workshop.page.server", *words, "--feed", str(descriptor)],
+                [sys.executable, "-m", "workshop.page.page_server", *words, "--feed", str(descriptor)],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 pass_fds=(descriptor,),

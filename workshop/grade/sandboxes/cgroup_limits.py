@@ -16,6 +16,7 @@ FILES = {
     2: {"memory": "memory.max", "pids": "pids.max", "swap": "memory.swap.max", "cpu": "cpu.max"},
 }
 NEEDED = ("memory", "pids")
+END_SECONDS = 30.0  # a process that had a million files is not gone at once when it is killed
 ONE_CORE = 100_000  # microseconds in each tenth of a second: a slot is a core, whatever runs in it
 
 
@@ -63,15 +64,21 @@ class Cgroup:
 
     def close(self) -> None:
         """Remove the group, as soon as the kernel has let go of what was in it."""
+        deadline = time.monotonic() + END_SECONDS
         for folder in self.folders:
-            for _ in range(50):
-                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                    try:
-                        folder.rmdir()
-                    except OSError:
-                        time.sleep(0.02)
-                        continue
-                break
+            while not _removed(folder) and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+
+def _removed(folder: Path) -> bool:
+    """Remove a group's folder, unless a process is still in it. Whether it is gone."""
+    try:
+        folder.rmdir()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _folders(name: str) -> list[Path]:

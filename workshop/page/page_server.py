@@ -1,4 +1,4 @@
-"""The lab page's own program: `python -m workshop.page.server --lab 5 --socket PATH --feed FD`.
+"""The lab page's own program: `python -m workshop.page.page_server --lab 5 --socket PATH --feed FD`.
 
 It serves /__lab/ on a Unix socket behind nginx, or on a port of its own, and hears what is judged on the
 descriptor FD, a listening socket. It ends with its standard input. Nothing here imports a learner's code.
@@ -220,7 +220,7 @@ def listener(path: str, port: int) -> socket.socket:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="workshop.page.server")
+    parser = argparse.ArgumentParser(prog="workshop.page.page_server")
     parser.add_argument("--lab", required=True)
     parser.add_argument("--target", default="starter")
     parser.add_argument("--socket", default="")
