@@ -96,7 +96,8 @@ test: .venv-test ## the repository's own proof, in minutes; says what it leaves 
 
 proof: .venv-test ## the rest of it: all mistakes, load scripts, hostile programs, both modes, repeats
 	@result=0; \
-	.venv/bin/python -E -m pytest -q -rs -n auto -m "whole and not alone" $(more) || result=1; \
+	.venv/bin/python -E -m pytest -q -rs -n auto -m "whole and not alone and not in_pairs" $(more) || result=1; \
+	.venv/bin/python -E -m pytest -q -rs -n 2 --no-loadscope-reorder -m "whole and in_pairs" $(more) || result=1; \
 	.venv/bin/python -E -m pytest -q -rs -p no:xdist -m "whole and alone" $(more) || result=1; \
 	exit $$result
 

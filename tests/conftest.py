@@ -15,32 +15,16 @@ from tests import parts
 from tests.hostile import held
 from tests.kills import forget_kills, matrix
 
-# The launcher lets one run of a command at a time into a checkout, two loads disturb each other, and the
-# hostile submissions share a sandbox engine.
-ONE_AT_A_TIME = {
-    "test_bad_input": "launcher",
-    "test_modes": "launcher",
-    "test_surroundings": "launcher",
-    "test_load": "load",
-    "test_load_stage": "load",
-    "test_hostile": "hostile",
-    "test_ingest": "ingest",
-    "test_events": "events",
-}
+# The launcher lets one run of a command at a time into a checkout.
+ONE_AT_A_TIME = {"test_bad_input": "launcher", "test_surroundings": "launcher"}
 BEGAN = time.monotonic()
 LEFT = pytest.StashKey[dict[str, int]]()
-# What takes or measures the whole machine, or is disturbed by others: `make proof` runs these by themselves.
-ALONE = (
-    *("test_hostile", "test_ingest", "test_events", "test_weakly", "test_load", "test_load_stage"),
-    *("test_modes", "test_cluster", "test_interrupted", "test_interrupted_proof", "test_compare"),
-    *(
-        "test_batch",
-        "test_shards",
-        "test_unprivileged",
-        "test_weak_sandbox",
-        "test_gradescope",
-        "test_workflow",
-    ),
+# `make proof` has three parts. What takes or measures the whole machine is run by itself; what starts sandboxes
+# or stacks of its own two files at a time, the longest first; all else as many as there is room for.
+ALONE = ("test_hostile", "test_load", "test_load_stage", "test_compare", "test_interrupted_proof")
+IN_PAIRS = (
+    *("test_weakly", "test_modes", "test_cluster", "test_ingest", "test_weak_sandbox", "test_gradescope"),
+    *("test_shards", "test_workflow", "test_batch", "test_events", "test_unprivileged", "test_interrupted"),
 )
 # What is judged is not collected: lab 16's learners write tests.
 collect_ignore_glob = ["alternatives/*", "oracles/*", "broken/*"]
@@ -50,7 +34,8 @@ class _Scheduling(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
     """Tests that share a thing go to one worker, one after the other; the others where there is room."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return ONE_AT_A_TIME.get(PurePath(nodeid.split("::")[0]).stem, nodeid)
+        file = PurePath(nodeid.split("::")[0]).stem
+        return ONE_AT_A_TIME.get(file, file if file in (*IN_PAIRS, *ALONE) else nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -79,6 +64,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.path.stem in ALONE:
             item.add_marker(pytest.mark.alone)
+        if item.path.stem in IN_PAIRS:
+            item.add_marker(pytest.mark.in_pairs)
+    items.sort(key=lambda item: IN_PAIRS.index(item.path.stem) if item.path.stem in IN_PAIRS else -1)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -355,7 +355,7 @@ def test_what_can_not_be_is_refused_in_one_line(
 
 
 def test_without_dask_it_says_what_to_install(tmp_path: Path) -> None:
-    without = "import sys; sys.modules['distributed'] = None; from workshop.__main__ import run; sys.exit(run())"
+    without = "import sys; sys.modules['distributed'] = None; from workshop.__main__ import run; exit(run())"
     words = f'{sys.executable} -E -c "{without}" grade {handed_in(tmp_path / "in")} --lab 5'
     done = grade(f"{words} --scheduler tcp://127.0.0.1:8786")
     assert done.returncode == 2 and done.stderr.count("\n") == 1

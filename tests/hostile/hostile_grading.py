@@ -165,20 +165,21 @@ class Bench:
         with self._lock:
             key = case.lab, case.check
             if key not in self.rooms:
-                room = Room(self.name, *key)
+                room = self.rooms[key] = Room(self.name, *key)
                 outcome = self._grade(room, room.honest, 0)
                 for _ in range(TRIES):
                     if outcome.doubtful:
                         outcome = outcome.better(self._grade(room, room.honest, 0, outcome.doubtful))
-                self.rooms[key] = room
                 assert outcome.checks[0]["verdict"] == "PASS" and not outcome.infra, outcome.checks
                 room.alone = canonical(outcome.checks)
             return self.rooms[key]
 
     def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        """End it at once, whatever is being graded: who pressed Ctrl-C does not wait for its time-outs."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
         for judge_process in self._judge_processes:
             judge_process.end()
+        self._pool.shutdown()
         for room in self.rooms.values():
             room.close()
 
