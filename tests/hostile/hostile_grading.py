@@ -165,14 +165,23 @@ class Bench:
         with self._lock:
             key = case.lab, case.check
             if key not in self.rooms:
-                room = self.rooms[key] = Room(self.name, *key)
-                outcome = self._grade(room, room.honest, 0)
-                for _ in range(TRIES):
-                    if outcome.doubtful:
-                        outcome = outcome.better(self._grade(room, room.honest, 0, outcome.doubtful))
-                assert outcome.checks[0]["verdict"] == "PASS" and not outcome.infra, outcome.checks
-                room.alone = canonical(outcome.checks)
+                room = Room(self.name, *key)
+                try:
+                    room.alone = self._alone(room)
+                except BaseException:
+                    room.close()
+                    raise
+                self.rooms[key] = room
             return self.rooms[key]
+
+    def _alone(self, room: Room) -> str:
+        """What the lab's own solution gets when nothing runs beside it."""
+        outcome = self._grade(room, room.honest, 0)
+        for _ in range(TRIES):
+            if outcome.doubtful:
+                outcome = outcome.better(self._grade(room, room.honest, 0, outcome.doubtful))
+        assert outcome.checks[0]["verdict"] == "PASS" and not outcome.infra, outcome.checks
+        return canonical(outcome.checks)
 
     def close(self) -> None:
         """End it at once, whatever is being graded: who pressed Ctrl-C does not wait for its time-outs."""
