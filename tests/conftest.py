@@ -19,8 +19,8 @@ from tests.kills import forget_kills, matrix
 ONE_AT_A_TIME = {"test_bad_input": "launcher", "test_surroundings": "launcher"}
 BEGAN = time.monotonic()
 LEFT = pytest.StashKey[dict[str, int]]()
-# `make proof` has three parts. What takes or measures the whole machine is run by itself. What starts sandboxes
-# or stacks of its own is run two files at a time, the longest first. Of all else, as much as there is room for.
+# `make proof` has three parts. What takes or measures the whole machine is run by itself. What starts
+# sandboxes or stacks of its own is run two files at a time, the longest first; all else where there is room.
 ALONE = ("test_hostile", "test_load", "test_load_stage", "test_compare", "test_interrupted_proof")
 IN_PAIRS = (
     *("test_weakly", "test_modes", "test_cluster", "test_ingest", "test_weak_sandbox", "test_gradescope"),
