@@ -43,7 +43,7 @@ def test_ctrl_c_leaves_nothing(number: int) -> None:
     moment = random.uniform(1.0, LONGEST)
     place = Path(tempfile.mkdtemp(prefix="c-", dir="/tmp"))  # short: sockets are in it
     run = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *WORDS],
+        ["env", "--default-signal=INT", sys.executable, "-m", "pytest", *WORDS],
         cwd=ROOT,
         env=judging.environment() | {"TMPDIR": str(place)},
         stdout=subprocess.DEVNULL,
