@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped, unused-ignore]
 
-from tests import parts
+from tests import proof_parts
 from tests.hostile import held
 from tests.kills import forget_kills, matrix
 
@@ -55,12 +55,19 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves as little as Ctrl-C does
     forget_kills()
     held.forget()
-    os.environ["SEED"] = parts.seed()  # for the processes that run the tests
+    os.environ["SEED"] = proof_parts.seed()  # for the processes that run the tests
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--share", type=int, default=1, metavar="N", help="of what make test leaves, draw one in N"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    config.stash[LEFT] = dict(parts.draw(items, parts.seed()))
+    config.stash[LEFT] = dict(proof_parts.draw(items, proof_parts.seed()))
+    items[:] = proof_parts.share(items, proof_parts.seed(), config.option.share)
     for item in items:
         if item.path.stem in ALONE:
             item.add_marker(pytest.mark.alone)
@@ -86,7 +93,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     ran = [name for name in ("passed", "failed", "error", "skipped") if terminalreporter.stats.get(name)]
     count = sum(len(terminalreporter.stats[name]) for name in ran)
     drawn, markers = os.environ["SEED"], config.option.markexpr
-    said = parts.summary(count, time.monotonic() - BEGAN, config.stash.get(LEFT, {}), drawn, markers)
+    said = proof_parts.summary(count, time.monotonic() - BEGAN, config.stash.get(LEFT, {}), drawn, markers)
+    if config.option.share > 1:
+        said.append(f"of what `make test` leaves, one test in {config.option.share} was drawn")
     for title, lines in (
         ("kill matrix (■ the named check, □ another one)", matrix()),
         ("hostile submissions", held.table()),

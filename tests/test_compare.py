@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests import judging, parts
+from tests import judging, proof_parts
 from workshop.compare import compare_command, compare_venv, compared_page, recorded
 from workshop.compare.comparison_table import table
 from workshop.compare.implementations import Implementation, compared_labs, implementations
@@ -209,7 +209,7 @@ def drawn_rows() -> list[tuple[Lab, Implementation, str]]:
         for check in lab.checks
         if check not in one.without
     ]
-    return random.Random(f"{parts.seed()}:rows").sample(rows, max(1, len(rows) // 10))
+    return random.Random(f"{proof_parts.seed()}:rows").sample(rows, max(1, len(rows) // 10))
 
 
 def row_name(row: Any) -> str:

@@ -6,7 +6,7 @@ import difflib
 
 import pytest
 
-from tests import mutants, parts
+from tests import mutants, proof_parts
 from workshop.labs import Lab, all_labs
 from workshop.paths import SOLUTIONS
 
@@ -18,7 +18,7 @@ each_lab = pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
 @each_lab
 def test_most_of_a_sample_is_killed(lab: Lab) -> None:
     """Of few, one may survive by chance; what survives is to be looked at."""
-    result = mutants.score(lab, DRAWN, parts.seed())
+    result = mutants.score(lab, DRAWN, proof_parts.seed())
     print(mutants.row(result), *result.survivors, sep="\n")
     assert not result.not_judged
     assert len(result.survivors) <= DRAWN // 2, "\n".join(map(str, result.survivors))

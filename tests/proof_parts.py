@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import subprocess
+import zlib
 from collections import Counter, defaultdict
 
 import pytest
@@ -43,6 +44,16 @@ def draw(items: list[pytest.Item], drawn_with: str) -> Counter[str]:
                 item.add_marker(pytest.mark.whole(what))
     marks = (item.get_closest_marker("whole") for item in items)
     return Counter(mark.args[0] for mark in marks if mark is not None)
+
+
+def share(items: list[pytest.Item], drawn_with: str, one_in: int) -> list[pytest.Item]:
+    """`items`, and of those that are left to the whole proof one in `one_in`, by the seed."""
+    return [
+        item
+        for item in items
+        if item.get_closest_marker("whole") is None
+        or zlib.crc32(f"{drawn_with}:{item.nodeid}".encode()) % one_in == 0
+    ]
 
 
 def summary(count: int, seconds: float, left: dict[str, int], drawn_with: str, markers: str) -> list[str]:
