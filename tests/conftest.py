@@ -13,7 +13,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped, 
 
 from tests import proof_parts
 from tests.hostile import held
-from tests.kills import forget_kills, matrix
+from tests.kill_matrix import forget_kills, matrix
 
 # The launcher lets one run of a command at a time into a checkout.
 ONE_AT_A_TIME = {"test_bad_input": "launcher", "test_surroundings": "launcher"}
@@ -24,7 +24,8 @@ LEFT = pytest.StashKey[dict[str, int]]()
 ALONE = ("test_hostile", "test_load", "test_load_stage", "test_compare", "test_interrupted_proof")
 IN_PAIRS = (
     *("test_weakly", "test_modes", "test_cluster", "test_ingest", "test_weak_sandbox", "test_gradescope"),
-    *("test_shards", "test_workflow", "test_batch", "test_events", "test_unprivileged", "test_interrupted"),
+    *("test_shards", "test_workflow", "test_batch", "test_grader_trouble", "test_unprivileged"),
+    "test_interrupted",
 )
 # What is judged is not collected: lab 16's learners write tests.
 collect_ignore_glob = ["alternatives/*", "oracles/*", "broken/*"]

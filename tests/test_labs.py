@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import judging
-from tests.kills import note_kills
+from tests.kill_matrix import note_kills
 from workshop.labs import Lab, all_labs, target_folder
 from workshop.paths import ORACLES, ROOT
 

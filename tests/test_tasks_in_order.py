@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import judging
-from tests.cut_off import cut_off, without_later_tasks
+from tests.solution_cut_off import cut_off, without_later_tasks
 from workshop.labs import Lab, all_labs
 
 # Of a lab whose files are no Python, the starter's holes say what belongs to which task, and nothing is cut.

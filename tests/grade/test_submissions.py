@@ -14,7 +14,7 @@ import pytest
 
 from workshop.errors import Refusal
 from workshop.grade.submissions import collect as collecting
-from workshop.grade.submissions import submission_members
+from workshop.grade.submissions import submission_files
 from workshop.grade.submissions.class_roster import Roster
 from workshop.grade.submissions.collect import Submission, collect
 from workshop.labs import find
@@ -312,8 +312,8 @@ def test_fifos_and_devices_are_refused_and_never_opened(kind: str, tmp_path: Pat
 
 
 def test_bombs_are_let_go_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submission_members, "MEMBERS_CAP", 50)
-    zipped(tmp_path / "big.zip", {"server.py": b"\0" * (submission_members.FILE_CAP + 1)})
+    monkeypatch.setattr(submission_files, "MEMBERS_CAP", 50)
+    zipped(tmp_path / "big.zip", {"server.py": b"\0" * (submission_files.FILE_CAP + 1)})
     zipped(tmp_path / "many.zip", {f"{n}.py": b"" for n in range(60)})
     tarred(tmp_path / "manytar.tar.gz", [member(f"{n}.py") for n in range(60)])
     (tmp_path / "nozip.zip").write_bytes(b"PK\3\4 and then nothing of the kind")
@@ -380,7 +380,7 @@ def test_whatever_is_raised_over_an_entry_is_that_entry_s_trouble(
 
 
 def test_what_a_tar_unpacks_to_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submission_members, "UNPACKED_CAP", 1 << 20)
+    monkeypatch.setattr(submission_files, "UNPACKED_CAP", 1 << 20)
     tarred(tmp_path / "bomb.tar.gz", [member("large.bin"), member("server.py")], b"\0" * (2 << 20))
     found = only(tmp_path)
     assert not found.files and "come out of it" in found.trouble[0]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.hostile.cases import Case
-from workshop.grade.submissions.submission_members import ARCHIVES
+from workshop.grade.submissions.submission_files import ARCHIVES
 
 TAR_KINDS = {
     "link": tarfile.SYMTYPE,

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from workshop.errors import Refusal
 from workshop.grade.submissions.class_roster import Person, Roster
 from workshop.grade.submissions.lms_names import form_of, own_name, read, system_of
-from workshop.grade.submissions.submission_members import (
+from workshop.grade.submissions.submission_files import (
     ARCHIVE_CAP,
     ARCHIVES,
     FILE_CAP,
