@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from tests.documents import LINKED
+from workshop import markdown_links
 from workshop.clauses import find, link, table
 from workshop.grade.results.html_pages import linked as on_a_page
 from workshop.hyperlinks import print_markdown, shows_links
@@ -48,6 +49,21 @@ def literals(path: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value
+
+
+@each_file
+def test_a_section_is_of_the_document_that_a_reader_takes_it_for(path: Path) -> None:
+    """A bare § has its document named before it in its paragraph or item, or the section says whose it is."""
+    bare = []
+    for section in markdown_links._sections(unlinked(path.read_text(encoding="utf-8"))):
+        said = False
+        for part in section:
+            said = said or markdown_links.DEFAULT in part.text
+            shown = markdown_links._without_code(part.text)
+            for one in re.finditer(r"§\d[\d.]*", shown):
+                named = re.search(r"RFC\s+\d|PEP\s+\d|WHATWG|HTML|Fetch|6265bis|ISO", shown[: one.start()])
+                bare += [] if named or said else [one[0]]
+    assert not bare, f"{path.name}: of which document? {bare}"
 
 
 # --- the table
