@@ -142,6 +142,17 @@ def all_at_once(client: Client, targets: list[str]) -> list[Response | str]:
     return answers
 
 
+def three_meet(client: Client, place: str) -> None:
+    """Three requests, of which each waits in the application for the others."""
+    for answer in all_at_once(client, [f"/do/meet?of=3&place={place}"] * 3):
+        that(
+            isinstance(answer, Response) and answer.status == 200,
+            got=f"{answer.status if isinstance(answer, Response) else answer}: the three did not meet",
+            expected="three requests at the same time, each in a thread of the pool (threads=3)",
+            sent="three times GET /do/meet?of=3, which waits for the others",
+        )
+
+
 def slow_reader_leaves(client: Client, rng: random.Random) -> None:
     """Under a real server: three clients, as many as there are threads, begin a long answer and leave."""
     names = [word(rng) for _ in range(3)]
@@ -314,3 +325,12 @@ def tasks_are_packed(front: Client, title: str) -> None:
     except (*NOT_JSON, TypeError, KeyError):
         fail(f"the body {unpacked(answer.body)[:80]!r}", "tasks as JSON")
     that(titles[-6:] == [title] * 6, f"titles {titles[-6:]!r}", "the six that were sent")
+
+
+def tasks_are_kept(client: Client, title: str) -> None:
+    """A task that is added is in the table."""
+    created = client.request("POST", "/tasks", [JSON], json.dumps({"title": title}).encode())
+    expect("status", created.status, 201, "lab 10's tasks API, which is ASGI, under gunicorn")
+    expect("title", object_of(created).get("title"), title)
+    rows = client.get("/tasks.csv")
+    that(title in rows.text, f"/tasks.csv = {rows.text!r}", f"a line with {title!r}")

@@ -2,11 +2,12 @@
 
 import random
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 from asgi_messages import Answer, piece, scope_with, start, word
 
-from workshop.judge.checks import Probe, asgi_app, expect, fail, made, that
+from workshop.judge.checks import Probe, Transcript, asgi_app, expect, fail, made, that
 
 
 def text_of(rng: random.Random, size: int) -> bytes:
@@ -96,3 +97,13 @@ def head_stays_empty(probe: Probe, text: bytes) -> None:
         expected="the application's, or none: not the length of an empty body, compressed",
         rule="RFC 9110 §8.6, Content-Length",
     )
+
+
+def text_after_each_piece(seen: Transcript) -> Iterator[bytes]:
+    """What a client can unpack of a stream by each receive of its application, which comes after a piece."""
+    unpacker, text = zlib.decompressobj(31), b""
+    for event in seen.events:
+        if event["event"] == "send" and event["message"].get("type") == "http.response.body":
+            text += unpacker.decompress(event["message"].get("body", b""))
+        elif event["event"] == "inner received":
+            yield text
