@@ -73,7 +73,7 @@ def form_arrives(front: Client, mark: str, form: bytes, data: bytes) -> None:
 
 
 def memory_for_a_file(probe: Any, mark: str, filler: bytes, count: int) -> dict[str, int]:
-    """A form with a file of `count` times `filler`: the bytes `sent`, the file's `size`, the `peak` of memory."""
+    """A form with a file of `count` times `filler`: bytes `sent`, the file's `size`, the `peak` of memory."""
     seen = probe.steps(
         made(
             "form_handlers:peak",
