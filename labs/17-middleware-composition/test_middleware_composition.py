@@ -73,8 +73,8 @@ def test_task1_timing_says_how_long_the_application_took(probe, rng):
     """timing says how long the application took"""
     for _ in range(2):
         took, outside = rng.randrange(100, 900) / 1000, rng.randrange(2, 9)
-        layer = made("middleware:timing", made("adapted_apps:steady", took), clock=ref("manual_clock:clock"))
-        got = Answer(probe.asgi(made("adapted_apps:delayed", layer, outside), scope_with()))
+        layer = made("middleware:timing", made("layer_calls:steady", took), clock=ref("manual_clock:clock"))
+        got = Answer(probe.asgi(made("layer_calls:delayed", layer, outside), scope_with()))
         expect("x-worker", got.all(b"x-worker"), [b"yes"], "the application's own header stays")
         dur = duration(got)
         wanted = round(took * 1000, 3)
@@ -178,7 +178,7 @@ def test_task2_those_with_a_token_are_let_in(probe, rng):
 def test_task2_tokens_are_compared_by_compare_digest(probe, rng):
     """Tokens are compared by hmac.compare_digest"""
     token = word(rng)
-    app = made("adapted_apps:compared", guarded({token: "Ada", word(rng): "Grace"}))
+    app = made("layer_calls:compared", guarded({token: "Ada", word(rng): "Grace"}))
     for shown, said in ((token, "the right token"), (word(rng), "a wrong token")):
         got = Answer(probe.asgi(app, scope_with(authorization(f"Bearer {shown}"))))
         asked = b"".join(got.all(b"x-compared"))
@@ -379,7 +379,7 @@ def test_task4_websocket_without_a_token_is_refused_before_it_begins(probe, fron
 def test_task5_the_stack_has_an_order(probe, front, rng):
     """The first layer is outermost, and a 401 of the real stack has its id"""
     text = text_of(rng, 900)
-    louder = ref("adapted_apps:louder")
+    louder = ref("layer_calls:louder")
     pack = ref("middleware:gzip")
     inner = asgi_app(start(), piece(text))
     plain = Answer(probe.asgi(made("middleware:stack", inner, []), scope_with()))
