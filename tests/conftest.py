@@ -21,7 +21,14 @@ BEGAN = time.monotonic()
 LEFT = pytest.StashKey[dict[str, int]]()
 # `make proof` has three parts. What takes or measures the whole machine is run by itself. What starts
 # sandboxes or stacks of its own is run two files at a time, the longest first; all else where there is room.
-ALONE = ("test_hostile", "test_load", "test_load_stage", "test_compare", "test_interrupted_proof")
+ALONE = (
+    "test_hostile",
+    "test_load",
+    "test_load_stage",
+    "test_load_generator",
+    "test_compare",
+    "test_interrupted_proof",
+)
 IN_PAIRS = (
     *("test_weakly", "test_modes", "test_cluster", "test_ingest", "test_weak_sandbox", "test_gradescope"),
     *("test_shards", "test_workflow", "test_batch", "test_grader_trouble", "test_unprivileged"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,15 @@ from tests.documents import (
     report,
     total,
 )
+from workshop.judge.verdict import Verdict
 from workshop.labs import Lab, all_labs, find
 from workshop.markdown_links import unlinked
 from workshop.paths import LABS, ROOT
 
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 DOCUMENTS = [
     README,
-    ROOT / "CONTRIBUTING.md",
+    CONTRIBUTING,
     ROOT / "AGENTS.md",
     INSTRUCTORS,
     LABS / "README.md",
@@ -109,6 +112,42 @@ def test_the_recording_in_readme_is_real() -> None:
     assert re.findall(r"(?:https?:)?//[\w.-]+", kept.replace("http://127.0.0.1", "")) == ["http://www.w3.org"]
     assert len(kept) < 40_000
     assert "prefers-reduced-motion" in kept
+
+
+# --- CONTRIBUTING -----------------------------------------------------------------------------------
+
+
+def test_files_that_contributing_names_are_there() -> None:
+    """By path, or by name alone where its folder was named before; NN, slug and the like stand for others."""
+    text = CONTRIBUTING.read_text(encoding="utf-8")
+    suffixes = r"\.(?:py|sh|toml|j2|css|html|yaml|md|in)\b"
+    named = set(re.findall(rf"(?<![\w/.-])[\w/.-]+{suffixes}", prose(text)))
+    named |= set(re.findall(rf"`([\w/.-]+{suffixes})`", text))
+    placeholders = re.compile(r"NN|slug|NAME|shape")
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    missing = [
+        one
+        for one in sorted(named)
+        if not placeholders.search(one) and not any(f"/{path}".endswith(f"/{one}") for path in tracked)
+    ]
+    assert not missing
+
+
+def test_the_drawing_has_every_room() -> None:
+    drawing = CONTRIBUTING.read_text(encoding="utf-8").split("```")[1]
+    rooms = {path.parent.name for path in ROOT.glob("workshop/*/__init__.py")}
+    assert rooms == set(re.findall(r"workshop/(\w+)", drawing))
+
+
+def test_words_are_in_order_and_verdicts_are_all_there() -> None:
+    rows = re.search(r"\| word \|.*?\n\n", CONTRIBUTING.read_text(encoding="utf-8"), re.DOTALL)
+    assert rows
+    words = dict(re.findall(r"^\| ([a-z ]+) \| (.*) \|$", rows[0], re.MULTILINE))
+    words.pop("word")
+    assert list(words) == sorted(words) and len(words) >= 20
+    assert set(re.findall(r"[A-Z_]{4,}", words["verdict"])) == set(Verdict)
 
 
 # --- all of them ------------------------------------------------------------------------------------

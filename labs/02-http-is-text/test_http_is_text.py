@@ -16,7 +16,7 @@ from parsed_requests import (
     request_of,
     statuses_of,
 )
-from request_streams import chunk, cut, expect_requests, refuse_stream, shown_pieces, stream
+from request_streams import chunk, cut, expect_requests, inside_line_ends, refuse_stream, shown_pieces, stream
 
 from workshop.judge.checks import (
     check,
@@ -240,8 +240,7 @@ def test_task4_messages_come_in_any_pieces(probe, rng):
     whole = b"".join(messages)
 
     expect_requests(probe, [whole], wanted)
-    ends = [place + 1 for place in range(len(whole)) if whole[place : place + 2] == CRLF]
-    expect_requests(probe, cut(whole, ends), wanted)
+    expect_requests(probe, cut(whole, inside_line_ends(whole)), wanted)
     for size in (2, 3, rng.randrange(4, 9)):
         expect_requests(probe, cut(whole, range(0, len(whole), size)), wanted)
     for _ in range(4):
@@ -420,12 +419,7 @@ def test_task5_nothing_is_answered_after_a_refusal(service, rng):
         ("half a request, then the client's half-close", b"GET /half HTTP/1.1\r\nHo", 0),
         ("a request, then the client's half-close", request_bytes("GET", "/whole"), 1),
     ):
-        with client.connect() as connection:
-            connection.send(data)
-            for _ in range(answers):
-                connection.response()
-            connection.half_close()
-            left(connection, what, answers)
+        left(client, what, data, answers)
     with client.connect() as connection:
         connection.send(b"GET /gone HTTP/1.1\r\nHo")
         connection.reset()

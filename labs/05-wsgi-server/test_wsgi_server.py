@@ -32,7 +32,9 @@ from raw_connections import (
     hop_by_hop_is_the_servers,
     malformed_is_refused,
     next_is,
-    rest_of,
+    one_date,
+    read_before_the_next,
+    response_and_rest,
 )
 
 from workshop.judge.checks import (
@@ -132,16 +134,7 @@ def test_task1_input_ends_where_the_body_ends(service, rng):
     calls = {"all": "read()", "sizes": "read(3)", "line": "readline()", "lines": "readlines()"}
     for how, pieces in ways.items():
         told_by = calls.get(how, "a for loop" if how == "iteration" else "read(100000)")
-        data = request_bytes("POST", behave("read", how=how), body=body.encode())
-        with client.connect(seconds=3) as connection:
-            connection.send_pieces([data[:-7], data[-7:] + b"GET /next HTTP/1.1\r\n"])
-            try:
-                value = answered(connection.response("POST"))
-            except Deadline:
-                fail(
-                    f"{told_by} that never came back",
-                    f"an end of file after {len(body)} bytes, Content-Length",
-                )
+        value = read_before_the_next(client, how, body, told_by)
         why = "the body's bytes; what follows on the connection is the next request"
         expect(f"what {told_by} gave", value.get("pieces"), pieces, why)
         expect(f"read(10) after {told_by}", value.get("then"), "", "the end of file, simulated")
@@ -260,11 +253,6 @@ def test_task3_the_client_can_tell_where_the_body_ends(service, rng):
     content_length_is_a_promise(client, chunks, body)
 
 
-def one_date(response, whose):
-    dates = response.all("Date")
-    that(len(dates) == 1, f"Date = {dates}", f"one Date: {whose}", rule="RFC 9110 §6.6.1, a MUST")
-
-
 @check(task=3, rule="RFC 9110 §9.3.2, §15.3.5, §15.4.5")
 def test_task3_some_answers_have_no_body(service, rng):
     """Responses to HEAD, 204 and 304 end after their headers"""
@@ -280,10 +268,7 @@ def test_task3_some_answers_have_no_body(service, rng):
     ]
     for method, status, headers in cases:
         target = behave("answer", status=status, header=headers, chunk=[text[:3], text[3:]])
-        with client.connect(seconds=3) as connection:
-            connection.send(request_bytes(method, target, [("Connection", "close")]))
-            response = connection.response(method)
-            rest = rest_of(connection)
+        response, rest = response_and_rest(client, method, target)
         expect("status", response.status, int(status[:3]))
         case = next(header for header in headers if header.startswith("X-Case:"))[7:]
         expect("X-Case", response.get("X-Case"), case, "the application's headers are sent all the same")

@@ -13,6 +13,7 @@ from layer_answers import (
     is_called,
     listed,
     one,
+    sent_with_id,
     values,
     word,
 )
@@ -475,14 +476,8 @@ def test_task5_the_order_is_right_for_browsers_and_the_log(front, stack, rng):
     front.get("/tasks")
     mark = stack.ask("status", service="tasks")["mark"]
     for case in wire_cases(__file__):
-        what, rule, own = f"{case.name}.http", case.notes["rule"], f"{case.name}.{word(rng)}"
-        head, _, body = case.data.partition(b"\r\n\r\n")
-        if case.name == "no-id":
-            answer = front.send(head + b"\r\nConnection: close\r\n\r\n" + body)
-            own = answer.get("X-Request-ID") or "a new one"
-        else:
-            sent = f"\r\nX-Request-ID: {own}\r\nConnection: close\r\n\r\n".encode()
-            answer = front.send(head + sent + body)
+        what, rule = f"{case.name}.http", case.notes["rule"]
+        answer, own = sent_with_id(front, case, f"{case.name}.{word(rng)}")
         because, shared = case.notes["because"], case.notes.get("shared")
         expect(f"status of {what}", answer.status, int(case.notes["status"]), because, rule=rule)
         field = "Access-Control-Allow-Origin"

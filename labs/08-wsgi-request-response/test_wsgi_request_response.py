@@ -17,6 +17,7 @@ from tasks_api_calls import speaks_the_tasks_api
 from upload_files import (
     close_lets_go_of_uploads,
     form_arrives,
+    memory_for_a_file,
     refused_forms_leave_nothing,
     wsgi_lets_go_of_uploads,
 )
@@ -237,22 +238,9 @@ def test_task2_forms_in_both_encodings(probe, rng):
 def test_task2_uploads_need_little_memory(probe, rng):
     """A file of twelve megabytes goes through little memory"""
     mark = boundary(rng)
-    head = f"--{mark}\r\n{disposition('photo', 'ada.png')}\r\n\r\n".encode()
     filler = rng.randbytes(1021).replace(b"\r", b"-")
     count = 12 * 1024 + rng.randrange(100)
-    seen = probe.steps(
-        made(
-            "form_handlers:peak",
-            environ("POST", CONTENT_TYPE=f"multipart/form-data; boundary={mark}"),
-            head,
-            filler,
-            count,
-            f"\r\n--{mark}--\r\n".encode(),
-        ),
-        sent=f"Request(a multipart form with a file of {len(filler) * count} bytes).files",
-        seconds=8.0,
-    )
-    (got,) = values(seen, 1)
+    got = memory_for_a_file(probe, mark, filler, count)
     expect("the file's size", got["size"], len(filler) * count)
     that(
         got["peak"] < LITTLE,

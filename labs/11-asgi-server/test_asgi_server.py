@@ -20,13 +20,14 @@ from behaviours_client import (
     ignored,
     is_address,
     notes_with,
+    read_in_two_pieces,
     released,
     scope_for,
     scope_of,
     sent_on,
     told,
 )
-from paused_transfers import BOUND, FLOOD, HELD, MIB, goes_beyond, push_all, push_until_full, taken
+from paused_transfers import BOUND, FLOOD, HELD, MIB, goes_beyond, push_all, push_until_full, read_on, taken
 from refused_requests import refused, two_framings
 from request_pipelines import PIPELINED, flood, fresh_contexts, slow_first, unread_body
 
@@ -130,19 +131,8 @@ def test_task2_body_comes_through_receive(service, rng):
     for framing, fields, sent in (("Content-Length", length, whole), ("chunked", chunked, chunks)):
         book, data = f"read {rng.random()}", sent.encode()
         cut = rng.randrange(12, len(data) - 3)
-        with client.connect(seconds=6) as connection:
-            ask(connection, "read", "POST", fields, say=book)
-            connection.send(data[:cut])
-            notes_with(
-                client, book, "http.request"
-            )  # the rest comes when the application has the first piece
-            connection.send(data[cut:] + b"GET /next HTTP/1.1\r\n")
-            shown = sent_on(connection)
-            try:
-                value = told(connection.response("POST"), sent=shown)
-            except Deadline:
-                never = f"receive never said more_body False ({framing})"
-                fail(never, f"the end after {len(whole)} bytes", sent=shown)
+        never = f"receive never said more_body False ({framing})", f"the end after {len(whole)} bytes"
+        value, shown = read_in_two_pieces(client, book, fields, (data[:cut], data[cut:]), never)
         whole_body(value, whole, framing, shown)
     with client.connect(seconds=4) as connection:
         ask(connection, "read")
@@ -255,11 +245,7 @@ def test_task3_send_waits_for_a_slow_reader(service, rng):
         got = f"{stuck} MiB taken from the application, while its client had read a few bytes"
         less = f"less than {BOUND} MiB: send does not return while too much is waiting"
         that(stuck <= BOUND, got, less, sent=sent)
-        read = 0
-        connection.socket.settimeout(4)
-        with contextlib.suppress(OSError):  # nothing more comes: what the application did tells why
-            while read < 2 * BOUND * MIB // 3 and (data := connection.socket.recv(MIB)):
-                read += len(data)
+        read = read_on(connection, 2 * BOUND * MIB // 3)
         goes_on = f"the application stayed at {stuck} MiB, although the client read {read // MIB} MiB more"
         that(goes_beyond(client, book, stuck), goes_on, "send goes on when the client does", sent=sent)
         connection.reset()

@@ -1,16 +1,12 @@
 """Lab 17: layers and adapters, around any application, that change what they are for and nothing else."""
 
-import json
 import re
-import zlib
 from typing import Any
 
 from adapter_runs import (
     ADA,
     ENVIRON,
-    JSON,
     adapted,
-    all_at_once,
     asgi_applications_that_wait,
     broken_wsgi_applications,
     crowd_waits_its_turn,
@@ -18,8 +14,10 @@ from adapter_runs import (
     server_leaves_half_way,
     slow_reader_leaves,
     stalled_client_holds_one_chunk,
+    tasks_are_kept,
     tasks_are_packed,
     threads_are_answered,
+    three_meet,
     wsgi_application_is_served,
 )
 from asgi_messages import (
@@ -35,13 +33,21 @@ from asgi_messages import (
     word,
 )
 from bearer_requests import authorization, guarded, says_how_to_ask, strangers
-from gzip_answers import asking, head_stays_empty, not_worth_it, packed, says_what_it_is, text_of, unpacked
-from layer_manners import MIDDLEWARE, passes_through, played, untouched_scope
+from gzip_answers import (
+    asking,
+    head_stays_empty,
+    not_worth_it,
+    packed,
+    says_what_it_is,
+    text_after_each_piece,
+    text_of,
+    unpacked,
+)
+from layer_manners import MIDDLEWARE, ids_of_two, passes_through, played, untouched_scope
 from messages_through_layers import TIMING, duration, each_layer, lifespan_passes, websocket_passes
 
 from workshop.judge.checks import (
     Closed,
-    Response,
     asgi_app,
     body_event,
     check,
@@ -49,7 +55,6 @@ from workshop.judge.checks import (
     fail,
     made,
     name,
-    object_of,
     ref,
     that,
     wire_cases,
@@ -68,8 +73,8 @@ def test_task1_timing_says_how_long_the_application_took(probe, rng):
     """timing says how long the application took"""
     for _ in range(2):
         took, outside = rng.randrange(100, 900) / 1000, rng.randrange(2, 9)
-        layer = made("middleware:timing", made("adapted_apps:steady", took), clock=ref("manual_clock:clock"))
-        got = Answer(probe.asgi(made("adapted_apps:delayed", layer, outside), scope_with()))
+        layer = made("middleware:timing", made("layer_calls:steady", took), clock=ref("manual_clock:clock"))
+        got = Answer(probe.asgi(made("layer_calls:delayed", layer, outside), scope_with()))
         expect("x-worker", got.all(b"x-worker"), [b"yes"], "the application's own header stays")
         dur = duration(got)
         wanted = round(took * 1000, 3)
@@ -102,10 +107,7 @@ def test_task1_request_id_is_the_same_everywhere(probe, rng):
         fresh += found
     expect("different ids for 6 requests without a usable one", len(set(fresh)), 6)
     ids = [word(rng).encode(), word(rng).encode()]
-    both = probe.call(
-        "adapted_apps:overlapping", ref("middleware:request_id"), [scope_with((field, own)) for own in ids]
-    )
-    answers = [[pair[1] for pair in pairs if pair[0].lower() == field] for pairs in both]
+    answers = ids_of_two(probe, field, ids)
     expect("x-request-id of two answers", answers, [[own] for own in ids], OVERLAP)
 
 
@@ -176,7 +178,7 @@ def test_task2_those_with_a_token_are_let_in(probe, rng):
 def test_task2_tokens_are_compared_by_compare_digest(probe, rng):
     """Tokens are compared by hmac.compare_digest"""
     token = word(rng)
-    app = made("adapted_apps:compared", guarded({token: "Ada", word(rng): "Grace"}))
+    app = made("layer_calls:compared", guarded({token: "Ada", word(rng): "Grace"}))
     for shown, said in ((token, "the right token"), (word(rng), "a wrong token")):
         got = Answer(probe.asgi(app, scope_with(authorization(f"Bearer {shown}"))))
         asked = b"".join(got.all(b"x-compared"))
@@ -252,18 +254,13 @@ def test_task3_streams_are_packed_piece_by_piece(probe, rng):
         "a stream is compressed, whatever its length",
     )
     expect("content-length", got.all(b"content-length"), [], "it was the length of the uncompressed body")
-    unpacker, out, number = zlib.decompressobj(31), b"", 0
-    for event in seen.events:
-        if event["event"] == "send" and event["message"].get("type") == "http.response.body":
-            out += unpacker.decompress(event["message"].get("body", b""))
-        elif event["event"] == "inner received":
-            number += 1
-            expect(
-                f"bytes of text that a client has when the application's send of piece {number} returned",
-                len(out),
-                sum(map(len, pieces[:number])),
-                "all of it: bytes that stay in the compressor may wait for minutes, or for ever",
-            )
+    for number, text in enumerate(text_after_each_piece(seen), 1):
+        expect(
+            f"bytes of text that a client has when the application's send of piece {number} returned",
+            len(text),
+            sum(map(len, pieces[:number])),
+            "all of it: bytes that stay in the compressor may wait for minutes, or for ever",
+        )
     expect("the text", unpacked(got.body), b"".join(pieces))
     plain = probe.asgi(app, scope_with(), receive=[body_event(b"", more=True)] * len(pieces))
     expect(
@@ -382,7 +379,7 @@ def test_task4_websocket_without_a_token_is_refused_before_it_begins(probe, fron
 def test_task5_the_stack_has_an_order(probe, front, rng):
     """The first layer is outermost, and a 401 of the real stack has its id"""
     text = text_of(rng, 900)
-    louder = ref("adapted_apps:louder")
+    louder = ref("layer_calls:louder")
     pack = ref("middleware:gzip")
     inner = asgi_app(start(), piece(text))
     plain = Answer(probe.asgi(made("middleware:stack", inner, []), scope_with()))
@@ -443,15 +440,7 @@ def test_task5_threads_are_few_and_nobody_is_stuck(probe, service, rng):
     """Few threads for many requests; a chunk waits for its client; a client that leaves frees its thread"""
     stalled_client_holds_one_chunk(probe, rng.randrange(2, 6))
     client = service("over-asgi")
-    place = word(rng)
-    met = all_at_once(client, [f"/do/meet?of=3&place={place}"] * 3)
-    for answer in met:
-        that(
-            isinstance(answer, Response) and answer.status == 200,
-            got=f"{answer.status if isinstance(answer, Response) else answer}: the three did not meet",
-            expected="three requests at the same time, each in a thread of the pool (threads=3)",
-            sent="three times GET /do/meet?of=3, which waits for the others",
-        )
+    three_meet(client, word(rng))
     crowd_waits_its_turn(client, rng.randrange(7, 10))
     slow_reader_leaves(client, rng)
 
@@ -503,10 +492,4 @@ def test_task5_asgi_application_runs_in_threads(probe, service, rng):
     server_leaves_half_way(probe, rng.randrange(2, 6))
     asgi_applications_that_wait(probe)
     threads_are_answered(probe, rng.randrange(3, 6))
-    client = service("over-wsgi")
-    title = name(rng)
-    created = client.request("POST", "/tasks", [JSON], json.dumps({"title": title}).encode())
-    expect("status", created.status, 201, "lab 10's tasks API, which is ASGI, under gunicorn")
-    expect("title", object_of(created).get("title"), title)
-    rows = client.get("/tasks.csv")
-    that(title in rows.text, f"/tasks.csv = {rows.text!r}", f"a line with {title!r}")
+    tasks_are_kept(service("over-wsgi"), name(rng))

@@ -48,15 +48,10 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import gevent
+from bounded_answers import Answer, TooMuch
 from geventhttpclient.client import HTTPClient
-from geventhttpclient.response import (
-    HTTPParseError,
-    HTTPProtocolViolationError,
-    HTTPResponse,
-    HTTPSocketResponse,
-)
+from geventhttpclient.response import HTTPProtocolViolationError
 from locust import FastHttpUser, between, events, task
-from locust.contrib.fasthttp import FastResponse
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 from locust_measurements import FRONTS, REFERENCE, SHOWN, YOURS, Measurements
@@ -67,7 +62,6 @@ PATIENCE = min(10.0, max(2.0, SECONDS / 2))
 FACT_SECONDS = 30.0  # until it is found out whether a fact holds
 SAW = 500  # characters of what is noted
 PAGE_CAP = 16 << 20  # bytes that `Side.fetch` reads
-ANSWER_CAP = 512 << 10  # bytes of one answer, its interim ones and its head among them
 MEMORY = 3 << 30  # bytes of addresses, most of which are never used
 
 HTTPClient.DEFAULT_HEADERS.clear()
@@ -203,33 +197,6 @@ def _no_answer(error: BaseException | None) -> str:
 def _short(data: bytes | None) -> str:
     text = repr(bytes(data or b""))
     return text if len(text) <= 50 else f"{text[:40]}… ({len(data or b'')} bytes)"
-
-
-class TooMuch(HTTPParseError):
-    """More bytes than any answer has that a load script asks for."""
-
-
-class Answer(FastResponse):
-    """An answer as it came: a small body can be a huge one, compressed."""
-
-    def _content(self) -> bytes | None:
-        if self._response is None:
-            return None
-        try:
-            return bytes(self._response.read())
-        finally:
-            self.release()
-
-
-def _feed(answer: HTTPSocketResponse, data: bytes) -> None:
-    """Count what is read of an answer."""
-    answer.fed = getattr(answer, "fed", 0) + len(data)
-    if answer.fed > ANSWER_CAP:
-        raise TooMuch(f"more than {ANSWER_CAP >> 10} KiB of answer")
-    HTTPResponse.feed(answer, data)
-
-
-HTTPSocketResponse.feed = _feed
 
 
 class Visitor(FastHttpUser):

@@ -15,7 +15,7 @@ import pytest
 
 from tests.grade.test_batch import LAB
 from tests.judging import environment
-from workshop.grade.sandboxes import choose_sandbox, sandbox_sockets, weak_sandbox
+from workshop.grade.sandboxes import choose_sandbox, sandbox_sockets, user_leftovers
 from workshop.grade.sandboxes.bubblewrap import family, sweep_processes
 from workshop.grade.sandboxes.cgroup_limits import PREFIX, TREE
 from workshop.paths import ROOT, SOLUTIONS
@@ -137,10 +137,12 @@ def test_a_first_process_that_waits_for_ever_is_ended() -> None:
 def test_what_a_weak_sandbox_left_is_found_without_its_folder() -> None:
     """A grader of another kind may have removed the folder by which it was known."""
     env = {"TMPDIR": f"{name_of_a_dead_grader()}/tmp"}
-    stray = subprocess.Popen(["/bin/sleep", "60"], env=env, **weak_sandbox.as_user(weak_sandbox.FIRST_UID))
+    stray = subprocess.Popen(
+        ["/bin/sleep", "60"], env=env, **user_leftovers.as_user(user_leftovers.FIRST_UID)
+    )
     other = subprocess.Popen(["/bin/sleep", "60"], env=env)
     try:
-        weak_sandbox.clear_strays()
+        user_leftovers.clear_strays()
         assert stray.wait(10) == -signal.SIGKILL
         assert other.poll() is None
     finally:

@@ -16,7 +16,7 @@ from tests.grade.run_as_anyone import grade, place
 from tests.judging import mistakes, starter
 from workshop.grade.sandboxes import choose_sandbox
 from workshop.grade.sandboxes.sandbox import PROCESSES
-from workshop.grade.sandboxes.weak_sandbox import clear, pids_of
+from workshop.grade.sandboxes.user_leftovers import clear, pids_of
 from workshop.labs import find
 from workshop.paths import SOLUTIONS
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.grade.run_as_anyone import command, grade, place
 from tests.judging import environment, mistakes, starter
-from workshop.grade.sandboxes import choose_sandbox, weak_sandbox
+from workshop.grade.sandboxes import choose_sandbox, user_leftovers
 from workshop.labs import find
 from workshop.paths import ROOT, SOLUTIONS
 
@@ -262,7 +262,7 @@ def test_what_a_killed_grader_left_is_ended_by_the_next(here: Path, pipe: Pipe) 
     finally:
         os.killpg(grader.pid, signal.SIGKILL)
         grader.wait()
-    left = [one for one in Path("/tmp").glob("wg-*/tmp") if weak_sandbox.is_ours(one.stat().st_uid)]
+    left = [one for one in Path("/tmp").glob("wg-*/tmp") if user_leftovers.is_ours(one.stat().st_uid)]
     assert left
     with pytest.raises(BlockingIOError):  # it lives on: nobody ended it
         pipe.read()
@@ -275,5 +275,5 @@ def test_what_a_killed_grader_left_is_ended_by_the_next(here: Path, pipe: Pipe) 
 @ROOT_ONLY
 def test_only_what_is_a_submissions_is_cleared() -> None:
     with pytest.raises(AssertionError):
-        weak_sandbox.as_user(0)
-    assert not weak_sandbox.is_ours(os.geteuid()) and not weak_sandbox.is_ours(STUDENT)
+        user_leftovers.as_user(0)
+    assert not user_leftovers.is_ours(os.geteuid()) and not user_leftovers.is_ours(STUDENT)

@@ -19,7 +19,7 @@ from workshop.grade.judging.manifest import Manifest, digest_of
 from workshop.grade.judging.one_submission import grade_one
 from workshop.grade.judging.outcome import Outcome
 from workshop.grade.judging.outcome_cache import canonical
-from workshop.grade.sandboxes import choose_sandbox, docker, weak_sandbox
+from workshop.grade.sandboxes import choose_sandbox, docker, user_leftovers, weak_sandbox
 from workshop.grade.sandboxes.bubblewrap import Bubblewrap
 from workshop.grade.sandboxes.cgroup_limits import PREFIX, TREE
 from workshop.labs import Lab, find, load
@@ -231,15 +231,15 @@ class Bench:
             words = docker.call(["ps", "-a", "--filter", named, "--format", "{{.Names}}"])
             found |= {f"container {name}" for name in words.split()}
         for uid in self._users(slot):
-            pids = weak_sandbox.pids_of(uid)
+            pids = user_leftovers.pids_of(uid)
             for pid in set(pids) - set(process.zombies(pids)):  # dead ones are init's to bury
                 with contextlib.suppress(OSError):
                     words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
                     found.add(f"process {pid} {words[:80]}")
             found |= {
                 f"file {path}"
-                for place in weak_sandbox.SHARED
-                for path in weak_sandbox.left_in(Path(place), uid)
+                for place in user_leftovers.SHARED
+                for path in user_leftovers.left_in(Path(place), uid)
             }
         return found
 

@@ -149,8 +149,10 @@ def _object(value: Any, got: str) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """A value for the report: its repr, cut in the middle when it is long."""
+    """A value for the report: its repr, cut in the middle when it is long. A set's is the same each time."""
     text = ascii(value) if isinstance(value, str) and holds_bytes(value) else repr(value)
+    if isinstance(value, set | frozenset) and value:
+        text = f"{{{', '.join(sorted(map(repr, value)))}}}"
     return text if len(text) < 400 else f"{text[:200]} … {text[-150:]}"
 
 

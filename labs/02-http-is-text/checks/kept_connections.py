@@ -25,21 +25,29 @@ def expect_answer(answer, target, what):
     that(first == [target.encode()], f"{what}: {show_bytes(answer.body, 200)}", f"the response to {target}")
 
 
-def left(connection, what, answers):
-    """The client has ended its half: the server notices, and ends too. Half a request may get a 400 first."""
-    connection.deadline = time.monotonic() + CLOSES_SECONDS
-    try:
-        while connection.read():
-            pass
-    except NoAnswer:
-        return
-    except Deadline:
-        fail(
-            f"{what}: the connection stays open",
-            'a close: `recv` returned b"", and will for ever; a loop that calls it again spins',
-            rule="RFC 9112 §8",
-        )
-    more = connection.unread()
+def left(client, what, data, answers):
+    """The client sends this and ends its half: the server answers, notices, and ends too.
+
+    Half a request may get a 400 first.
+    """
+    with client.connect() as connection:
+        connection.send(data)
+        for _ in range(answers):
+            connection.response()
+        connection.half_close()
+        connection.deadline = time.monotonic() + CLOSES_SECONDS
+        try:
+            while connection.read():
+                pass
+        except NoAnswer:
+            return
+        except Deadline:
+            fail(
+                f"{what}: the connection stays open",
+                'a close: `recv` returned b"", and will for ever; a loop that calls it again spins',
+                rule="RFC 9112 §8",
+            )
+        more = connection.unread()
     refused = answers == 0 and more.startswith(b"HTTP/1.1 400 ")
     that(
         refused or not more, f"{what}: then {show_bytes(more, 200)}", "a close, or a 400", rule="RFC 9112 §8"

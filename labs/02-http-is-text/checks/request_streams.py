@@ -32,6 +32,11 @@ def cut(data, places):
     return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
+def inside_line_ends(data):
+    """The places between CR and LF."""
+    return [place + 1 for place in range(len(data)) if data[place : place + 2] == CRLF]
+
+
 def chunk(data, size=b"%x", extension=b""):
     """A chunk; `size` says how its size is written, in hexadecimal digits."""
     return size % len(data) + extension + CRLF + data + CRLF

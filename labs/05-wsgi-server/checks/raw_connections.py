@@ -14,6 +14,7 @@ from workshop.judge.checks import (
     Deadline,
     NoAnswer,
     NotHTTP,
+    Response,
     WireCase,
     WireError,
     expect,
@@ -226,3 +227,28 @@ def hop_by_hop_is_the_servers(client: Client, value: str) -> None:
         except NotHTTP as error:
             fail(f"{field}: {value} sent on ({error.got})", right, rule=rule)
         that(value not in (hop.get(field) or ""), f"{field}: {value} sent on", right, rule=rule)
+
+
+def response_and_rest(client: Client, method: str, target: str) -> tuple[Response, bytes]:
+    """The response to a request with Connection: close, and what comes after it until the end."""
+    with client.connect(seconds=3) as connection:
+        connection.send(request_bytes(method, target, [("Connection", "close")]))
+        response = connection.response(method)
+        return response, rest_of(connection)
+
+
+def read_before_the_next(client: Client, how: str, body: str, told_by: str) -> dict[str, Any]:
+    """What an application says it read; its body comes in two pieces, the next request behind the second."""
+    data = request_bytes("POST", behave("read", how=how), body=body.encode())
+    with client.connect(seconds=3) as connection:
+        connection.send_pieces([data[:-7], data[-7:] + b"GET /next HTTP/1.1\r\n"])
+        try:
+            return answered(connection.response("POST"))
+        except Deadline:
+            fail(f"{told_by} that never came back", f"an end of file after {len(body)} bytes, Content-Length")
+
+
+def one_date(response: Response, whose: str) -> None:
+    """Fail unless a response has one Date."""
+    dates = response.all("Date")
+    that(len(dates) == 1, f"Date = {dates}", f"one Date: {whose}", rule="RFC 9110 §6.6.1, a MUST")

@@ -1,4 +1,4 @@
-"""Lab 6's checks read what came out of a layer, and what reached the application inside."""
+"""Lab 6's checks build requests, and read what came out of a layer and what reached the application in it."""
 
 import base64
 import random
@@ -6,7 +6,7 @@ import re
 import string
 from typing import Any
 
-from workshop.judge.checks import Transcript, expect, fail
+from workshop.judge.checks import Client, Response, Transcript, WireCase, expect, fail
 
 
 def word(rng: random.Random, size: int = 8) -> str:
@@ -16,6 +16,19 @@ def word(rng: random.Random, size: int = 8) -> str:
 def basic(user: str, password: str, scheme: str = "Basic") -> tuple[str, str]:
     token = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
     return "Authorization", f"{scheme} {token}"
+
+
+def sent_with_id(front: Client, case: WireCase, own: str) -> tuple[Response, str]:
+    """The answer to a wire case with this id, and the id that must be in it.
+
+    The case `no-id` is sent without one, and gets a new one.
+    """
+    head, _, body = case.data.partition(b"\r\n\r\n")
+    if case.name == "no-id":
+        answer = front.send(head + b"\r\nConnection: close\r\n\r\n" + body)
+        return answer, answer.get("X-Request-ID") or "a new one"
+    sent = f"\r\nX-Request-ID: {own}\r\nConnection: close\r\n\r\n".encode()
+    return front.send(head + sent + body), own
 
 
 def values(seen: Transcript, field: str) -> list[str]:

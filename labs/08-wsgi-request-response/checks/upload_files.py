@@ -70,3 +70,21 @@ def form_arrives(front: Client, mark: str, form: bytes, data: bytes) -> None:
     expect("form", fields, {"note": ["Ada"]})
     digest = hashlib.sha256(data).hexdigest()
     that(files and files[0][3] == digest, f"files = {files!r}", f"ada.png, with the SHA-256 {digest}")
+
+
+def memory_for_a_file(probe: Any, mark: str, filler: bytes, count: int) -> dict[str, int]:
+    """A form with a file of `count` times `filler`: bytes `sent`, the file's `size`, the `peak` of memory."""
+    seen = probe.steps(
+        made(
+            "form_handlers:peak",
+            environ("POST", CONTENT_TYPE=type_of(mark)),
+            f"--{mark}\r\n{disposition('photo', 'ada.png')}\r\n\r\n".encode(),
+            filler,
+            count,
+            f"\r\n--{mark}--\r\n".encode(),
+        ),
+        sent=f"Request(a multipart form with a file of {len(filler) * count} bytes).files",
+        seconds=8.0,
+    )
+    (got,) = values(seen, 1)
+    return dict(got)

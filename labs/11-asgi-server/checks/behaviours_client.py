@@ -157,3 +157,23 @@ def released(client: Client, book: str, site: str) -> None:
         seen = seen or answered(client.get(f"/notes?say={quote(book)}"))
     why = "its client left: the generator of the stream is ended, and lets go of what it holds"
     expect(f"what {site} noted", seen, ["released"], why)
+
+
+def read_in_two_pieces(
+    client: Client, book: str, fields: Any, pieces: tuple[bytes, bytes], never: tuple[str, str]
+) -> tuple[dict[str, Any], str]:
+    """What an application says it received of a body, and what was sent.
+
+    The second piece is sent when the application has the first; the next request begins behind it. `never`
+    has the words (got, expected) for an application that goes on waiting.
+    """
+    with client.connect(seconds=6) as connection:
+        ask(connection, "read", "POST", fields, say=book)
+        connection.send(pieces[0])
+        notes_with(client, book, "http.request")
+        connection.send(pieces[1] + b"GET /next HTTP/1.1\r\n")
+        shown = sent_on(connection)
+        try:
+            return told(connection.response("POST"), sent=shown), shown
+        except Deadline:
+            fail(*never, sent=shown)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from behaviours_client import TRIES, answered, behave, notes, notes_with
 
 from workshop.judge.checks import Client, Wire, fail
@@ -71,3 +73,13 @@ def count(noted: list[str]) -> int:
 def goes_beyond(client: Client, book: str, before: int) -> bool:
     """Whether the application gets further."""
     return any(count(notes(client, book)) > before for _ in range(TRIES))
+
+
+def read_on(connection: Wire, most: int) -> int:
+    """How many bytes come until they are `most`, or more, or no more come for a while."""
+    read = 0
+    connection.socket.settimeout(4)
+    with contextlib.suppress(OSError):  # nothing more comes: what the application did tells why
+        while read < most and (data := connection.socket.recv(MIB)):
+            read += len(data)
+    return read

@@ -72,7 +72,7 @@ def broken_wsgi_applications(probe: Probe, rng: random.Random) -> None:
 
 def hard_wsgi_applications(probe: Probe) -> None:
     """One that starts again before its first chunk, and one whose client leaves in the middle of its body."""
-    app = adapted(ref("adapted_apps:second_thoughts"))
+    app = adapted(ref("adapter_calls:second_thoughts"))
     seen = probe.asgi(app, scope_with(), receive=[body_event()])
     rule = 'PEP 3333, "The start_response() Callable": it must not transmit the headers, but store them'
     why = "the second start_response has exc_info, and no byte was sent: an empty chunk sends no header"
@@ -80,7 +80,7 @@ def hard_wsgi_applications(probe: Probe) -> None:
     got = Answer(seen)
     expect("status", got.status, 503, why, rule=rule)
     expect("body", got.body, b"later, please")
-    seen = harness(probe, "adapted_apps:left_in_body", ref("middleware:asgi_from_wsgi"))
+    seen = harness(probe, "adapter_calls:left_in_body", ref("middleware:asgi_from_wsgi"))
     that(
         seen["over"],
         got=f"the call did not return; wsgi.input.read() gave {seen['read']}",
@@ -93,7 +93,7 @@ def hard_wsgi_applications(probe: Probe) -> None:
 def asgi_applications_that_wait(probe: Probe) -> None:
     """One that awaits the client's leaving, and one that awaits a slow body, beside a quick one."""
     seen = probe.steps(
-        made("adapted_apps:left_while_receiving", ref("middleware:wsgi_from_asgi")), seconds=7.0
+        made("adapter_calls:left_while_receiving", ref("middleware:wsgi_from_asgi")), seconds=7.0
     )
     ended_well(seen)
     heard = seen.values[-1] if seen.values else None
@@ -104,7 +104,7 @@ def asgi_applications_that_wait(probe: Probe) -> None:
         rule='ASGI www, "Disconnect - receive event"',
         sent="an application that sends one chunk and awaits receive(); the server takes it, and calls close",
     )
-    found = harness(probe, "adapted_apps:slow_body", ref("middleware:wsgi_from_asgi"))
+    found = harness(probe, "adapter_calls:slow_body", ref("middleware:wsgi_from_asgi"))
     that(
         found.get("meanwhile"),
         got="a second request was not answered while the first one's wsgi.input.read() waited for its client",
@@ -140,6 +140,17 @@ def all_at_once(client: Client, targets: list[str]) -> list[Response | str]:
     for thread in threads:
         thread.join()
     return answers
+
+
+def three_meet(client: Client, place: str) -> None:
+    """Three requests, of which each waits in the application for the others."""
+    for answer in all_at_once(client, [f"/do/meet?of=3&place={place}"] * 3):
+        that(
+            isinstance(answer, Response) and answer.status == 200,
+            got=f"{answer.status if isinstance(answer, Response) else answer}: the three did not meet",
+            expected="three requests at the same time, each in a thread of the pool (threads=3)",
+            sent="three times GET /do/meet?of=3, which waits for the others",
+        )
 
 
 def slow_reader_leaves(client: Client, rng: random.Random) -> None:
@@ -205,7 +216,7 @@ def wsgi_application_is_served(probe: Probe, inner: Any, data: list[bytes], body
 
 def stalled_client_holds_one_chunk(probe: Probe, taken: int) -> None:
     """A client that stops, and then leaves: in a harness, where it can be counted."""
-    seen = harness(probe, "adapted_apps:stalled", ref("middleware:asgi_from_wsgi"), taken)
+    seen = harness(probe, "adapter_calls:stalled", ref("middleware:asgi_from_wsgi"), taken)
     sent = f"GET /flood; the client takes {taken} pieces, then none for a while, and leaves"
     that(
         taken <= seen["stalled_at"] + 1 and seen["stalled_at"] < taken + AHEAD,
@@ -260,7 +271,7 @@ def crowd_waits_its_turn(client: Client, count: int) -> None:
 
 def threads_are_answered(probe: Probe, count: int) -> None:
     """Several of the server's threads ask at the same time."""
-    crowd = harness(probe, "adapted_apps:crowd", ref("middleware:wsgi_from_asgi"), count)
+    crowd = harness(probe, "adapter_calls:crowd", ref("middleware:wsgi_from_asgi"), count)
     expect(
         "answered, and inside at once",
         crowd,
@@ -271,7 +282,7 @@ def threads_are_answered(probe: Probe, count: int) -> None:
 
 def server_leaves_half_way(probe: Probe, taken: int) -> None:
     """The server takes some chunks of many, and calls close."""
-    left = harness(probe, "adapted_apps:left_half_way", ref("middleware:wsgi_from_asgi"), taken)
+    left = harness(probe, "adapter_calls:left_half_way", ref("middleware:wsgi_from_asgi"), taken)
     sent_text = f"an application of {PIECES} body messages; the server takes {taken} chunks, and calls close"
     that(
         left["sent"] < taken + AHEAD,
@@ -314,3 +325,12 @@ def tasks_are_packed(front: Client, title: str) -> None:
     except (*NOT_JSON, TypeError, KeyError):
         fail(f"the body {unpacked(answer.body)[:80]!r}", "tasks as JSON")
     that(titles[-6:] == [title] * 6, f"titles {titles[-6:]!r}", "the six that were sent")
+
+
+def tasks_are_kept(client: Client, title: str) -> None:
+    """A task that is added is in the table."""
+    created = client.request("POST", "/tasks", [JSON], json.dumps({"title": title}).encode())
+    expect("status", created.status, 201, "lab 10's tasks API, which is ASGI, under gunicorn")
+    expect("title", object_of(created).get("title"), title)
+    rows = client.get("/tasks.csv")
+    that(title in rows.text, f"/tasks.csv = {rows.text!r}", f"a line with {title!r}")

@@ -2,11 +2,12 @@
 
 import random
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 from asgi_messages import Answer, piece, scope_with, start, word
 
-from workshop.judge.checks import Probe, asgi_app, expect, fail, made, that
+from workshop.judge.checks import Probe, Transcript, asgi_app, expect, fail, made, that
 
 
 def text_of(rng: random.Random, size: int) -> bytes:
@@ -25,13 +26,18 @@ def packed(probe: Probe, steps: list[Any], accept: str | None = "gzip", **more: 
     return Answer(probe.asgi(app, scope_with(*asking(accept), **more)))
 
 
+def unpacked_so_far(unpacker: Any, data: bytes) -> bytes:
+    try:
+        text: bytes = unpacker.decompress(data)
+    except zlib.error as error:
+        fail(f"a body that does not unpack ({error}): {data[:40]!r}", "gzip's bytes", rule="RFC 1952")
+    return text
+
+
 def unpacked(data: bytes) -> bytes:
     """What gzip's bytes say. Fails when they are none, or not all of them are there."""
     unpacker = zlib.decompressobj(31)
-    try:
-        text = unpacker.decompress(data)
-    except zlib.error as error:
-        fail(f"a body that does not unpack ({error}): {data[:40]!r}", "gzip's bytes", rule="RFC 1952")
+    text = unpacked_so_far(unpacker, data)
     that(
         unpacker.eof and not unpacker.unused_data,
         got=f"gzip's bytes without their end, after {len(text)} bytes of text",
@@ -96,3 +102,13 @@ def head_stays_empty(probe: Probe, text: bytes) -> None:
         expected="the application's, or none: not the length of an empty body, compressed",
         rule="RFC 9110 §8.6, Content-Length",
     )
+
+
+def text_after_each_piece(seen: Transcript) -> Iterator[bytes]:
+    """What a client can unpack of a stream by each receive of its application, which comes after a piece."""
+    unpacker, text = zlib.decompressobj(31), b""
+    for event in seen.events:
+        if event["event"] == "send" and event["message"].get("type") == "http.response.body":
+            text += unpacked_so_far(unpacker, event["message"].get("body", b""))
+        elif event["event"] == "inner received":
+            yield text

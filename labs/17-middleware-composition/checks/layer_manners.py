@@ -5,7 +5,7 @@ from typing import Any
 
 from asgi_messages import BODY, START, Answer, ended_well, messages, piece, scope_with, start, word
 
-from workshop.judge.checks import Probe, Transcript, asgi_app, body_event, expect, that
+from workshop.judge.checks import Probe, Transcript, asgi_app, body_event, expect, ref, that
 
 MESSAGE = "this lab, rule 1: a message that you change is a copy, its headers a new list"
 MIDDLEWARE = 'ASGI, "Middleware"'
@@ -72,7 +72,7 @@ def passes_through(probe: Probe, rng: random.Random, layer: str, app: Any) -> No
 
 
 def untouched_scope(probe: Probe, layer: str, made_layer: Any, scope: dict[str, Any]) -> None:
-    changed = probe.call("adapted_apps:keeps_scope", made_layer, scope)
+    changed = probe.call("layer_calls:keeps_scope", made_layer, scope)
     expect(
         f"{layer}: keys of the server's scope that it changed",
         changed,
@@ -80,7 +80,7 @@ def untouched_scope(probe: Probe, layer: str, made_layer: Any, scope: dict[str, 
         "a copy for the application, {**scope, …}: otherwise the change reaches the layers outside",
         rule=MIDDLEWARE,
     )
-    kept = probe.call("adapted_apps:headers_kept", made_layer, scope)
+    kept = probe.call("layer_calls:headers_kept", made_layer, scope)
     expect(
         f"{layer}: the application's own list of headers, after two answers",
         [tuple(pair) for pair in kept],
@@ -88,3 +88,10 @@ def untouched_scope(probe: Probe, layer: str, made_layer: Any, scope: dict[str, 
         "as it was: a new message, with a new list, else each answer has a field more than the one before",
         rule=MESSAGE,
     )
+
+
+def ids_of_two(probe: Probe, field: bytes, ids: list[bytes]) -> list[list[bytes]]:
+    """The values of the field in the answers to requests with these ids, which overlap."""
+    scopes = [scope_with((field, own)) for own in ids]
+    both = probe.call("layer_calls:overlapping", ref("middleware:request_id"), scopes)
+    return [[pair[1] for pair in pairs if pair[0].lower() == field] for pairs in both]

@@ -1,0 +1,152 @@
+"""Calls of lab 17's layers: what checks put beside them, and what a server or an application sees of it."""
+
+import asyncio
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from adapted_apps import Application, Message, Receive, Send
+
+PATIENCE = 3.0  # seconds until what must happen is said not to have happened
+
+
+def louder(app: Application) -> Application:
+    """A layer that makes every body upper case: it has to see plain text."""
+
+    async def raised(scope: Message, receive: Receive, send: Send) -> None:
+        async def upper(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": message.get("body", b"").upper()}
+            await send(message)
+
+        await app(scope, receive, upper)
+
+    return raised
+
+
+def steady(before: float) -> Application:
+    """An application that takes `before` seconds of manual_clock until it starts, then as much again."""
+    clock: Any = importlib.import_module("manual_clock")
+
+    async def application(scope: Message, receive: Receive, send: Send) -> None:
+        clock.work(before)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-worker", b"yes")]})
+        await send({"type": "http.response.body", "body": b"some work", "more_body": True})
+        clock.work(before)
+        await send({"type": "http.response.body", "body": b", and more"})
+
+    return application
+
+
+def delayed(app: Application, seconds: float) -> Application:
+    clock: Any = importlib.import_module("manual_clock")
+
+    async def application(scope: Message, receive: Receive, send: Send) -> None:
+        clock.work(seconds)
+        await app(scope, receive, send)
+
+    return application
+
+
+def compared(app: Application) -> Application:
+    """Says in x-compared how often hmac.compare_digest was asked, in x-equal whether it said yes."""
+    witness: Any = importlib.import_module("compare_digest_counter")
+    witness.replace_everywhere()
+
+    async def application(scope: Message, receive: Receive, send: Send) -> None:
+        witness.answers.clear()
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                said = [
+                    (b"x-compared", str(len(witness.answers)).encode()),
+                    (b"x-equal", str(any(witness.answers)).encode()),
+                ]
+                message = {**message, "headers": [*message.get("headers", ()), *said]}
+            await send(message)
+
+        await app(scope, receive, noted)
+
+    return application
+
+
+def keeps_scope(layer: Callable[[Application], Application], scope: Message) -> list[str]:
+    """Which keys of its scope a server finds changed after a layer has had it."""
+
+    async def inner(scope: Message, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def run() -> list[str]:
+        mine = {**scope, "headers": [tuple(pair) for pair in scope["headers"]]}
+        before = {key: list(value) if isinstance(value, list) else value for key, value in mine.items()}
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            pass
+
+        await layer(inner)(mine, receive, send)
+        return sorted(key for key in mine.keys() | before.keys() if mine.get(key) != before.get(key))
+
+    return asyncio.run(run())
+
+
+def headers_kept(layer: Callable[[Application], Application], scope: Message) -> list[tuple[bytes, bytes]]:
+    """The header list of an application that has one for all its answers, after two of them."""
+    kept = [(b"content-type", b"text/plain"), (b"content-length", b"900"), (b"etag", b'"1"')]
+
+    async def inner(scope: Message, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": kept})
+        await send({"type": "http.response.body", "body": b"." * 900})
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        pass
+
+    async def run() -> None:
+        app = layer(inner)
+        for _ in range(2):
+            asked = [*map(tuple, scope["headers"]), (b"accept-encoding", b"gzip")]
+            await app({**scope, "headers": asked}, receive, send)
+
+    asyncio.run(run())
+    return kept
+
+
+def overlapping(layer: Callable[[Application], Application], scopes: list[Message]) -> list[Any]:
+    """Two requests at once, each answered when both are inside: the headers that each got."""
+
+    async def run() -> list[Any]:
+        inside, all_in = 0, asyncio.Event()
+
+        async def inner(scope: Message, receive: Receive, send: Send) -> None:
+            nonlocal inside
+            inside += 1
+            if inside == len(scopes):
+                all_in.set()
+            await all_in.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"ok"})
+
+        app = layer(inner)
+
+        async def one(scope: Message) -> Any:
+            got: list[Any] = []
+
+            async def receive() -> Message:
+                return {"type": "http.request", "body": b"", "more_body": False}
+
+            async def send(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    got.extend((bytes(name), bytes(value)) for name, value in message["headers"])
+
+            await app({**scope, "headers": [tuple(pair) for pair in scope["headers"]]}, receive, send)
+            return got
+
+        return list(await asyncio.wait_for(asyncio.gather(*map(one, scopes)), PATIENCE))
+
+    return asyncio.run(run())
