@@ -1,15 +1,22 @@
-"""What a process wrote is known to whoever asks after it was written, whenever the reading thread runs."""
+"""Processes of a target: what one wrote is known to whoever asks after it was written, and who starts it."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from workshop.run.process import OUTPUT_KEPT, Process, at_rest
+from workshop.labs import find
+from workshop.paths import SOLUTIONS
+from workshop.run.process import OUTPUT_KEPT, POLL, Process, at_rest
+from workshop.run.target_processes import TargetProcesses
+
+SECONDS = 10.0
 
 SAYS = """
 import os, sys
@@ -78,3 +85,19 @@ def test_a_process_rests_when_all_of_its_threads_wait(tmp_path: Path, work: str,
 
 def test_a_process_that_is_gone_rests() -> None:
     assert at_rest([2**22 + 1]) is Path("/proc/self").exists()
+
+
+def test_a_service_that_a_check_has_ended_is_not_started_early() -> None:
+    """Services are started before anybody asks; a check that was quicker must find what it did itself."""
+    targets = TargetProcesses(find("12"), SOLUTIONS / "12-lifespan", "127.0.0.1")
+    try:
+        assert targets.start("brisk")["state"] == "ready"
+        targets.send_signal("brisk", signal.SIGTERM)
+        targets.start_early("brisk")
+        deadline = time.monotonic() + SECONDS
+        while targets.status("brisk")["state"] == "running" and time.monotonic() < deadline:
+            time.sleep(POLL)
+        assert "witness: shutdown" in targets.status("brisk")["output"]
+    finally:
+        targets.end()
+        shutil.rmtree(targets.state)

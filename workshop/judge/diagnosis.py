@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 OUTPUT_PATIENCE = 0.3  # seconds in which a traceback may still come, after an answer
 SERVER_FAULT = 500  # the least status that says so (RFC 9110 §15.6)
+ENDING_PATIENCE = 0.5  # in which a process may still end, whose connection nginx has lost
 BROKEN_PATIENCE = 1.5  # the same after a 5xx, or no answer: then one is likely
 SERVER_ERROR = re.compile(r"\[(ERROR|CRITICAL)\]|^(ERROR|CRITICAL):")
 
@@ -289,13 +290,25 @@ class Judge:
         if self.trail.via == "probe":
             return None
         for name in self._services_asked():
-            reply = self.run.stack.ask("status", service=name)
+            reply = self._status(name)
             if reply["state"] == "exited" and not reply.get("told"):
                 flooded = ", after more than 16 MiB of output" if reply["flooded"] else ""
                 finding.got += f"; its process ended ({exit_text(reply['code'])}{flooded})"
                 finding.where = "your program: it ended while it was asked"
                 return (Verdict.FAIL if is_hole(finding.trace) else Verdict.CRASH), finding
         return None
+
+    def _status(self, name: str) -> dict[str, Any]:
+        """A service's status; where nginx answered 502, its process may be ending just now."""
+        response = self.trail.response
+        deadline = time.monotonic() + (
+            ENDING_PATIENCE if response is not None and response.status == 502 else 0.0
+        )
+        reply = self.run.stack.ask("status", service=name)
+        while reply["state"] == "running" and time.monotonic() < deadline:
+            time.sleep(POLL)
+            reply = self.run.stack.ask("status", service=name)
+        return reply
 
     def _where(self) -> str:
         """Which hop broke the contract: we own all of them, so we can tell."""

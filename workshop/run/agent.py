@@ -101,7 +101,7 @@ class Agent:
             with contextlib.suppress(queue.Empty, OSError):
                 while True:
                     crew, name = waiting.get_nowait()
-                    crew.start(name)
+                    crew.start_early(name)
 
         for _ in range(os.cpu_count() or 1):
             threading.Thread(target=start, daemon=True).start()

@@ -71,6 +71,12 @@ class TargetProcesses:
         replies = [self._await_listening(name, self.running[name], GIVEN_SECONDS) for name in self.held]
         return "; ".join(f"{one['command']}: {one['output']}" for one in replies if one["state"] != "ready")
 
+    def start_early(self, name: str) -> None:
+        """Start a service that nobody has asked for yet: what a check does with it comes first."""
+        with self.locks[name]:
+            if name not in self.running:
+                self.start(name)
+
     def start(self, name: str) -> Reply:
         """Start a service unless it runs; returns when it listens, has exited, or is out of time.
 
