@@ -25,7 +25,7 @@ from workshop.judge.verdict import CheckResult, Finding, LabResult, Verdict
 from workshop.labs import Lab, all_labs
 from workshop.learn.hints import sections
 from workshop.markdown_links import DEFINITION, citations, linked, unlinked
-from workshop.paths import LABS, ROOT
+from workshop.paths import LABS, ROOT, SOLUTIONS
 
 CHECKS = sorted([*LABS.glob("*/test_*.py"), *LABS.glob("*/checks/*.py")])
 PROBES = sorted(LABS.glob("*/requests/*.http"))
@@ -288,3 +288,13 @@ def test_on_a_page_a_rule_is_linked_and_everything_is_escaped() -> None:
     )
     assert "&lt;script&gt; &amp; <a" in line and "&#34;Error Handling&#34;</a>" in line
     assert str(on_a_page("got       RFC 9110 §8.6 <b>")) == "got       RFC 9110 §8.6 &lt;b&gt;"
+
+
+@pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
+def test_what_a_page_folds_is_open_on_a_terminal(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (SOLUTIONS / lab.name / "NOTES.md").read_text(encoding="utf-8")
+    print_markdown(text)
+    shown = capsys.readouterr().out
+    assert "details>" not in shown and "summary>" not in shown
+    for summary in re.findall(r"<summary>(.*?)</summary>", text):
+        assert summary in shown

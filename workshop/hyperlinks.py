@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 
@@ -11,6 +12,8 @@ from rich.text import Text
 
 from workshop.clauses import Citation
 from workshop.markdown_links import citations, unlinked
+
+FOLDED = re.compile(r"<details><summary>(.*?)</summary>|\n</details>(?=\n|$)", re.DOTALL)
 
 
 def shows_links(console: Console) -> bool:
@@ -28,8 +31,11 @@ def with_links(text: str, cited: Iterable[Citation]) -> Text:
 
 
 def print_markdown(text: str) -> None:
-    """Print Markdown as its author wrote it, its clauses as hyperlinks where the terminal shows them."""
-    text = unlinked(text)
+    """Print Markdown as its author wrote it, its clauses as hyperlinks where the terminal shows them.
+
+    What is folded on a page (`<details>`) is open here: the tags go, the summary stays.
+    """
+    text = FOLDED.sub(r"\1", unlinked(text))
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     if shows_links(console):
         console.print(with_links(text, citations(text)))
