@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped, unused-ignore]
 
 from tests import proof_parts
@@ -17,6 +18,9 @@ from tests.kill_matrix import forget_kills, matrix
 
 # The launcher lets one run of a command at a time into a checkout.
 ONE_AT_A_TIME = {"test_bad_input": "launcher", "test_surroundings": "launcher"}
+# The same examples in each run: a proof that is red is red again.
+settings.register_profile("proof", derandomize=True)
+settings.load_profile("proof")
 BEGAN = time.monotonic()
 LEFT = pytest.StashKey[dict[str, int]]()
 # `make proof` has three parts. What takes or measures the whole machine is run by itself. What starts

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
@@ -230,6 +230,7 @@ PIECES += [
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=14))
+@example(["RFC 9110 §8.6", "§6.3"])
 def test_links_come_and_go_in_any_text(pieces: list[str]) -> None:
     text = "".join(pieces).rstrip("\n") + "\n"
     made = linked(text)

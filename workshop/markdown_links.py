@@ -44,7 +44,7 @@ def linked(text: str) -> str:
     text = unlinked(text)
     made, labels, end = [], dict[str, str](), 0
     for citation in citations(text):
-        if not citation.url:
+        if not citation.url or (made and citation.start == end):  # two links without a space would be one
             continue
         made.append(text[end : citation.start])
         made.append(_link(text, citation))
