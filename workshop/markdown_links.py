@@ -42,7 +42,7 @@ class _Section:
 def linked(text: str) -> str:
     """The text with each clause as a link, and the addresses at its end. Links of ours are made anew."""
     text = unlinked(text)
-    made, labels, end = [], dict[str, str](), 0
+    made, labels, end = list[str](), dict[str, str](), 0
     for citation in citations(text):
         if not citation.url or (made and citation.start == end):  # two links without a space would be one
             continue
