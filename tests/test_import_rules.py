@@ -28,7 +28,6 @@ BESIDE_THE_LEARNER = {
     "workshop.run.scripted_apps",
     "workshop.run.target_processes",
 }
-GRADE = "workshop.grade."
 # What a room may import besides itself and the common files: whole rooms, or modules by name.
 MAY: dict[str, set[str]] = {
     "workshop.run": set(),

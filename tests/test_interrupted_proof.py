@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import judging
+from tests import judging, kill_matrix
+from tests.hostile import held
 from workshop.paths import ROOT
 
 MOMENTS = int(os.environ.get("MOMENTS", "3"))
@@ -23,6 +25,17 @@ SECONDS = 60.0
 WORDS = ["-q", "-n", "3", "-m", "not whole", "tests/test_labs.py", "tests/test_broken.py", "tests/hostile"]
 
 pytestmark = pytest.mark.whole("interrupted proofs")
+
+
+@pytest.fixture(autouse=True)
+def tables() -> Iterator[None]:
+    """The run inside begins the tables of mistakes and hostile cases anew: this run's are put back."""
+    kept = {file: file.read_bytes() for file in (held.FILE, kill_matrix.FILE) if file.exists()}
+    yield
+    for file in (held.FILE, kill_matrix.FILE):
+        file.unlink(missing_ok=True)
+    for file, rows in kept.items():
+        file.write_bytes(rows)
 
 
 def of_run(place: Path) -> list[str]:

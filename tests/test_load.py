@@ -35,7 +35,6 @@ from workshop.paths import ROOT, SOLUTIONS
 from workshop.run import process
 
 LIMITS = Load(users=10, seconds=6, at_least=100, ratio=2.0)
-BLOCKS = 12
 QUIET = 2.0
 
 

@@ -25,7 +25,6 @@ from workshop.load.load_verdict import (
 
 LIMITS = Load(users=10, seconds=6, at_least=100, ratio=2.0)
 BLOCKS = 12
-QUIET = 2.0
 
 
 def series(side: str, mean: float, way: str = "", each: int = 50, wobble: float = 0.0) -> Series:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 OUTPUT_PATIENCE = 0.3  # seconds in which a traceback may still come, after an answer
 SERVER_FAULT = 500  # the least status that says so (RFC 9110 §15.6)
-ENDING_PATIENCE = 0.5  # in which a process may still end, whose connection nginx has lost
 BROKEN_PATIENCE = 1.5  # the same after a 5xx, or no answer: then one is likely
+ENDING_PATIENCE = 0.5  # in which a process may still end, whose connection nginx has lost
 SERVER_ERROR = re.compile(r"\[(ERROR|CRITICAL)\]|^(ERROR|CRITICAL):")
 
 
