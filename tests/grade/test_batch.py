@@ -162,7 +162,7 @@ def test_the_command_writes_everything(tmp_path: Path) -> None:
     assert (out / "index.html").exists() and (out / "summary.csv").exists()
 
 
-def test_a_dead_proctor_s_seat_gets_another(engine: Engine, tmp_path: Path) -> None:
+def test_a_judge_process_that_died_is_replaced(engine: Engine, tmp_path: Path) -> None:
     local_pool = LocalPool(tiny_manifest(tmp_path / "manifest"), engine)
     files = the_class()[0].files
     try:

@@ -134,7 +134,7 @@ def assert_no_number(manifest: Manifest, one: Submission, outcome: Outcome) -> N
     assert result.score is None and result.data["raw"] is None
 
 
-def test_a_proctor_is_killed(room: hostile_grading.Room, tmp_path: Path) -> None:
+def test_a_judge_process_is_killed(room: hostile_grading.Room, tmp_path: Path) -> None:
     def end(judge_process: JudgeProcess) -> None:
         judge_process._process.kill()
 
@@ -143,7 +143,7 @@ def test_a_proctor_is_killed(room: hostile_grading.Room, tmp_path: Path) -> None
     assert_right_again(room)
 
 
-def test_a_run_of_a_proctor_is_killed(room: hostile_grading.Room, tmp_path: Path) -> None:
+def test_a_fork_of_the_judge_process_is_killed(room: hostile_grading.Room, tmp_path: Path) -> None:
     def end(judge_process: JudgeProcess) -> None:
         for pid in judge_process._forks():
             os.kill(pid, signal.SIGKILL)
