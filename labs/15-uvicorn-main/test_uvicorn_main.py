@@ -255,7 +255,7 @@ def test_task4_saved_file_is_served_and_nobody_is_refused(desk, rng):
     with here.hold() as held:
         here.ask()
         at.save("page.py", page(far, "import time\ntime.sleep(0.3)"))
-        here.rests()
+        here.takes_no_more()
         waiting = [here.open("/")]
         here.released(held, "in flight when page.py was saved")
         try:
@@ -331,7 +331,7 @@ def test_task4_broken_file_says_so_and_the_next_save_mends_it(desk, rng):
     with here.hold() as held:
         here.ask()
         at.save("page.py", page(text, "import time"))
-        here.rests()
+        here.takes_no_more()
         here.signal(signal.SIGTERM)
         here.rests()
         here.released(held, "in flight when page.py was saved, and the parent got SIGTERM")

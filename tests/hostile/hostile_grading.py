@@ -141,6 +141,7 @@ class Bench:
         for pair in range(pairs):
             self._free.put(pair)
         self._pool = ThreadPoolExecutor(pairs)
+        self._closed = False
         self._futures: dict[str, Future[Done]] = {}
 
     def begin(self, cases: list[Case]) -> None:
@@ -185,6 +186,7 @@ class Bench:
 
     def close(self) -> None:
         """End it at once, whatever is being graded: who pressed Ctrl-C does not wait for its time-outs."""
+        self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         for judge_process in self._judge_processes:
             judge_process.end()
@@ -195,6 +197,8 @@ class Bench:
     def _grade(
         self, room: Room, files: dict[str, bytes], slot: int, only: list[str] | None = None
     ) -> Outcome:
+        if self._closed:
+            raise RuntimeError("the bench is closed")
         return grade_one(files, room.manifest, room.engine, self._judge_processes[slot], slot, BUDGET, only)
 
     def _both(self, case: Case) -> Done:

@@ -118,6 +118,19 @@ class Main:
         except Deadline:
             return False
 
+    def takes_no_more(self):
+        """Wait until a new request stays in the queue: the child that serves has been told to end."""
+        settle(self._leaves_it_in_the_queue, bool)
+
+    def _leaves_it_in_the_queue(self):
+        try:
+            with Wire(self.address.host, self.address.port, 1.0) as wire:
+                wire.send(request_bytes("GET", "/", [("Connection", "close")]))
+                wire.response()
+        except WireError:
+            return True
+        return False
+
     # what can be done
 
     def signal(self, number, pid=None):
