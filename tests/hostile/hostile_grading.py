@@ -107,9 +107,13 @@ class Room:
         chosen = Weakly(self.lab) if engine == Weakly.name else choose_sandbox.choose(self.lab, engine)
         assert isinstance(chosen, Bubblewrap | docker.Docker | Weakly)
         self.engine = chosen
-        toml = given(self.engine) / "lab.toml"
-        toml.write_text(impatient(toml.read_text()))
-        self.manifest = manifest(self.lab, check, self.folder)
+        try:
+            toml = given(self.engine) / "lab.toml"
+            toml.write_text(impatient(toml.read_text()))
+            self.manifest = manifest(self.lab, check, self.folder)
+        except BaseException:
+            self.close()
+            raise
         self.honest = solution(self.lab)
         self.alone = ""
 
@@ -134,6 +138,7 @@ class Bench:
     def __init__(self, engine: str) -> None:
         self.name = engine
         self.rooms: dict[tuple[str, str], Room] = {}
+        self._made: list[Room] = []  # those that can't be used among them
         self._lock = threading.Lock()
         pairs = 1 if engine == Weakly.name else PAIRS
         self._judge_processes = [JudgeProcess() for _ in range(2 * pairs)]
@@ -166,12 +171,10 @@ class Bench:
         with self._lock:
             key = case.lab, case.check
             if key not in self.rooms:
+                self._must_be_open()
                 room = Room(self.name, *key)
-                try:
-                    room.alone = self._alone(room)
-                except BaseException:
-                    room.close()
-                    raise
+                self._made.append(room)
+                room.alone = self._alone(room)
                 self.rooms[key] = room
             return self.rooms[key]
 
@@ -188,17 +191,23 @@ class Bench:
         """End it at once, whatever is being graded: who pressed Ctrl-C does not wait for its time-outs."""
         self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for judge_process in self._judge_processes:
-            judge_process.end()
-        self._pool.shutdown()
-        for room in self.rooms.values():
-            room.close()
+        try:
+            for judge_process in self._judge_processes:
+                judge_process.end()
+            self._pool.shutdown()
+        finally:  # execnet interrupts a second time what has not ended within a few seconds
+            for room in self._made:
+                room.close()
+
+    def _must_be_open(self) -> None:
+        """Nothing more is begun once it is being closed."""
+        if self._closed:
+            raise RuntimeError("the bench is closed")
 
     def _grade(
         self, room: Room, files: dict[str, bytes], slot: int, only: list[str] | None = None
     ) -> Outcome:
-        if self._closed:
-            raise RuntimeError("the bench is closed")
+        self._must_be_open()
         return grade_one(files, room.manifest, room.engine, self._judge_processes[slot], slot, BUDGET, only)
 
     def _both(self, case: Case) -> Done:
