@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import IO
 
@@ -53,6 +54,7 @@ class Bubblewrap:
         self.is_root = os.geteuid() == 0
         self._users = Users()
         self.folder = Path(tempfile.mkdtemp(prefix=f"wg-{os.getpid()}-lab-"))
+        self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.sandbox_files = SandboxFiles(lab, self.folder / "sandbox_files")
         self.sandbox_files.write_etc(USER)
         nothing = excluded_packages.Empty(self.folder)
@@ -194,7 +196,7 @@ class Bubblewrap:
 
     def close(self) -> None:
         self._users.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._remove()
 
 
 class Wrapped:

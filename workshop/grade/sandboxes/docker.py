@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ class Docker:
             raise InfraError(f"Docker can't be used: {trouble()}.")
         self.nginx = Path(program)
         self.folder = Path(tempfile.mkdtemp(prefix=f"wg-{os.getpid()}-lab-"))
+        self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.sandbox_files = SandboxFiles(lab, self.folder / "sandbox_files")
         self.isolation = (
             f"container ({runtime or 'runc'}), no network, read-only, no capabilities, cgroup, "
@@ -145,7 +147,7 @@ class Docker:
 
     def close(self) -> None:
         self._users.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._remove()
 
 
 class Container:

@@ -15,6 +15,7 @@ import shutil
 import socket
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class SandboxSockets:
 
     def __init__(self, lab: Lab) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.wire, self.door, self.target = (self.folder / name for name in ("wire", "door", "target"))
         for part in (self.wire, self.door, self.target):
             part.mkdir()
@@ -72,7 +74,7 @@ class SandboxSockets:
     def close(self) -> None:
         for one in (*self._listeners, self._knock):
             one.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._remove()
 
 
 def sweep() -> list[str]:

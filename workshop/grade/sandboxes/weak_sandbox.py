@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from pathlib import Path
 
 from workshop.errors import EXIT_INFRA, InfraError, Refusal
@@ -61,6 +62,7 @@ class Weak:
         self.is_root = os.geteuid() == 0
         self.turn = threading.Lock()
         self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-lab-"))
+        self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.folder.chmod(0o755)
         self.root = self.folder / "workshop"
         sandbox_files = SandboxFiles(lab, self.folder / "sandbox_files")
@@ -151,7 +153,7 @@ class Weak:
         return sweep_folders()
 
     def close(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._remove()
 
 
 class WeakSandbox:
