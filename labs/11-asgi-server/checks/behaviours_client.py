@@ -6,6 +6,7 @@ import ast
 import json
 import select
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -26,7 +27,6 @@ from workshop.judge.checks import (
 from workshop.judge.stack import Stack
 
 PATIENCE = 4.0  # seconds until what must be noted is said not to have been
-TRIES = 150  # questions until something that is on its way has happened
 
 
 def behave(what: str, /, **query: Any) -> str:
@@ -115,13 +115,15 @@ def notes(client: Client, notebook: str) -> list[str]:
 
 def notes_with(client: Client, notebook: str, word: str) -> list[str]:
     """The notes, as soon as one of them has `word` in it; asked for again and again, but not for ever."""
-    seen: list[str] = []
+    return asked_until(lambda: notes(client, notebook), lambda seen: any(word in note for note in seen))
+
+
+def asked_until(ask_for: Callable[[], Any], is_wanted: Callable[[Any], bool]) -> Any:
+    """What is asked for, as soon as it is what is wanted; what it is at last when it never becomes that."""
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        seen = notes(client, notebook)
-        if any(word in note for note in seen):
-            break
-    return seen
+    while not is_wanted(got := ask_for()) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    return got
 
 
 def ignored(connection: Wire, who: str, why: str, **more: str) -> Response:
@@ -152,9 +154,7 @@ def broken(client: Client, target: str) -> Response | None:
 
 def released(client: Client, book: str, site: str) -> None:
     """Fail unless a site's stream was ended when its client left, and noted that."""
-    seen: list[str] = []
-    for _ in range(TRIES):
-        seen = seen or answered(client.get(f"/notes?say={quote(book)}"))
+    seen = asked_until(lambda: answered(client.get(f"/notes?say={quote(book)}")), bool)
     why = "its client left: the generator of the stream is ended, and lets go of what it holds"
     expect(f"what {site} noted", seen, ["released"], why)
 

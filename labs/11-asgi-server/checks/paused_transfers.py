@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from behaviours_client import TRIES, answered, behave, notes, notes_with
+from behaviours_client import answered, asked_until, behave, notes, notes_with
 
 from workshop.judge.checks import Client, Wire, fail
 
@@ -72,7 +72,7 @@ def count(noted: list[str]) -> int:
 
 def goes_beyond(client: Client, book: str, before: int) -> bool:
     """Whether the application gets further."""
-    return any(count(notes(client, book)) > before for _ in range(TRIES))
+    return asked_until(lambda: count(notes(client, book)) > before, bool)
 
 
 def read_on(connection: Wire, most: int) -> int:
