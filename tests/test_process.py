@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from workshop.labs import find
-from workshop.paths import SOLUTIONS
+from workshop.paths import ROOT, SOLUTIONS
 from workshop.run.process import OUTPUT_KEPT, POLL, Process, at_rest
 from workshop.run.target_processes import TargetProcesses
 
@@ -101,3 +102,44 @@ def test_a_service_that_a_check_has_ended_is_not_started_early() -> None:
     finally:
         targets.end()
         shutil.rmtree(targets.state)
+
+
+ADOPTS = """
+import signal, sys, time
+from pathlib import Path
+from workshop.run import process
+
+process.adopt_orphans()
+one = process.Process([sys.executable, "-c", sys.argv[1]], cwd=Path("."), env={})
+while "ready" not in one.output():
+    time.sleep(process.POLL)
+one.end(grace=0)
+left = process.orphans()
+looks = []
+table = process._process_table
+process._process_table = lambda: looks.append(1) or table()
+process.end_orphans()
+print(len(left), len(looks), process.orphans())
+"""
+# As a pre-fork server whose workers end at once, and that waits for none of them.
+FORKS = """
+import os, time
+for _ in range(300):
+    if os.fork() == 0:
+        os.setsid()
+        if _ % 30 == 0:
+            time.sleep(60)
+        os._exit(0)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+def test_hundreds_that_were_left_behind_are_ended_in_a_few_looks_at_the_process_table() -> None:
+    words = [sys.executable, "-c", ADOPTS, FORKS]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    left, looks, orphans = done.stdout.split(maxsplit=2)
+    assert int(left) >= 290
+    assert int(looks) < 10
+    assert orphans.strip() == "[]"

@@ -163,8 +163,8 @@ class TargetProcesses:
         found = tcp_ports.owner(self.bind, port, [one.pid])
         if found is not tcp_ports.Owner.OTHER:
             return found
-        family = {pid for top in (one.pid, *process.orphans()) for pid in (top, *process.descendants(top))}
-        return tcp_ports.owner(self.bind, port, family)
+        tops = (one.pid, *process.orphans())
+        return tcp_ports.owner(self.bind, port, [*tops, *process.descendants(*tops)])
 
     def _exited(self, name: str, one: process.Process) -> Reply:
         left = self._left_behind(one)
