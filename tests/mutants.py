@@ -4,7 +4,8 @@
 
 cosmic-ray makes the changes. What survives is printed as a diff. A change that means nothing (the mutant does
 the same as the solution does) stands with its reason in tests/equivalent_mutants/NN-slug.toml and is not
-counted. Exit code 1 when less than 95 % of a lab's others are killed.
+counted; without `after`, it is every change of these lines. Exit code 1 when less than 95 % of a lab's others
+are killed.
 """
 
 from __future__ import annotations
@@ -133,13 +134,13 @@ def draw(lab: Lab, count: int, rng: random.Random) -> list[Mutant]:
     return [rng.choice(places[place]) for place in chosen]
 
 
-def ledger(lab: Lab) -> dict[tuple[str, str, str], str]:
-    """The reasons of changes that mean nothing, by file and by the line before and after."""
+def ledger(lab: Lab) -> dict[tuple[str, str, str | None], str]:
+    """The reasons of changes that mean nothing, by file and by the line before and after (None: any)."""
     path = LEDGERS / f"{lab.name}.toml"
     if not path.exists():
         return {}
     rows = tomllib.loads(path.read_text(encoding="utf-8"))["mutant"]
-    return {(row["file"], row["before"], row["after"]): row["reason"] for row in rows}
+    return {(row["file"], row["before"], row.get("after")): row["reason"] for row in rows}
 
 
 class Judge:
@@ -200,7 +201,7 @@ def note(result: Score, change: Survivor, code: int | None) -> None:
         result.killed += 1
     elif code != 0:
         result.not_judged.append(f"{change} (exit code {code})")
-    elif (change.file, change.before, change.after) in ledger(result.lab):
+    elif any((change.file, change.before, after) in ledger(result.lab) for after in (change.after, None)):
         result.of_ledger += 1
     else:
         result.survivors.append(change)
