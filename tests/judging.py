@@ -40,13 +40,17 @@ class Mistake:
     phrase: str
 
 
+@cache
+def tables(name: str) -> dict[str, Any]:
+    """The tables of a lab's mistakes: `mistake`, and `slow` for what its load script must catch."""
+    path = MISTAKES / f"{name}.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
 def mistakes(lab: Lab) -> list[Mistake]:
-    path = MISTAKES / f"{lab.name}.toml"
-    if not path.exists():
-        return []
     known = set(Mistake.__dataclass_fields__)
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))["mistake"]
-    return [Mistake(**{key: value for key, value in table.items() if key in known}) for table in tables]
+    found = tables(lab.name).get("mistake", [])
+    return [Mistake(**{key: value for key, value in table.items() if key in known}) for table in found]
 
 
 def alternatives(lab: Lab) -> list[Path]:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -167,9 +166,7 @@ class Slow:
 
 
 def slow_ones(lab: Lab) -> list[Slow]:
-    path = judging.MISTAKES / f"{lab.name}.toml"
-    tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return [Slow(**table) for table in tables.get("slow", [])]
+    return [Slow(**table) for table in judging.tables(lab.name).get("slow", [])]
 
 
 LABS = [lab for lab in all_labs() if (lab.folder / "locustfile.py").exists()]
