@@ -196,7 +196,7 @@ class Runner:
             # Unlike signal.signal's, this handler runs between two steps of the loop: it may touch events.
             loop.add_signal_handler(number, self.on_signal, number)
         if self.lifeline is not None:
-            loop.add_reader(self.lifeline, self.on_orphaned)
+            loop.add_reader(self.lifeline, self.on_orphaned, self.lifeline)
         life = asyncio.create_task(self.live())
         force = asyncio.create_task(self.force.wait())
         await asyncio.wait([life, force], return_when=asyncio.FIRST_COMPLETED)
@@ -210,9 +210,9 @@ class Runner:
             self.force.set()
         self.stop.set()
 
-    def on_orphaned(self) -> None:
+    def on_orphaned(self, lifeline: int) -> None:
         """The lifeline's other end is gone, and so is the parent, however it ended."""
-        asyncio.get_running_loop().remove_reader(self.lifeline)
+        asyncio.get_running_loop().remove_reader(lifeline)
         self.on_signal(signal.SIGTERM)
 
     async def live(self) -> None:
