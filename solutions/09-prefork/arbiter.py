@@ -195,7 +195,7 @@ class Arbiter:
         fresh = [one for one in staying if one.generation == self.generation]
         for _ in range(self.wanted - len(fresh)):
             fresh.append(self.spawn())
-        for worker in fresh[: max(0, len(fresh) - self.wanted)]:
+        for worker in fresh[: len(fresh) - self.wanted]:
             self.end(worker)
         # On SIGHUP: at no moment does nobody serve.
         if all(one.booted for one in fresh):
