@@ -41,7 +41,7 @@ from signal_pipe import SignalPipe
 
 BACKLOG = 1024
 CANNOT_BOOT = 3
-TICK = 0.25
+TICK = 0.25  # seconds between two heartbeats of an idle worker, and between two looks at them
 OBEYED = (
     signal.SIGCHLD,
     signal.SIGHUP,
@@ -80,13 +80,10 @@ class Heartbeat:
 # --- a worker -----------------------------------------------------------------------------------------
 
 
-def work(
-    name: str, listener: socket.socket, heartbeat: Heartbeat, signals: SignalPipe, pause: float, parent: int
-) -> None:
+def work(name: str, listener: socket.socket, heartbeat: Heartbeat, signals: SignalPipe, parent: int) -> None:
     """Serve one connection after the other until SIGTERM, or until the arbiter is gone.
 
-    `pause`, in seconds, is the longest time between two heartbeats of an idle worker. Raises whatever
-    importing the application raises.
+    Raises whatever importing the application raises.
     """
     # Imported here, after the fork: a worker of a reload imports the code as it is now. It keeps no bytecode,
     # which is compared with its source by seconds and size: of two saves within one it would be the first.
@@ -95,7 +92,7 @@ def work(
     while os.getppid() == parent:
         heartbeat.beat()
         # The signal first: a worker that was told to go leaves the next connection to the others.
-        if signal.SIGTERM in signals.wait(pause, listener):
+        if signal.SIGTERM in signals.wait(TICK, listener):
             return
         try:
             client, address = listener.accept()
@@ -197,16 +194,16 @@ class Arbiter:
         staying = [one for one in self.workers.values() if not one.told_to_end]
         fresh = [one for one in staying if one.generation == self.generation]
         for _ in range(self.wanted - len(fresh)):
-            self.spawn()
-        for worker in fresh[: max(0, len(fresh) - self.wanted)]:
+            fresh.append(self.spawn())
+        for worker in fresh[: len(fresh) - self.wanted]:
             self.end(worker)
         # On SIGHUP: at no moment does nobody serve.
-        if len(fresh) >= self.wanted and all(one.booted for one in fresh):
+        if all(one.booted for one in fresh):
             for worker in staying:
                 if worker.generation != self.generation:
                     self.end(worker)
 
-    def spawn(self) -> None:
+    def spawn(self) -> Worker:
         """Fork one worker."""
         heartbeat, parent = Heartbeat(), os.getpid()
         # Until the child has its own pipe, a signal to it would be written into ours: both hold them off.
@@ -216,6 +213,7 @@ class Arbiter:
             self.be_worker(heartbeat, parent)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, OBEYED)
         self.workers[pid] = Worker(pid, self.generation, heartbeat, time.monotonic())
+        return self.workers[pid]
 
     def be_worker(self, heartbeat: Heartbeat, parent: int) -> NoReturn:
         """What the child does, to its end. It must not return into the arbiter's loop and fork workers."""
@@ -224,7 +222,7 @@ class Arbiter:
             self.signals.close()
             signals = listen_for_signals()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, OBEYED)
-            work(self.name, self.listener, heartbeat, signals, min(0.5, self.timeout / 4), parent)
+            work(self.name, self.listener, heartbeat, signals, parent)
             code = 0
         except BaseException:  # SystemExit, too: an application may call sys.exit where it is imported
             traceback.print_exc()
@@ -258,10 +256,9 @@ class Arbiter:
         """
         if worker.told_to_end:
             return
-        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
         if not worker.booted and (code >= 0 or worker.aborted):
-            raise CannotBoot(f"worker {worker.pid} ended before it could serve ({how})")
-        log(f"worker {worker.pid} ended ({how}): another takes its place")
+            raise CannotBoot(f"worker {worker.pid} ended before it could serve (exit code {code})")
+        log(f"worker {worker.pid} ended (exit code {code}): another takes its place")
 
     # task 3: signals
 
@@ -332,11 +329,11 @@ def main() -> int:
     try:
         listener = socket.create_server((options.host, options.port), family=family, backlog=BACKLOG)
     except OSError as error:
-        log(f"can't listen on {options.host}:{options.port}: {error.strerror}")
-        return 1
+        sys.exit(f"can't listen on {options.host}:{options.port}: {error.strerror}")
     # Who is woken for a connection that another worker took must not wait in accept() for the next.
     listener.setblocking(False)
-    log(f"listening on http://{options.host}:{listener.getsockname()[1]}")
+    _, port, *_ = listener.getsockname()
+    log(f"listening on http://{options.host}:{port}")
     return Arbiter(
         options.application, listener, options.workers, options.timeout, options.graceful_timeout
     ).run()

@@ -36,8 +36,8 @@ Handler = Callable[..., Awaitable[None]]
 Headers = Iterable[tuple[str, str]]
 
 BODY_LIMIT = 64 * 1024  # bytes
-HEARTBEAT = 0.5  # seconds of silence after which an event stream says that it is alive
-REPORT_LIMIT = 1.0  # seconds that a report may take
+HEARTBEAT = 0.5  # seconds of silence on an event stream
+REPORT_LIMIT = 1.0  # seconds
 THREADS = ThreadPoolExecutor(max_workers=64, thread_name_prefix="report")
 
 
@@ -237,21 +237,14 @@ class Feed:
                 for number, event in [one for one in self.kept if one[0] > seen]:
                     yield event
                     seen = number
-                if not await happens(news, HEARTBEAT):
+                try:
+                    async with asyncio.timeout(HEARTBEAT):
+                        await news.wait()
+                except TimeoutError:
                     yield b": still here\n\n"
         finally:
             # However this ends, by cancellation too.
             self.streams -= 1
-
-
-async def happens(event: asyncio.Event, seconds: float) -> bool:
-    """Whether an event happens within so many seconds."""
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-        return True
-    except TimeoutError:
-        return False
 
 
 async def stream(

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
@@ -109,7 +110,7 @@ class GuestBook:
                 await self.flush()
             except OSError as error:
                 # The next turn tries again. An exception that left this task would end it, and tell nobody.
-                print(f"not written yet: {error}", flush=True)
+                print(f"not written yet: {error}", file=sys.stderr)
             await happens(self.stop, EVERY)
 
     async def close(self) -> None:

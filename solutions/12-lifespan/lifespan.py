@@ -34,7 +34,7 @@ Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-STARTUP_FAILED = 3  # uvicorn's exit code for it
+STARTUP_FAILED = 3  # the process's exit code, as uvicorn has it
 SHUTDOWN_FAILED = 4
 
 
@@ -108,7 +108,8 @@ class Lifespan:
         Raises ShutdownFailed when it says lifespan.shutdown.failed, and when it has raised, now or earlier.
         An application that has ended by itself is not told anything.
         """
-        if self._task is None or self._task.done():
+        assert self._task is not None
+        if self._task.done():
             self._raise_error()
             return
         reply = await self._tell("lifespan.shutdown")

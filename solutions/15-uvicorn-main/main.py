@@ -47,7 +47,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def log(text: str) -> None:
-    print(f"[{os.getpid()}] {text}", file=sys.stderr, flush=True)
+    print(f"[{os.getpid()}] {text}", file=sys.stderr)
 
 
 class CannotStart(Exception):
@@ -154,7 +154,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 # --- task 3: one process that serves ----------------------------------------------------------------
 
 
-def run(application: Application, sock: socket.socket, seconds: float | None, lifeline: int = -1) -> int:
+def run(
+    application: Application, sock: socket.socket, seconds: float | None, lifeline: int | None = None
+) -> int:
     """Serve until a signal says to end, then end by that signal; or the exit code. Raises CannotStart."""
     runner = Runner(application, sock, seconds, lifeline)
     asyncio.run(runner.run())
@@ -176,11 +178,11 @@ def end_by(number: int) -> None:
 class Runner:
     """The life of one process: startup, serving, drain, shutdown; and the signals that move it along.
 
-    `lifeline` is the reading end of a pipe whose writing end only the parent has, or -1.
+    `lifeline` is the reading end of a pipe whose writing end only the parent has, or None.
     """
 
     def __init__(
-        self, application: Application, sock: socket.socket, seconds: float | None, lifeline: int = -1
+        self, application: Application, sock: socket.socket, seconds: float | None, lifeline: int | None
     ) -> None:
         self.application, self.sock, self.seconds, self.lifeline = application, sock, seconds, lifeline
         self.caught: list[int] = []
@@ -193,8 +195,8 @@ class Runner:
         for number in ENDING:
             # Unlike signal.signal's, this handler runs between two steps of the loop: it may touch events.
             loop.add_signal_handler(number, self.on_signal, number)
-        if self.lifeline >= 0:
-            loop.add_reader(self.lifeline, self.on_orphaned)
+        if self.lifeline is not None:
+            loop.add_reader(self.lifeline, self.on_orphaned, self.lifeline)
         life = asyncio.create_task(self.live())
         force = asyncio.create_task(self.force.wait())
         await asyncio.wait([life, force], return_when=asyncio.FIRST_COMPLETED)
@@ -208,9 +210,9 @@ class Runner:
             self.force.set()
         self.stop.set()
 
-    def on_orphaned(self) -> None:
+    def on_orphaned(self, lifeline: int) -> None:
         """The lifeline's other end is gone, and so is the parent, however it ended."""
-        asyncio.get_running_loop().remove_reader(self.lifeline)
+        asyncio.get_running_loop().remove_reader(lifeline)
         self.on_signal(signal.SIGTERM)
 
     async def live(self) -> None:
@@ -234,7 +236,7 @@ class Runner:
         """Accept until `stop`, then let what is in flight finish."""
         server = Server(self.application, state=state, upgrade=upgrade)
         self.sock.listen(BACKLOG)
-        host, port = self.sock.getsockname()[:2]
+        host, port, *_ = self.sock.getsockname()
         await server.listen(self.sock)
         log(f"Serving on http://{host}:{port} (Ctrl-C to end)")
         await self.stop.wait()
@@ -315,10 +317,10 @@ class Supervisor:
 
         A signal that comes meanwhile is passed on, for a second SIGINT does not wait; `told` says so.
         """
-        code, self.told = 0, False
+        code = 0
         self.tell(signal.SIGTERM)
         while self.children:
-            for number in self.signals.wait(TICK / 5):
+            for number in self.signals.wait(TICK):
                 self.told = True
                 self.tell(number)
             if SHUTDOWN_FAILURE in self.reap().values():
@@ -335,11 +337,9 @@ def snapshot(folder: Path) -> Snapshot:
     # os.walk passes over a folder that can't be read or is gone, and does not follow links to folders.
     for parent, _, names in os.walk(folder):
         for path in (Path(parent, name) for name in names if name.endswith(".py")):
-            try:
+            with contextlib.suppress(OSError):  # an editor is between its two steps; a link leads nowhere
                 stat = path.stat()
-            except OSError:  # an editor is between its two steps; a link leads nowhere, or to itself
-                continue
-            seen[path] = stat.st_mtime_ns, stat.st_size
+                seen[path] = stat.st_mtime_ns, stat.st_size
     return seen
 
 

@@ -126,7 +126,7 @@ class Stack:
         except (OSError, http_wire.WireError) as error:
             raise agent_replies.Misbehaved("the sandbox ended, or no longer answers") from error
         reply = agent_replies.checked(do, agent_replies.parsed(line), unix_to_tcp.ports(self.lab).get(name))
-        if "error" in reply and do != "signal":
+        if "error" in reply:
             raise agent_replies.Misbehaved(f"the sandbox could not do {do!r}: {reply['error']}")
         return reply
 

@@ -24,6 +24,7 @@ from wing.east import SAID
 app = edition(SAID)
 """
 EAST = "SAID = {!r}\n"
+LOCKS = 40
 
 
 def folder_of(pid: int) -> Path:
@@ -40,10 +41,18 @@ def write(pid: int, name: str, text: str, by_rename: bool = False) -> None:
 
 
 def being_edited(pid: int, name: str) -> None:
-    """Emacs's lock on a file: a symbolic link that leads nowhere, and says who edits it."""
-    link = (folder_of(pid) / name).with_name(f".#{Path(name).name}")
-    if not link.is_symlink():
-        link.symlink_to("ada@lighthouse.4711")
+    """Emacs's lock on a file: a symbolic link that leads nowhere, and says who edits it.
+
+    Folders list their files in an order of their own. Other locks are made until one comes before the file.
+    """
+    path = folder_of(pid) / name
+    for other in (path.name, *(f"draft_{number}.py" for number in range(LOCKS))):
+        link = path.with_name(f".#{other}")
+        if not link.is_symlink():
+            link.symlink_to("ada@lighthouse.4711")
+        names = [one.name for one in path.parent.iterdir()]
+        if any(one.startswith(".#") for one in names[: names.index(path.name)]):
+            return
 
 
 def tidy_up() -> None:

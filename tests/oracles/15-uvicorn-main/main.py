@@ -1,7 +1,8 @@
 """Lab 15 over uvicorn: its importer, its Config, its supervisors, its exit codes.
 
 What uvicorn lets through, or answers with a traceback (a port above 65535, no worker, WEB_CONCURRENCY that is
-no number), is refused here first: the lab asks for a line.
+no number), is refused here first: the lab asks for a line. A parent whose workers could not start
+ends with 0; here it ends with 3, as one process alone does.
 """
 
 from __future__ import annotations
@@ -13,12 +14,33 @@ from dataclasses import dataclass
 
 import click
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.importer import import_from_string
+from uvicorn.supervisors.multiprocess import Multiprocess
 
 __all__ = ["import_from_string"]
 
 # A worker that failed to start does not answer; uvicorn asks it for this long, five seconds by default.
 IMPATIENT = ["--timeout-worker-healthcheck", "3"]
+
+
+class Parent(Multiprocess):
+    """uvicorn's own, and its exit code says when it gave up."""
+
+    def keep_subprocess_alive(self) -> None:
+        was_told = self.should_exit.is_set()
+        super().keep_subprocess_alive()
+        self.gave_up = self.should_exit.is_set() and not was_told
+
+    def run(self) -> None:
+        self.gave_up = False
+        super().run()
+        if self.gave_up:
+            sys.exit(STARTUP_FAILURE)
+
+
+# By its name in sys.modules: the package's attribute `main` is the command.
+sys.modules["uvicorn.main"].Multiprocess = Parent  # type: ignore[attr-defined]
 
 
 @dataclass
