@@ -256,9 +256,10 @@ class Arbiter:
         """
         if worker.told_to_end:
             return
+        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
         if not worker.booted and (code >= 0 or worker.aborted):
-            raise CannotBoot(f"worker {worker.pid} ended before it could serve (exit code {code})")
-        log(f"worker {worker.pid} ended (exit code {code}): another takes its place")
+            raise CannotBoot(f"worker {worker.pid} ended before it could serve ({how})")
+        log(f"worker {worker.pid} ended ({how}): another takes its place")
 
     # task 3: signals
 
