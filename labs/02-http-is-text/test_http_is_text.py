@@ -2,7 +2,7 @@
 
 from built_responses import is_date, response_of
 from fetched_answers import expect_request, fetched, framings, half_answers, refuse_url, say, url_of
-from kept_connections import arrives, ends, expect_answer, left, meanwhile, pipeline, two_requests
+from kept_connections import arrives, ends, expect_answer, faulty, left, meanwhile, pipeline, two_requests
 from parsed_requests import (
     CRLF,
     PARSE,
@@ -94,6 +94,7 @@ def test_task1_body_is_what_content_length_counts(probe, rng):
 def test_task2_malformed_text_is_refused(probe, rng):
     """Malformed text gets a 400, and unusual text does not"""
     refuse_all(probe, rng, wire_cases(__file__, "text-*.http"))
+    refused(probe, b"", "no bytes at all", [400], "RFC 9112 §8")
     for case in wire_cases(__file__, "good-*.http"):
         data, notes = numbered(case.data, rng), case.notes
         seen = probe.steps(made(PARSE, data))
@@ -164,7 +165,7 @@ def test_task3_response_is_framed(probe, rng):
         (304, "GET"),
         (204, "GET"),
         (299, "POST"),
-        (rng.choice([301, 302, 303, 307, 308]), "GET"),
+        *((status, "GET") for status in (203, 301, 303, 305)),
         (103, "GET"),
     ]
     for status, verb in cases:
@@ -260,7 +261,7 @@ def test_task4_chunked_bodies_and_trailers(probe, rng):
     for coding, note, size in (
         (b"Transfer-Encoding: chunked", b";note=ada", 10_000),
         (b"transfer-encoding:Chunked", b';a="b c"', 3),
-        (b"TRANSFER-ENCODING: CHUNKED", b";note", 41),
+        (b"TRANSFER-ENCODING: CHUNKED", b";note", 1),
     ):
         head = b"POST /tasks/42 HTTP/1.1\r\nHost: localhost\r\n%b\r\n\r\n" % coding
         chunks = chunk(first, b"%x", note) + chunk(b"\r\n0\r\n\r\n", b"00%x") + chunk(second, b"%X")
@@ -403,14 +404,8 @@ def test_task5_nothing_is_answered_after_a_refusal(service, rng):
                 f"after a {status}",
                 "a close: the server can't know where the next request begins",
             )
-    with client.connect() as connection:
-        case = cases["smuggled-second-request"]
-        connection.send(case.data + hidden)
-        answer = connection.response()
-        that(
-            answer.status in (200, 400), answer.line, "400, or 200 and then a close", rule=case.notes["rule"]
-        )
-        ends(connection, case.notes["what"], "a closed connection", case.notes["rule"])
+    for wanted in ("smuggled-second-request", "length-chunked-in-1.0"):
+        faulty(client, cases[wanted], hidden)
     with client.connect() as connection:
         connection.send(request_bytes("POST", "/", [("Content-Length", "9000000")]) + b"a" * 20_000)
         expect("status", connection.response().status, 413, "before the body has come")

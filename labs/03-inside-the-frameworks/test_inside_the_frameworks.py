@@ -13,7 +13,14 @@ from bare_and_traced import (
     validated,
 )
 from explained_recordings import explained, stacks
-from mounted_applications import found, nowhere_in_asgi, other_scopes, scope_stays, script_name_may_be_missing
+from mounted_applications import (
+    found,
+    nowhere_in_asgi,
+    nowhere_in_wsgi,
+    other_scopes,
+    scope_stays,
+    script_name_may_be_missing,
+)
 from recorded_events import (
     BOUNDARIES,
     DETAILS,
@@ -339,11 +346,7 @@ def test_task3_wsgi_prefix_moves_to_script_name(probe, rng):
         expect("SCRIPT_NAME, PATH_INFO", got, (script + prefix, path), why)
         expect("body", seen.body, prefix.encode(), "the application's own")
     script_name_may_be_missing(probe, mounts, short)
-    for path in (f"{short}ette", f"/{word(rng)}{short}", "/", ""):
-        seen = probe.wsgi(mounts, path=path)
-        ended_well(seen)
-        why = "a prefix ends where a segment ends" if path.startswith(short) else "nothing is mounted there"
-        expect(f"status of {path!r}", str(seen.status)[:3], "404", why)
+    nowhere_in_wsgi(probe, mounts, short, f"/{word(rng)}{short}")
 
 
 @check(task=3, rule='ASGI www, "HTTP Connection Scope"')

@@ -51,6 +51,7 @@ from handshakes import (
     switch_of,
     with_key,
 )
+from limits import check_limit
 from server_frames import payloads, spoken
 from wsproto import events
 from wsproto_peer import Peer
@@ -186,8 +187,10 @@ def test_task2_broken_heads_are_violations(probe, rng):
         (f"a {NAMES[one]} that is a fragment", one, 5, {"fin": False}, "§5.5") for one in (CLOSE, PING, PONG)
     ]
     cases += [(f"a {NAMES[one]} of 126 bytes", one, 126, {}, "§5.5") for one in (CLOSE, PING, PONG)]
-    for what, opcode, length, more, clause in cases:
-        data = head_bytes(opcode, length, more.pop("mask", mask), **more) + payload
+    cases = [(what, head_bytes(opcode, length, more.pop("mask", mask), **more) + payload, clause)
+             for what, opcode, length, more, clause in cases]  # fmt: skip
+    cases += [("an empty frame without a mask, whole in two bytes", head_bytes(TEXT, 0, None), "§5.1")]
+    for what, data, clause in cases:
         seen, rule = probe.steps(made("frames:parse_head", data)), f"RFC 6455 {clause}"
         raised = seen.raised
         got = f"{raised['type']}: {raised['message']}"[:200] if raised else f"read as {seen.values}"
@@ -227,9 +230,10 @@ def test_task2_masks_and_frames_are_written(probe, rng):
         why = "FIN and opcode, no mask, and the length in as few bytes as it can be"
         expect(f"{sent}: head", got, wanted, why, sent=sent)
         expect(f"{sent}: payload", data[len(data) - length :], payload, sent=sent)
-    mask, payload = rng.randbytes(4), name(rng).encode()
-    data = probe.call("frames:encode_frame", PING, payload, True, mask)
-    expect("a frame with a mask", data, head_bytes(PING, len(payload), mask) + xor(payload, mask))
+    mask = rng.randbytes(4)
+    for opcode, payload in ((PING, name(rng).encode()), (BINARY, rng.randbytes(300))):
+        data = probe.call("frames:encode_frame", opcode, payload, True, mask)
+        expect("a frame with a mask", data, head_bytes(opcode, len(payload), mask) + xor(payload, mask))
     data = probe.call("frames:encode_frame", PONG, bytes(125))
     expect("a Pong of 125 bytes", data, b"\x8a\x7d" + bytes(125), "it may be sent")
     for what, *args in (("a Ping of 126 bytes", PING, bytes(126)), ("half a Close", CLOSE, b"", False)):
@@ -315,7 +319,7 @@ def test_task3_real_client_is_understood(front, probe, rng):
 def test_task4_their_close_is_answered(probe, service, rng):
     """Their Close gets one in return, and then the state is closed"""
     reason, own = f"{name(rng)} \u00e9t\u00e9".encode(), rng.randrange(3000, 5000)
-    for code, why in ((1000, b"bye"), (1001, b""), (own, reason), (None, b"")):
+    for code, why in ((1000, b"bye"), (1001, b""), (own, reason), (1000, reason[-5:]), (None, b"")):
         payload = b"" if code is None else struct.pack("!H", code) + why
         what = f"a Close with {code or 'no code'}"
         acts = [text(rng, "Ada"), close_frame(rng, code, why), frame_after(), b""]
@@ -365,6 +369,7 @@ def test_task4_our_close_waits_for_theirs(probe, front, rng):
     rounds = rounds_of(probe, ours, b"")
     expect("no answer to our Close", all_events(rounds[1:]), [("Closed", 1006, "")], rule="RFC 6455 §7.1.5")
     expect("close(None)", rounds_of(probe, ("close", None))[0].sent, [(CLOSE, True, b"")], "no code")
+    expect("close()", rounds_of(probe, ("close",))[0].sent, [(CLOSE, True, b"\x03\xe8")], "1000, no reason")
     target = f"/?close={code}&reason=Ada"
     with front.connect(target=target) as link:
         peer = Peer(link, target)
@@ -466,31 +471,7 @@ def test_task5_first_bad_byte_fails(probe, rng):
 def test_task5_too_long_is_known_early(probe, rng):
     """A message that is too long fails at the head that announces it"""
     limit = rng.randrange(1000, 3000)
-    opcode = rng.choice([TEXT, BINARY])
-    kind = "Text" if opcode == TEXT else "Binary"
-    whole = b"a" * limit
-    message = whole.decode() if opcode == TEXT else whole
-    third = limit // 3
-    fragments = [
-        frame(rng, opcode, whole[:third], fin=False, said=f"a fragment of {third}"),
-        frame(rng, PING, b"x" * 125),
-        frame(rng, CONTINUATION, whole[third:], said=f"the other {limit - third}"),
-    ]
-    acts = [frame(rng, opcode, whole, said=f"{limit} bytes"), *fragments, *fragments]
-    got = [event for event in all_events(rounds_of(probe, *acts, max_message=limit)) if event[0] != "Ping"]
-    that(
-        got == [(kind, message)] * 3,
-        f"messages of {limit} bytes: {[event[:2] for event in got]}"[:200],
-        "three messages: the limit counts each by itself, and no Ping",
-    )
-    for length in (limit + 1, 70_000, 1 << 40, (1 << 63) - 1):
-        head = Said(head_bytes(opcode, length, rng.randbytes(4)))
-        head.said = f"only the head of a message of {length} bytes, with max_message={limit}"
-        what = f"a head that announces {length} bytes, the limit is {limit}"
-        must_fail(probe, [head], [1009], what, max_message=limit)
-    late = Said(head_bytes(CONTINUATION, limit - third + 1, rng.randbytes(4), False))
-    late.said = f"only the head of a fragment of {limit - third + 1}"
-    what = f"fragments of {limit + 1} bytes, the limit is {limit}"
-    must_fail(probe, [fragments[0], late], [1009], what, max_message=limit)
+    for opcode in (TEXT, BINARY):
+        check_limit(probe, rng, opcode, limit)
     head = Said(head_bytes(BINARY, (1 << 20) + 1, rng.randbytes(4)))
     must_fail(probe, [head], [1009], "one byte more than MAX_MESSAGE")

@@ -120,16 +120,22 @@ def in_bytes(text: str) -> int:
     return len(text.encode())
 
 
-def fails_late(number: int, passes: bool = True) -> Any:
-    """Finds out that a task is missing, after its first start_response."""
+def with_crlf(text: str) -> int:
+    """As if each line ended with two bytes: more than will follow."""
+    return len(text.replace("\n", "\r\n").encode())
+
+
+def fails_late(number: int, passes: bool = True, *lengths: int) -> Any:
+    """Finds out that a task is missing, after its first start_response; each may promise a length."""
+    heads = [[TEXT, ("Content-Length", str(length))] for length in lengths] or [[TEXT], [TEXT]]
 
     def application(environ: Any, start_response: Any) -> Iterable[bytes]:
-        start_response("200 OK", [TEXT])
+        start_response("200 OK", heads[0])
         try:
             raise LookupError(f"no task {number}")
         except LookupError:
             more = [sys.exc_info()] if passes else []
-            start_response("500 Internal Server Error", [TEXT], *more)
+            start_response("500 Internal Server Error", heads[1], *more)
         return [b"It is our fault.\n"]
 
     return application
@@ -386,6 +392,12 @@ def counts_wrong(events: Events, boundary: str = "inner") -> Recording:
     return Recording(events, "06", layer, "length", frozenset(lines))
 
 
+def promises_too_much(events: Events) -> Recording:
+    """What is missing is known where the body has ended; the promise, and the last line, will do as well."""
+    lines = at(events, "inner", "start_response") + at(events, "inner", "exhausted")
+    return Recording(events, "06", "application", "length", frozenset({*lines, len(events)}))
+
+
 def loses_prefix(events: Events) -> Recording:
     return Recording(events, "07", "middleware", "path", frozenset(at(events, "inner", "called")))
 
@@ -466,6 +478,7 @@ def drawn(rng: random.Random) -> list[Recording]:
         keeps_close(wsgi(csv(draw.rows()), upper, draw.path())),
         counts_wrong(wsgi(greeting(some, len, field=lower), path=draw.path())),
         counts_wrong(wsgi(greeting(draw.name(), in_bytes), footer(f"{draw.word()}\n".encode())), "outer"),
+        promises_too_much(wsgi(greeting(draw.name(), with_crlf), path=draw.path())),
         loses_prefix(wsgi(csv(draw.rows()), mounted(prefix), prefix + draw.path())),
         never_ends(asgi(ticker(rng.randrange(1, 4)), passing, draw.http())),
         never_ends(asgi(ticker(rng.randrange(1, 4), ends=True), never_last, draw.http()), "outer"),
@@ -483,9 +496,11 @@ def all_healthy(draw: Draw) -> list[Recording]:
     startup = {"type": "lifespan.startup"}
     stacks = [
         wsgi(late(draw.name()), path=draw.path()),
+        wsgi(late(draw.name()), path=draw.path(), take=2),
         wsgi(csv(draw.rows()), careful_upper, draw.path(), take=1),
         wsgi(greeting(draw.name(), in_bytes, list), request_id(draw.word()), draw.path()),
         wsgi(fails_late(7), request_id(draw.word(), passes=True), draw.path()),
+        wsgi(fails_late(8, True, 200, 17), path=draw.path()),
         wsgi(csv(draw.rows()), mounted(prefix, moves=True), prefix + draw.path()),
         asgi(ticker(draw.rng.randrange(1, 4), ends=True), passing, draw.http()),
         asgi(counter, passing, draw.http(), *pieces(*draw.sizes())),

@@ -301,7 +301,7 @@ def apply_mask(data: bytes | bytearray, mask: bytes, offset: int = 0) -> bytes:
     return bytes(masked(data, mask, offset))
 
 
-def masked(data: bytes | bytearray | memoryview, mask: bytes, offset: int = 0) -> bytearray:
+def masked(data: bytes | bytearray | memoryview, mask: bytes, offset: int) -> bytearray:
     """What `apply_mask` gives, in a copy that may be changed."""
     out = bytearray(data)
     # j = i MOD 4, for the whole payload: a later piece begins where the mask stood. Every fourth byte has the
@@ -417,7 +417,7 @@ class Connection:
                 events.append(event)
         except Violation as violation:
             events.append(self._fail(violation))
-        self._buffer = b"" if self.state == "closed" else self._buffer[self._at :]
+        self._buffer = self._buffer[self._at :]
         return events
 
     def _events(self) -> Iterator[Event]:
@@ -452,8 +452,7 @@ class Connection:
             return True
         # §5.4: a message is a TEXT or BINARY frame, then CONTINUATION frames up to one with FIN
         if (head.opcode == CONTINUATION) != (self._message is not None):
-            wrong = "a new message within a message" if self._message else "a continuation of nothing"
-            raise Violation(PROTOCOL_ERROR, wrong)
+            raise Violation(PROTOCOL_ERROR, "a fragment out of turn")
         if self._message is None:
             self._message = TextMessage() if head.opcode == TEXT else BinaryMessage()
         # §10.4: a limit after reassembly, too; and the head says it before the first byte has come
@@ -495,8 +494,8 @@ class Connection:
     def _fail(self, violation: Violation) -> Event:
         """§7.1.7: say why, unless our Close frame is sent already, and read nothing more."""
         if self.state == "open":
-            reason = violation.reason.encode()[: MAX_CONTROL - 2]
-            self._to_send.append(encode_frame(CLOSE, struct.pack("!H", violation.code) + reason))
+            payload = struct.pack("!H", violation.code) + violation.reason.encode()
+            self._to_send.append(encode_frame(CLOSE, payload))
         self.state = "closed"
         return Failed(violation.code, violation.reason)
 

@@ -130,6 +130,16 @@ def pipeline(client, rng):
         ends(connection, "after Connection: close", "no response to the fifth request", "RFC 9112 §9.6")
 
 
+def faulty(client, case, hidden):
+    """Framing that may be refused or answered: then the connection ends, whatever its client wants."""
+    data = case.data.replace(b"\r\nHost", b"\r\nConnection: keep-alive\r\nHost", 1)
+    with client.connect() as connection:
+        connection.send(data + hidden)
+        answer, rule = connection.response(), case.notes["rule"]
+        that(answer.status in (200, 400), answer.line, "400, or 200 and then a close", rule=rule)
+        ends(connection, case.notes["what"], "a closed connection", rule)
+
+
 def arrives(connection):
     """The server reads on after its last answer, so that no reset destroys it on its way."""
     try:

@@ -90,6 +90,8 @@ def refuse_all(probe, rng, cases):
 def expect_understood(request, case):
     """An accepted wire case must be understood as its notes say."""
     more = {"rule": case.notes["rule"], "sent": show_bytes(case.data)}
+    verb = case.data.lstrip(b"\r\n").split(b" ")[0].decode()
+    expect(f"{case.notes['what']}: method", request.method, verb, "every byte of it, and no other", **more)
     if "then" in case.notes:
         expect_field(request, case.notes["then"], case)
     if "body" in case.notes:

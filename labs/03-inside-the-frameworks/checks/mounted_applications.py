@@ -9,13 +9,37 @@ from workshop.judge.checks import asgi_app, body_event, expect, http_scope, made
 APPLICATIONS = 'ASGI, "Applications"'
 
 
+def nowhere_in_wsgi(probe: Any, mounts: Any, short: str, further: str) -> None:
+    for path in (f"{short}ette", further, "/", ""):
+        seen = probe.wsgi(mounts, path=path)
+        ended_well(seen)
+        why = "a prefix ends where a segment ends" if path.startswith(short) else "nothing is mounted there"
+        expect(f"status of {path!r}", str(seen.status)[:3], "404", why)
+    for method in ("GET", "POST"):
+        seen = probe.wsgi(mounts, method, "/")
+        ended_well(seen)
+        pairs = [pair for pair in seen.headers if len(pair) == 2]
+        lengths = [value for key, value in pairs if str(key).lower() == "content-length"]
+        that(
+            lengths in ([], [str(len(seen.body))]),
+            got=f"the 404 to {method}: Content-Length {lengths}, then {len(seen.body)} bytes",
+            expected="as many bytes as it says: a client waits for the others",
+            rule="RFC 9110 §8.6",
+        )
+
+
 def nowhere_in_asgi(probe: Any, mounts: Any, short: str) -> None:
-    for path in (f"{short}ette", "/"):
-        seen = probe.asgi(mounts, http_scope(path=path), receive=[body_event()])
+    """Nothing fits; the last one is mounted already where its path ends."""
+    for path, root in ((f"{short}ette", ""), ("/", ""), (short, short)):
+        seen = probe.asgi(mounts, http_scope(path=path, root_path=root), receive=[body_event()])
         ended_well(seen)
         start = seen.sends[0] if seen.sends and isinstance(seen.sends[0], dict) else {}
         why = "a prefix ends where a segment ends" if path.startswith(short) else "nothing is mounted there"
-        expect(f"status of {path!r}", start.get("status"), 404, why)
+        if root:
+            why = "root_path has all of the path already: no prefix is left to be found in it"
+        expect(
+            f"status of {path!r}{f' with root_path {root!r}' if root else ''}", start.get("status"), 404, why
+        )
 
 
 def other_scopes(probe: Any, apps: dict[str, Any], short: str) -> None:

@@ -86,6 +86,7 @@ def conversation(rng):
         (frame(rng, PONG, pong), ("Pong", pong)),
         (frame(rng, CONTINUATION, who.encode()), ("Text", f"Hello, {who}")),
         (frame(rng, BINARY, long[:30_000], fin=False), None),
-        (frame(rng, CONTINUATION, long[30_000:]), ("Binary", long)),
+        (frame(rng, CONTINUATION, long[30_000:-99], fin=False), None),
+        (frame(rng, CONTINUATION, long[-99:]), ("Binary", long)),
         (text(rng, "last"), ("Text", "last")),
     ]

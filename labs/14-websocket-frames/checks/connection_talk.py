@@ -164,6 +164,9 @@ def check_close_sent(found, payload, what):
     said_code = int.from_bytes(closes[0][:2], "big") if closes[0] else None
     wanted = int.from_bytes(payload[:2], "big") if payload else None
     expect(f"{what}: the code in our Close frame", said_code, wanted, "theirs is echoed")
+    reason = closes[0][2:]
+    readable = reason.decode("utf-8", "replace").encode() == reason
+    that(readable, f"{what}: the reason in our Close frame: {reason!r}", "UTF-8, or no reason at all")
 
 
 def shown_difference(got, wanted):

@@ -281,10 +281,10 @@ class Connection(asyncio.Protocol):
         self.nth += 1
         status, fields, body = self.handler(request, self.number, self.nth)
         options = ",".join(values(request.fields, "Connection") + values(fields, "Connection")).lower()
-        smuggled = values(request.fields, "Transfer-Encoding") and values(request.fields, "Content-Length")
+        lengths, old = values(request.fields, "Content-Length"), request.version == "HTTP/1.0"
+        faulty = values(request.fields, "Transfer-Encoding") and (lengths or old)
         self.transport.write(build_response(status, fields, body, request.method))
-        old = request.version == "HTTP/1.0" and "keep-alive" not in options
-        if "close" in options or old or smuggled:
+        if "close" in options or (old and "keep-alive" not in options) or faulty:
             self._end()
 
     def _end(self) -> None:
