@@ -64,7 +64,7 @@ STATUS_LINES = {
 # RFC 9110 §5.5: a line break in a value would begin a header, or a response, of its own.
 HEADERS = re.compile(rb"(?:%b: [^\x00-\x08\x0a-\x1f\x7f]*\r\n)*" % TOKEN)
 # RFC 9112 §6, §9: the framing and the connection are the server's.
-FRAMING = frozenset([b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"date"])
+FRAMING = frozenset([b"content-length", b"transfer-encoding", b"connection", b"keep-alive"])
 
 
 class MessageOrder(RuntimeError):
@@ -255,25 +255,21 @@ class Exchange:
 
     def _header_lines(self, headers: Any) -> bytes:
         """The application's headers as they go on the wire; what it says of the framing is looked at."""
-        lines = []
-        dated = False
+        lines, names = [], set()
         for name, value in headers:
             lower = name.lower()
-            if lower in FRAMING:
-                if lower == b"content-length":
-                    self._left = content_length(value, self._left)
-                    continue
-                if lower == b"connection" and b"close" in value.lower():
-                    self.keep_alive = False
-                dated = dated or lower == b"date"
-                if lower != b"date":
-                    # "Response Start": Transfer-Encoding from the application is ignored.
-                    continue
-            lines.append(b"%b: %b\r\n" % (name, value))
+            names.add(lower)
+            # "Response Start": Transfer-Encoding from the application is ignored.
+            if lower not in FRAMING:
+                lines.append(b"%b: %b\r\n" % (name, value))
+            elif lower == b"content-length":
+                self._left = content_length(value, self._left)
+            elif lower == b"connection" and b"close" in value.lower():
+                self.keep_alive = False
         block = b"".join(lines)
         if block.count(b"\n") != len(lines) or not HEADERS.fullmatch(block):
             raise ValueError("a header that can't be sent: a name is a token, a value has no line break")
-        return block if dated else block + date_line()
+        return block if b"date" in names else block + date_line()
 
     def _send_body(self, data: bytes, more: bool) -> None:
         if not self._status:
