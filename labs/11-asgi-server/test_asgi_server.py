@@ -27,7 +27,7 @@ from behaviours_client import (
     sent_on,
     told,
 )
-from idle_connections import continued, half_closed, idle_meanwhile
+from idle_connections import continued, idle_meanwhile
 from paused_transfers import BOUND, FLOOD, HELD, MIB, goes_beyond, push_all, push_until_full, read_on, taken
 from refused_requests import broken_bodies, refused, two_framings
 from request_pipelines import PIPELINED, flood, fresh_contexts, slow_first, unread_body, unread_upload
@@ -319,7 +319,6 @@ def test_task4_connections_are_kept(service, rng):
         expect("X-Tag", response.all("X-Tag"), ["a"], "a header behind Connection goes out as any other")
         if "close" in (response.get("Connection") or "").lower():
             ends(connection, "the application's Connection: close, and a connection that stayed open")
-    half_closed(client, rng)
     unread_body(client, rng)
     unread_upload(client, rng)
     slow_first(client, rng)

@@ -1,4 +1,4 @@
-"""Connections on which nothing comes for a while: before a body, between two requests, or for ever."""
+"""Connections on which nothing comes for a while: before a body, or before the next request."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import contextlib
 import random
 from collections.abc import Iterator
 
-from answer_framing import ends
 from behaviours_client import ask, comes, ignored, notes_with, sent_on, told
 
-from workshop.judge.checks import Client, Deadline, expect, fail, name, that
+from workshop.judge.checks import Client, Deadline, expect, fail, that
 
 
 def continued(
@@ -31,16 +30,6 @@ def continued(
         response = connection.response("POST")
     expect("informational responses", response.interim, [100], "one 100, then the response", sent=shown)
     expect("the body that the application read", told(response).get("body"), body, sent=shown)
-
-
-def half_closed(client: Client, rng: random.Random) -> None:
-    """A client that ends its side of an idle connection has no request any more."""
-    who = name(rng)
-    with client.connect(seconds=5) as connection:
-        ask(connection, "ignore", name=who)
-        ignored(connection, who, "a first request")
-        connection.half_close()
-        ends(connection, "an idle connection that stayed open after the client had ended its side")
 
 
 @contextlib.contextmanager
