@@ -204,7 +204,7 @@ def test_task2_client_can_tell_where_the_body_ends(service, rng):
             client,
             [(one, after.format(what, query.get("status", 200)), why) for one, what, query, _, why in asked],
         )
-    for wrong, much in ((len(body) + 5, "shorter"), (len(body) - 1, "longer")):
+    for wrong, much in ((len(body) + 5, "shorter"), (len(body) - 5, "longer"), (len(body) - 1, "longer")):
         target = behave("answer", chunk=chunks, header=f"Content-Length:{wrong}")
         with client.connect(seconds=4) as connection:
             connection.send(request_bytes("GET", target))
