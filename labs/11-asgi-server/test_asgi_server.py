@@ -10,7 +10,7 @@ import hashlib
 import socket
 from urllib.parse import quote
 
-from answer_framing import breaks_off, ends, ends_within, is_framed, nothing_follows, whole_body
+from answer_framing import breaks_off, ends, ends_within, is_framed, nothing_follows, old_client, whole_body
 from behaviours_client import (
     answered,
     ask,
@@ -27,9 +27,10 @@ from behaviours_client import (
     sent_on,
     told,
 )
+from idle_connections import continued, idle_meanwhile
 from paused_transfers import BOUND, FLOOD, HELD, MIB, goes_beyond, push_all, push_until_full, read_on, taken
-from refused_requests import refused, two_framings
-from request_pipelines import PIPELINED, flood, fresh_contexts, slow_first, unread_body
+from refused_requests import broken_bodies, refused, two_framings
+from request_pipelines import PIPELINED, flood, fresh_contexts, slow_first, unread_body, unread_upload
 
 from workshop.judge.checks import (
     Deadline,
@@ -149,6 +150,8 @@ def test_task2_events_out_of_order_raise(service, rng):
         "body_first": "an exception that says http.response.start has to come first",
         "start_twice": "an exception that says http.response.start came already",
         "unknown": "an exception that names the events that there are",
+        "unknown_stop": "an exception that names the events that there are",
+        "unknown_late": "an exception that names the events that there are",
     }
     for how, rule in expected.items():
         book = f"{how} {rng.random()}"
@@ -184,7 +187,8 @@ def test_task2_client_can_tell_where_the_body_ends(service, rng):
     length = f"Content-Length:{len(body)}"
     cases = [
         ("GET", {"chunk": [chunks[0], "", *chunks[1:]]}, body, "an empty body event does not end it"),
-        ("GET", {"chunk": chunks, "header": length}, body, "Content-Length is the application's"),
+        ("GET", {"chunk": chunks, "header": ["x-tag:a", length, "x-tag:b"]}, body, "the length is given"),
+        ("GET", {"chunk": chunks, "status": 599}, body, "RFC 9110 §15: any status from 200 to 599 may come"),
         ("GET", {}, "", "one empty event: an empty body"),
         ("HEAD", {"chunk": chunks}, "", "RFC 9110 §9.3.2: a HEAD's answer has no content"),
         ("GET", {"chunk": [""], "status": 204}, "", "RFC 9110 §15.3.5: 204 has no content"),
@@ -200,11 +204,12 @@ def test_task2_client_can_tell_where_the_body_ends(service, rng):
             client,
             [(one, after.format(what, query.get("status", 200)), why) for one, what, query, _, why in asked],
         )
-    for wrong, much in ((len(body) + 5, "shorter"), (len(body) - 5, "longer")):
+    for wrong, much in ((len(body) + 5, "shorter"), (len(body) - 5, "longer"), (len(body) - 1, "longer")):
         target = behave("answer", chunk=chunks, header=f"Content-Length:{wrong}")
         with client.connect(seconds=4) as connection:
             connection.send(request_bytes("GET", target))
             ends_within(connection, wrong, much)
+    old_client(client, chunks)
     response = broken(client, behave("answer", chunk=body, header="X-Tag:a\r\nX-Evil: yes"))
     evil = response is not None and response.get("X-Evil")
     that(not evil, "X-Evil: yes, smuggled in by a line break", "500, or no answer", rule="RFC 9110 §5.5")
@@ -309,10 +314,13 @@ def test_task4_connections_are_kept(service, rng):
         ignored(connection, "old", "HTTP/1.0")
         ends(connection, "an HTTP/1.0 connection that stayed open without Connection: keep-alive")
     with client.connect(seconds=4) as connection:
-        ask(connection, "answer", chunk=names, header="connection:close")
-        if "close" in (connection.response().get("Connection") or "").lower():
+        ask(connection, "answer", chunk=names, header=["connection:close", "x-tag:a"])
+        response = connection.response()
+        expect("X-Tag", response.all("X-Tag"), ["a"], "a header behind Connection goes out as any other")
+        if "close" in (response.get("Connection") or "").lower():
             ends(connection, "the application's Connection: close, and a connection that stayed open")
     unread_body(client, rng)
+    unread_upload(client, rng)
     slow_first(client, rng)
     flood(client, rng)
     fresh_contexts(client, rng)
@@ -323,17 +331,12 @@ def test_task4_expect_is_answered_when_the_body_is_wanted(service, rng):
     """The server sends 100 Continue when the application asks for the body"""
     client = service("behaviours")
     body = name(rng)
-    fields = [("Expect", "100-continue"), ("Content-Length", str(len(body)))]
-    with client.connect(seconds=4) as connection:
-        ask(connection, "read", "POST", fields)
-        try:
-            comes(connection, b"\r\n\r\n", "100 Continue")
-        except Deadline:
-            fail("nothing, while the client waits before it sends the body", "HTTP/1.1 100 Continue")
-        connection.send(body.encode())
-        response = connection.response("POST")
-    expect("informational responses", response.interim, [100], "one 100, then the response")
-    expect("the body that the application read", told(response).get("body"), body)
+    data = body.encode()
+    fields = [("Expect", "100-continue"), ("Content-Length", str(len(data)))]
+    chunks = b"%x\r\n%b\r\n" % (len(data), data), b"0\r\n\r\n"
+    continued(client, rng, body, fields, (data[:1], data[1:]))
+    continued(client, rng, "A", [fields[0], ("Content-Length", "1")], (b"A", b""))
+    continued(client, rng, body, [fields[0], ("Transfer-Encoding", "chunked")], chunks)
     response = client.request("POST", behave("read"), body=body.encode())
     expect("informational responses without Expect", response.interim, [], "the client waits for none")
     with client.connect(seconds=4) as connection:
@@ -409,8 +412,10 @@ def test_task4_malformed_and_idle_clients_are_let_go(service, rng):
         for case in wire_cases(__file__, "bad-*.http"):
             refused(client, case.data, case.notes.get("why", case.name))
         two_framings(client, wire_cases(__file__, "both-framings.http"))
+        broken_bodies(client, wire_cases(__file__, "broken-chunk.http"))
         got = "a connection that is still open, long after --keep-alive 1"
-        that(idle.closed_within(5), got, "a close, when nothing came for a second", sent=sent_on(idle))
+        with idle_meanwhile(service("patient"), who):
+            that(idle.closed_within(5), got, "a close, when nothing came for a second", sent=sent_on(idle))
     expect("the next client's answer", answered(client.get(behave("ignore", name=who))), {"ignored": who})
 
 

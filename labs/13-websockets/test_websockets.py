@@ -155,17 +155,18 @@ def test_task1_page_and_websockets_share_one_application(
         got=f"{page.get('Content-Type')}: {page.text[:80]!r}",
         expected="the page, as text/html",
     )
-    expect("the status of /nowhere", front.get("/nowhere").status, 404)
+    for path in ("/nowhere", "/stats/rooms"):
+        expect(f"the status of {path}", front.get(path).status, 404)
     with party(front) as guests:
         opened(guests.open("/echo"))
-    kind = rng.choice(["telegram", "webtransport", "pigeon"])
-    scope = {**websocket_scope("/echo"), "type": kind}
-    seen = probe.asgi("app:app", scope, receive=[{"type": f"{kind}.connect"}])
-    that(
-        seen.raised is not None,
-        got=f"no exception for a scope of type {kind!r}: {seen.names()[-1]}",
-        expected="an exception: it tells the server that the application does not speak this",
-    )
+    for kind in ("carrier", rng.choice(["telegram", "pigeon"]), "webtransport"):
+        scope = {**websocket_scope("/echo"), "type": kind}
+        seen = probe.asgi("app:app", scope, receive=[{"type": f"{kind}.connect"}])
+        that(
+            seen.raised is not None,
+            got=f"no exception for a scope of type {kind!r}: {seen.names()[-1]}",
+            expected="an exception: it tells the server that the application does not speak this",
+        )
 
 
 # --- task 2: rooms ----------------------------------------------------------------------------------
@@ -298,6 +299,7 @@ def test_task3_refused_handshake_is_403(front: Client, rng: random.Random) -> No
         (target("", who), "that isn't a room"),
         (target("t" * 33, who), "33 characters are too many for a room"),
         (f"/nowhere?name={quote(who)}", "there is no such path"),
+        (f"/chat?name={quote(who)}", "there is no such path"),
         (f"/rooms/{room}", "there is no name"),
         (f"/rooms/{room}?name=%20", "the name is blank"),
         (target(room, "A" * (NAME_LIMIT + 1)), "the name is too long"),
@@ -306,10 +308,11 @@ def test_task3_refused_handshake_is_403(front: Client, rng: random.Random) -> No
         (f"/rooms/t%D9%A3?name={quote(who)}", "\u0663 is a digit, and none of 0-9"),
     ]
     with party(front) as guests:
-        guests.join(room, "é" * NAME_LIMIT)
+        for one, fits in ((room, "é" * NAME_LIMIT), (room, "Z"), ("t" * 32, who)):
+            guests.join(one, fits)
         for path, why in rng.sample(wrong, len(wrong)):
             refused(guests, path, why)
-        expect("/stats", guests.members(room), ["é" * NAME_LIMIT], "a refused client is not a member")
+        expect("/stats", guests.members(room), ["Z", "é" * NAME_LIMIT], "a refused client is not a member")
 
 
 @check(task=3, rule="RFC 6455 §10.2: a browser lets every page connect; the server looks at Origin")

@@ -48,9 +48,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 # application. What it returns is the connection's protocol from there on.
 Upgrade = Callable[[Scope, asyncio.Transport, bytes, Application], asyncio.Protocol]
 
-HIGH_WATER = 64 * 1024  # bytes that wait for the application before the client is no longer read
-DISCARD_LIMIT = 64 * 1024  # bytes of an unread body that are read away to keep a connection
-ONE_WRITE = 64 * 1024  # bytes of a body that are copied behind the head, to leave in one piece
+HIGH_WATER = 65_536  # bytes that wait for the application before the client is no longer read
+DISCARD_LIMIT = 65_536  # bytes of an unread body that are read away to keep a connection
+ONE_WRITE = 65_536  # bytes of a body that are copied behind the head, to leave in one piece
 LINGER = 2.0  # seconds in which a client may still be sending after the last answer
 HALF_CLOSED = 1.5  # seconds without a write until a client that sends no more is taken for gone
 TICK = 0.5  # seconds between two looks at who is overdue
@@ -64,7 +64,7 @@ STATUS_LINES = {
 # RFC 9110 §5.5: a line break in a value would begin a header, or a response, of its own.
 HEADERS = re.compile(rb"(?:%b: [^\x00-\x08\x0a-\x1f\x7f]*\r\n)*" % TOKEN)
 # RFC 9112 §6, §9: the framing and the connection are the server's.
-FRAMING = frozenset([b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"date"])
+FRAMING = frozenset([b"content-length", b"transfer-encoding", b"connection", b"keep-alive"])
 
 
 class MessageOrder(RuntimeError):
@@ -158,7 +158,7 @@ class Exchange:
             return
         self.complete = True
         if self.begun or self.connection.ended:
-            self.connection.abort()
+            self.connection.abort(by_reset=self.ends_with_connection)
         else:
             self.connection.refuse(500, "the application did not answer")
 
@@ -207,7 +207,7 @@ class Exchange:
             self.connection.deadline = NEVER
 
     def _request_event(self) -> Message:
-        data = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        data = b"".join(self._body)
         self._body.clear()
         self._told_end = self._body_ended
         self.connection.read_on()
@@ -255,25 +255,21 @@ class Exchange:
 
     def _header_lines(self, headers: Any) -> bytes:
         """The application's headers as they go on the wire; what it says of the framing is looked at."""
-        lines = []
-        dated = False
+        lines, names = [], set()
         for name, value in headers:
             lower = name.lower()
-            if lower in FRAMING:
-                if lower == b"content-length":
-                    self._left = content_length(value, self._left)
-                    continue
-                if lower == b"connection" and b"close" in value.lower():
-                    self.keep_alive = False
-                dated = dated or lower == b"date"
-                if lower != b"date":
-                    # "Response Start": Transfer-Encoding from the application is ignored.
-                    continue
-            lines.append(b"%b: %b\r\n" % (name, value))
+            names.add(lower)
+            # "Response Start": Transfer-Encoding from the application is ignored.
+            if lower not in FRAMING:
+                lines.append(b"%b: %b\r\n" % (name, value))
+            elif lower == b"content-length":
+                self._left = content_length(value, self._left)
+            elif lower == b"connection" and b"close" in value.lower():
+                self.keep_alive = False
         block = b"".join(lines)
         if block.count(b"\n") != len(lines) or not HEADERS.fullmatch(block):
             raise ValueError("a header that can't be sent: a name is a token, a value has no line break")
-        return block if dated else block + date_line()
+        return block if b"date" in names else block + date_line()
 
     def _send_body(self, data: bytes, more: bool) -> None:
         if not self._status:
@@ -305,9 +301,9 @@ class Exchange:
         assert self._left is not None
         self._left -= length
         if self._left < 0:
-            raise ValueError(f"the body is at least {-self._left} bytes longer than its Content-Length")
+            raise ValueError("the body is longer than its Content-Length")
         if self._left and not more:
-            raise ValueError(f"the body is {self._left} bytes shorter than its Content-Length")
+            raise ValueError("the body is shorter than its Content-Length")
 
     @staticmethod
     def _as_chunk(data: bytes, more: bool) -> bytes:
@@ -448,7 +444,7 @@ class HTTPProtocol(asyncio.Protocol):
     def advance(self) -> None:
         """Go on with what has come: the body of this request, or the head of the next one."""
         try:
-            while not self.lingering and not self.lost:
+            while not self.lingering:
                 if not self.parser.body_ended:
                     self._take_body()
                     if not self.parser.body_ended:
@@ -508,28 +504,27 @@ class HTTPProtocol(asyncio.Protocol):
     def _balance(self) -> None:
         """Read while there is room. What is not read stays in the kernel, and then with the client."""
         waiting = self.parser.waiting + (self.exchange.unread if self.exchange is not None else 0)
-        if waiting > HIGH_WATER and not self.reading_paused and not self.lingering:
+        if waiting > HIGH_WATER and not self.lingering:
             self.reading_paused = True
             self.transport.pause_reading()
-        elif self.reading_paused and waiting <= HIGH_WATER:
+        else:
             self.read_on()
 
     def read_on(self) -> None:
         """There is room again."""
-        if self.reading_paused and not self.transport.is_closing():
+        if self.reading_paused:
             self.reading_paused = False
             self.transport.resume_reading()
 
     # --- writing
 
     def write(self, data: bytes) -> None:
-        if self.ended:
-            self._wrote_last = self.loop.time()
+        self._wrote_last = self.loop.time()
         self.transport.write(data)
 
     async def writable(self) -> None:
         """Wait until the client has taken enough. Raises ClientGone when it has left instead."""
-        while self.writing_paused and not self.lost:
+        while self.writing_paused:  # connection_lost ends that, too
             self._writable = self._writable or asyncio.Event()
             self._writable.clear()
             await self._writable.wait()
@@ -544,8 +539,7 @@ class HTTPProtocol(asyncio.Protocol):
             self.close_gently()
             return
         self.deadline = self.loop.time() + self.owner.keep_alive
-        if self.parser.waiting or not self.parser.body_ended or self.reading_paused or self.ended:
-            self.advance()
+        self.advance()
 
     # --- ending
 
@@ -556,7 +550,7 @@ class HTTPProtocol(asyncio.Protocol):
             self.ended = exchange.complete = True
             exchange.wake()
             if exchange.begun:
-                self.abort()
+                self.abort(by_reset=exchange.ends_with_connection)
                 return
         if exchange is None and not self.parser.body_ended:
             self.close_gently()  # nonsense in what is read away: its request was answered
@@ -588,9 +582,12 @@ class HTTPProtocol(asyncio.Protocol):
         else:
             self.transport.close()
 
-    def abort(self) -> None:
-        """End the connection so that nobody takes half a body for a whole one."""
-        if self.exchange is not None and self.exchange.ends_with_connection:
+    def abort(self, by_reset: bool) -> None:
+        """End the connection so that nobody takes half a body for a whole one.
+
+        By a reset, where the end of the connection would be the end of the body.
+        """
+        if by_reset:
             with contextlib.suppress(OSError):
                 raw = self.transport.get_extra_info("socket")
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -225,7 +225,7 @@ async def chat(scope: Scope, receive: Receive, send: Send) -> None:
 def admitted(scope: Scope) -> tuple[str, Member]:
     """The room's name, and the member to be. Raises PermissionError when there is no way in."""
     room = re.fullmatch(r"/rooms/([a-z0-9-]{1,32})", scope["path"])
-    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    query = parse_qs(scope["query_string"].decode("latin-1"))
     name = query.get("name", [""])[0].strip()
     if room is None or not 0 < len(name) <= NAME_LIMIT or not name.isprintable():
         raise PermissionError("no such room, or no name")
@@ -346,5 +346,5 @@ async def farewell(send: Send, closing: Closing) -> None:
     try:
         async with asyncio.timeout(FAREWELL):
             await close(send, closing)
-    except (OSError, TimeoutError):
+    except OSError:  # a TimeoutError is one, too
         pass

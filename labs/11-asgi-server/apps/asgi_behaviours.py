@@ -176,7 +176,10 @@ async def answer(query: Query, receive: Receive, send: Send) -> None:
 
 
 async def order(query: Query, receive: Receive, send: Send) -> None:
-    """`how`: body_first, start_twice, after_the_end, unknown, nothing, text. What is raised is noted."""
+    """`how`: body_first, start_twice, after_the_end, nothing, text, or one of the unknown events.
+
+    What is raised is noted.
+    """
     notebook = notebooks[query.get("say")]
     try:
         await _out_of_order(query.get("how"), send)
@@ -191,9 +194,14 @@ async def _out_of_order(how: str, send: Send) -> None:
         return
     if how == "body_first":
         await body(send, b"no head", more=False)
-    if how == "unknown":
-        await send({"type": "http.response.begin", "status": 200})
+    if how in ("unknown", "unknown_stop"):
+        kind = "http.response.begin" if how == "unknown" else "http.response.stop"
+        await send({"type": kind, "status": 200})
+        return
     await start(send, headers=((b"content-length", b"7"),))
+    if how == "unknown_late":
+        await send({"type": "http.response.begin", "status": 200})
+        return
     if how == "start_twice":
         await start(send, 201)
     if how == "text":

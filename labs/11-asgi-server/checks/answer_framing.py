@@ -6,7 +6,7 @@ import contextlib
 import select
 from typing import Any
 
-from behaviours_client import sent_on
+from behaviours_client import behave, sent_on
 
 from workshop.judge.checks import Client, Deadline, NoAnswer, Wire, WireError, expect, fail, that
 
@@ -37,8 +37,12 @@ def is_framed(connection: Wire, method: str, query: dict[str, Any], expected: st
     if response.status == 204:
         expect("Transfer-Encoding of a 204", response.all("Transfer-Encoding"), [], rule="RFC 9112 §6.1")
     if "header" in query:
-        length = query["header"].partition(":")[2]
+        fields = [one.partition(":") for one in query["header"]]
+        length = next(value for field, _, value in fields if field == "Content-Length")
+        tags = [value for field, _, value in fields if field == "x-tag"]
         expect("Content-Length", response.all("Content-Length"), [length], "once")
+        every = "every header of the start goes out, wherever Content-Length stands among them"
+        expect("X-Tag", response.all("X-Tag"), tags, every)
         expect("Transfer-Encoding", response.all("Transfer-Encoding"), [], "there is a length")
 
 
@@ -51,6 +55,22 @@ def nothing_follows(client: Client, answered: list[tuple[Wire, str, str]]) -> No
             with contextlib.suppress(NoAnswer):
                 more += connection.read()
         that(not more, f"{more[:80]!r} after {which}", f"nothing: {why}", sent=sent_on(connection))
+
+
+def old_client(client: Client, chunks: list[str]) -> None:
+    """A body of unknown length for an HTTP/1.0 client that wants to keep the connection: it has an end."""
+    head = (
+        f"GET {behave('answer', chunk=chunks)} HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n"
+    )
+    with client.connect(seconds=4) as connection:
+        connection.send(head.encode())
+        try:
+            text = connection.response().text
+        except Deadline:
+            got = "no end of the body: several events, no Content-Length, for HTTP/1.0 with keep-alive"
+            fail(got, "the end of the connection: HTTP/1.0 knows no chunks", sent=sent_on(connection))
+        why = "HTTP/1.0 knows no chunks: the end of the connection ends the body"
+        expect("body", text, "".join(chunks), why, sent=sent_on(connection))
 
 
 def ends_within(connection: Wire, promised: int, much: str) -> None:

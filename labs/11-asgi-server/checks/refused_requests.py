@@ -48,6 +48,29 @@ def two_framings(client: Client, cases: list[WireCase]) -> None:
             that(400 <= response.status < 500, response.line, "400 Bad Request", sent=shown(case.data))
 
 
+def broken_bodies(client: Client, cases: list[WireCase]) -> None:
+    """A body that breaks off into nonsense: refused, or its application is told of no end of it."""
+    for case in cases:
+        why = case.notes.get("why", case.name)
+        try:
+            response = client.send(case.data, "POST")
+        except NoAnswer:
+            continue
+        except Deadline:
+            fail(
+                f"neither an answer nor an end ({why})", "400 Bad Request or its like", sent=shown(case.data)
+            )
+        if response.status != 200:
+            refused = 400 <= response.status < 500
+            that(refused, f"{response.line} ({why})", "400 Bad Request or its like", sent=shown(case.data))
+            continue
+        events = object_of(response).get("events")
+        last = events[-1] if isinstance(events, list) and events else None
+        told = isinstance(last, list) and last[:1] == ["http.disconnect"]
+        expected = "400, or http.disconnect: what came of a body that breaks off is no whole body"
+        that(told, f"receive gave {events!r} ({why})", expected, sent=shown(case.data))
+
+
 def shown(data: bytes) -> str:
     text = data.decode("latin-1").encode("unicode_escape").decode()
     return text if len(text) < 300 else f"{text[:150]} … and {len(data)} bytes in all"

@@ -7,9 +7,20 @@ import random
 from behaviours_client import ask, behave, comes, ignored, sent_on, told
 from paused_transfers import BOUND, MIB, push_until_full
 
-from workshop.judge.checks import Client, NoAnswer, WireError, expect, fail, name, request_bytes, that
+from workshop.judge.checks import (
+    Client,
+    Deadline,
+    NoAnswer,
+    WireError,
+    expect,
+    fail,
+    name,
+    request_bytes,
+    that,
+)
 
 PIPELINED = "RFC 9112 §9.3.2"
+UNREAD = 200_000  # bytes of an upload: more than a server keeps, less than the two kernels do
 
 
 def unread_body(client: Client, rng: random.Random) -> None:
@@ -38,6 +49,28 @@ def unread_body(client: Client, rng: random.Random) -> None:
             got = f"the next answer is {response.text!r}"
             skipped = response.text == f'{{"ignored": "{second}"}}'
             that(skipped, got, why, sent=sent_on(connection))
+
+
+def unread_upload(client: Client, rng: random.Random) -> None:
+    """A body longer than what a server keeps, that is never read, does not hold up the next request."""
+    place, who = f"upload {rng.random()}", name(rng)
+    with client.connect(seconds=6) as connection:
+        ask(connection, "lines", "POST", [("Content-Length", str(UNREAD))], place=place)
+        shown = f"{sent_on(connection)}, {UNREAD} bytes of body, and GET /do/ignore"
+        try:
+            connection.send(b"." * UNREAD)
+            comes(connection, b"first\n", "the first line")
+            client.get(behave("open", place=place))
+            connection.send(request_bytes("GET", behave("ignore", name=who)))
+            expect("the first answer", connection.response("POST").text, "first\nsecond\n", sent=shown)
+            text = connection.response().text
+        except NoAnswer:
+            return
+        except Deadline as error:
+            expected = "the rest of the body is skipped, or the connection ends: nobody will read it any more"
+            fail(f"{error.got}, after a POST whose application left the body unread", expected, sent=shown)
+        why = "the unread body is skipped, or the connection ends: it is not the next request"
+        expect("the next answer", text, f'{{"ignored": "{who}"}}', why, sent=shown)
 
 
 def slow_first(client: Client, rng: random.Random) -> None:

@@ -159,4 +159,6 @@ async def _never_reads(app, name):
     stuck.cancel()
     host.leave()
     await asyncio.wait({stuck, talking}, timeout=LONG)
+    if done:
+        stuck.result()  # what it has raised is raised
     return took if done else None
