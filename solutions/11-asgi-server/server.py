@@ -301,9 +301,9 @@ class Exchange:
         assert self._left is not None
         self._left -= length
         if self._left < 0:
-            raise ValueError("the body is longer than its Content-Length")
+            raise ValueError(f"the body is at least {-self._left} bytes longer than its Content-Length")
         if self._left and not more:
-            raise ValueError("the body is shorter than its Content-Length")
+            raise ValueError(f"the body is {self._left} bytes shorter than its Content-Length")
 
     @staticmethod
     def _as_chunk(data: bytes, more: bool) -> bytes:
