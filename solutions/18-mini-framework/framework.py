@@ -61,6 +61,7 @@ Handler = Callable[..., Any]
 Lifespan = Callable[["App"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
 BODY_LIMIT = 1024 * 1024  # bytes of a body that is kept in memory; more are 413
+UNSUPPORTED = 1003  # RFC 6455 §7.4.1: a message of a kind that is not taken
 NO_CONTENT = (204, 205, 304)  # RFC 9110 §15.3.5, §15.3.6, §15.4.5: whatever the handler returned
 
 
@@ -442,19 +443,18 @@ class WebSocket(Connection):
 
     async def receive_text(self) -> str:
         """Raises WebSocketDisconnect at the end, and for bytes, after closing with 1003 (RFC 6455 §7.4.1)."""
-        text = (await self._event()).get("text")
-        if text is None:
-            await self.close(1003, "text, please")
-            raise WebSocketDisconnect(1003)
-        return str(text)
+        return str(await self._payload("text"))
 
     async def receive_bytes(self) -> bytes:
         """Raises WebSocketDisconnect at the end, and for text, after closing with 1003."""
-        data = (await self._event()).get("bytes")
-        if data is None:
-            await self.close(1003, "bytes, please")
-            raise WebSocketDisconnect(1003)
-        return bytes(data)
+        return bytes(await self._payload("bytes"))
+
+    async def _payload(self, kind: str) -> Any:
+        payload = (await self._event()).get(kind)
+        if payload is None:
+            await self.close(UNSUPPORTED, f"{kind}, please")
+            raise WebSocketDisconnect(UNSUPPORTED)
+        return payload
 
     async def iter_text(self) -> AsyncGenerator[str]:
         """Every text until the other side leaves."""
@@ -670,13 +670,14 @@ class App:
 
     async def _converse(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         """One WebSocket, from the handshake to its end."""
-        found = [(one, match) for one in self.sockets if (match := one.pattern.fullmatch(path))]
-        params = found[0][1].groupdict() if found else {}
+        fitting = ((one, match) for one in self.sockets if (match := one.pattern.fullmatch(path)))
+        route, match = next(fitting, (None, None))
+        params = match.groupdict() if match else {}
         socket = WebSocket({**scope, "path_params": params}, receive, send)
         try:
-            if not found:
+            if route is None:
                 raise HTTPException(404)
-            await call(found[0][0].handler, **await values_for(found[0][0].plan, socket))
+            await call(route.handler, **await values_for(route.plan, socket))
         except WebSocketDisconnect:
             return
         except HTTPException:
