@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from email.utils import formatdate, parsedate_to_datetime
 from functools import cached_property
-from http import HTTPStatus
+from http.client import responses
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, TypeAlias
@@ -44,11 +44,13 @@ TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 # §5.6.6: parameters, `; name=token` or `; name="quoted \" string"`.
 PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
+# A value in quotes: all between the first and the last.
+QUOTED = re.compile('"(.*)"', re.DOTALL)
 # §8.8.3: an entity tag, with or without the mark of weakness.
 ENTITY_TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 # §14.1.2: one range of bytes.
 CODINGS = ("gzip", "compress", "br")  # RFC 9110 §8.4.1, RFC 7932: of what Python's mimetypes knows
-BYTES = re.compile(r"bytes=\s*([0-9]*)-([0-9]*)\s*", re.IGNORECASE)
+BYTES = re.compile(r"bytes=\s*(?!-\s*$)([0-9]*)-([0-9]*)\s*", re.IGNORECASE)
 # RFC 6265 §4.1.1: what a cookie's value may hold as it is.
 COOKIE_OCTETS = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
 
@@ -153,12 +155,13 @@ def cookies_of(field: str) -> dict[str, str]:
 
 def unquoted_cookie(value: str) -> str:
     r"""A value as it was before `quoted_cookie`: "a\073b" -> a;b."""
-    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+    quoted = QUOTED.fullmatch(value)
+    if quoted is None:
         return value
     return re.sub(
-        r"\\([0-3][0-7]{2}|.)",
-        lambda found: chr(int(found[1], 8)) if len(found[1]) == 3 else found[1],
-        value[1:-1],
+        r"\\(?:([0-3][0-7]{2})|(.))",
+        lambda found: chr(int(found[1], 8)) if found[1] else found[2],
+        quoted[1],
     )
 
 
@@ -171,19 +174,16 @@ def options(field: str) -> tuple[str, dict[str, str]]:
 
 def unquoted(value: str) -> str:
     r"""A token, or a quoted string. Browsers write `"` as %22 (RFC 7578 §4.2), others as \"."""
-    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+    quoted = QUOTED.fullmatch(value)
+    if quoted is None:
         return value
-    return value[1:-1].replace("\\\\", "\\").replace('\\"', '"').replace("%22", '"')
+    return quoted[1].replace("\\\\", "\\").replace('\\"', '"').replace("%22", '"')
 
 
 def parsed_json(body: bytes) -> Any:
-    """The value of a JSON text. Raises ValueError for what is none, or could not be sent back."""
-    # RFC 8259 §8.1: UTF-8. Python's parser would guess UTF-16, and let half a surrogate pair through.
-    value = json.loads(body.decode("utf-8-sig"), parse_constant=finite, parse_float=finite)
-    if b"\\ud" in body.lower():
-        # §8.2: such an escape may be half a pair. UnicodeEncodeError is a ValueError.
-        json.dumps(value, ensure_ascii=False).encode()
-    return value
+    """The value of a JSON text. Raises ValueError for what is none."""
+    # RFC 8259 §8.1: UTF-8. Python's parser would guess UTF-16.
+    return json.loads(body.decode("utf-8-sig"), parse_constant=finite, parse_float=finite)
 
 
 def finite(number: str) -> float:
@@ -311,7 +311,7 @@ class Request:
         boundary = parameters.get("boundary", "")
         # RFC 2046 §5.1.1: 1 to 70 characters.
         if not 1 <= len(boundary) <= 70:
-            raise HTTPError(400, "multipart without a usable boundary")
+            raise malformed("its Content-Type has no usable boundary")
         pieces = iter([self.body]) if "body" in self.__dict__ else self._pieces()
         return Multipart(pieces, boundary.encode("latin-1"), self.max_memory, self.max_parts).parts()
 
@@ -323,6 +323,10 @@ class Request:
     def close(self) -> None:
         """Let go of the uploaded files."""
         close_all((self.__dict__.get("_form") or ({}, {}))[1])
+
+
+def malformed(why: str) -> HTTPError:
+    return HTTPError(400, f"this is no form: {why}")
 
 
 class Multipart:
@@ -353,10 +357,10 @@ class Multipart:
             if count > self.max_parts:
                 raise HTTPError(413, f"a form has at most {self.max_parts} parts")
             head = self._head()
-            kind, parameters = options(head.get("content-disposition", ""))
-            # RFC 7578 §4.2: each part has its disposition, form-data, and a name.
-            if kind != "form-data" or "name" not in parameters:
-                raise HTTPError(400, "a part of the form has no name")
+            _, parameters = options(head.get("content-disposition", ""))
+            # RFC 7578 §4.2: each part has its disposition, with a name.
+            if "name" not in parameters:
+                raise malformed("a part has no name")
             name = parameters["name"]
             if "filename" in parameters:
                 kind = head.get("content-type", "text/plain")
@@ -382,7 +386,7 @@ class Multipart:
     def _more(self) -> None:
         piece = next(self._pieces, b"")
         if not piece:
-            raise HTTPError(400, "the form ends before its last boundary")
+            raise malformed("it ends before its last boundary")
         self._buffer += piece
 
     def _another(self) -> bool:
@@ -393,29 +397,27 @@ class Multipart:
             for _ in self._pieces:
                 pass  # the epilogue: to be ignored, and counted
             return False
-        if self._line().strip(b" \t"):
-            raise HTTPError(400, "a boundary is followed by something else than the end of its line")
+        if self._line(HEAD_LIMIT).strip(b" \t"):
+            raise malformed("a boundary is followed by something else than the end of its line")
         return True
 
-    def _line(self) -> bytes:
+    def _line(self, most: int) -> bytes:
         line = b""
         for piece in self._until(b"\r\n"):
             line += piece
-            if len(line) > HEAD_LIMIT:
+            if len(line) > most:
                 raise HTTPError(413, f"the header of a part has at most {HEAD_LIMIT} bytes")
         return line
 
     def _head(self) -> dict[str, str]:
         """A part's header: names in lower case, values as UTF-8, which browsers send (RFC 7578 §5.1)."""
         head: dict[str, str] = {}
-        size = 0
-        while line := self._line():
-            size += len(line)
-            if size > HEAD_LIMIT:
-                raise HTTPError(413, f"the header of a part has at most {HEAD_LIMIT} bytes")
+        left = HEAD_LIMIT
+        while line := self._line(left):
+            left -= len(line)
             name, colon, value = line.decode("utf-8", "replace").partition(":")
             if not colon:
-                raise HTTPError(400, "a part of the form has a header line without a colon")
+                raise malformed("a part has a header line without a colon")
             head[name.strip().lower()] = value.strip()
         # RFC 2046 §5.1.1, body-part: without content, the empty line is the boundary's line break as well.
         while len(self._buffer) < len(self._delimiter):
@@ -478,7 +480,7 @@ class Response:
         # RFC 9110 §8.3.2: which characters the bytes of a text stand for.
         if content_type.startswith("text/") and "charset=" not in content_type.lower():
             content_type += f"; charset={charset}"
-        if content_type and "Content-Type" not in self.headers:
+        if "Content-Type" not in self.headers:
             self.headers.set("Content-Type", content_type)
         self._add_validators()
 
@@ -554,16 +556,15 @@ class Response:
         if self.etag is not None or self.modified is not None:
             instead = precondition(request, self.etag, self.modified)
             if instead:
-                return self._refused(instead, headers)
+                return instead, self._without_content(headers), b""
         return self._ranged(request, headers)
 
-    def _refused(self, status: int, headers: Headers) -> tuple[int, Headers, bytes]:
-        """304 or 412: no content, and nothing that describes it (RFC 9110 §15.4.5)."""
+    def _without_content(self, headers: Headers) -> Headers:
+        """For 304, 412 and 416: the body is let go, and nothing describes it (RFC 9110 §15.4.5)."""
         self.closers += closers_of(self.body)
-        for name, _ in list(headers):
-            if name.lower().startswith("content-") and name.lower() != "content-location":
-                headers.remove(name)
-        return status, headers, b""
+        for name in ("Content-Type", "Content-Encoding", "Content-Language"):
+            headers.remove(name)
+        return headers
 
     def _ranged(self, request: Request, headers: Headers) -> tuple[int, Headers, bytes | Iterable[bytes]]:
         """The whole, or the part that Range asks for (RFC 9110 §14.2), where the size is known."""
@@ -579,10 +580,10 @@ class Response:
         try:
             part = range_of(wanted, size)
         except HTTPError as error:
-            headers = self._refused(416, headers)[1]
+            headers = self._without_content(headers)
             for name, value in error.headers:
                 headers.set(name, value)
-            return 416, headers, b""
+            return error.status, headers, b""
         if part is None:
             return 200, headers, self.body
         start, stop = part
@@ -634,10 +635,7 @@ def closers_of(body: object) -> list[Callable[[], object]]:
 
 
 def status_line(status: int) -> str:
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return f"{status} Unknown"
+    return f"{status} {responses.get(status, 'Unknown')}"
 
 
 def quoted_cookie(value: str) -> str:
@@ -670,8 +668,8 @@ def seconds(field: str | None) -> int | None:
 
 
 def _utc(field: str) -> float:
-    moment = parsedate_to_datetime(field)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    # RFC 9110 §5.6.7: an HTTP date is in GMT.
+    return parsedate_to_datetime(field).replace(tzinfo=UTC).timestamp()
 
 
 def precondition(request: Request, etag: str | None, modified: float | None) -> int:
@@ -712,15 +710,13 @@ def range_of(field: str, size: int) -> tuple[int, int] | None:
     """Where the one asked range starts and stops (first byte after it); None: send the whole.
 
     "bytes=0-4", 10 -> (0, 5);  "bytes=-3", 10 -> (7, 10);  "bytes=8-99", 10 -> (8, 10)
-    Raises HTTPError 416 with Content-Range when nothing of it is there. §14.2: what can't be read, another
-    unit, or several ranges at once may be ignored.
+    Raises HTTPError 416 with Content-Range when nothing of it is there, "5-2" too. §14.2: what can't be read,
+    another unit, or several ranges at once may be ignored.
     """
     found = BYTES.fullmatch(field.strip())
-    if found is None or found[0].strip().endswith("=-"):
+    if found is None:
         return None
     first, last = found[1], found[2]
-    if first and last and position(first) > position(last):
-        return None
     start = position(first) if first else max(0, size - position(last))
     stop = min(size, position(last) + 1) if first and last else size
     if start >= stop:
@@ -729,9 +725,8 @@ def range_of(field: str, size: int) -> tuple[int, int] | None:
 
 
 def position(digits: str) -> int:
-    """A position in bytes. int() refuses thousands of digits: those are past every end."""
-    digits = digits.lstrip("0") or "0"
-    return int(digits) if len(digits) <= 18 else 10**18
+    """A position in bytes. int() refuses thousands of digits: eighteen are past every end."""
+    return int("0" + digits.lstrip("0")[:18])
 
 
 def json_response(value: Any, status: int = 200, headers: Pairs = ()) -> Response:

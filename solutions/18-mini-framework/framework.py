@@ -61,6 +61,7 @@ Handler = Callable[..., Any]
 Lifespan = Callable[["App"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
 BODY_LIMIT = 1024 * 1024  # bytes of a body that is kept in memory; more are 413
+UNSUPPORTED = 1003  # RFC 6455 §7.4.1: a message of a kind that is not taken
 NO_CONTENT = (204, 205, 304)  # RFC 9110 §15.3.5, §15.3.6, §15.4.5: whatever the handler returned
 
 
@@ -272,7 +273,9 @@ def bare(kind: Any) -> Any:
     """`int` of `int | None`; any other annotation as it is."""
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         others = [one for one in typing.get_args(kind) if one is not type(None)]
-        return others[0] if len(others) == 1 else kind
+        match others:
+            case [only]:
+                return only
     return kind
 
 
@@ -383,15 +386,17 @@ async def body_of(request: Request, one: Parameter, problems: Problems) -> Any:
     """The JSON of a body. Raises HTTPException 415."""
     media = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
     body = await request.body()
-    if not body and not one.required:
+    if not body and one.required:
+        return problems.add(["body"], "is required")
+    if not body:
         return one.default
     # RFC 9110 §15.5.16. A browser's form on another site can send text/plain, and may not send this.
-    if body and media != "application/json" and not media.endswith("+json"):
+    if media != "application/json" and not media.endswith("+json"):
         raise HTTPException(415, "send application/json")
     try:
         value = await request.json()
     except ValueError as error:
-        return problems.add(["body"], f"is no JSON: {error}" if body else "is required")
+        return problems.add(["body"], f"is no JSON: {error}")
     try:
         return checked(value, one.kind, ["body"], problems)
     except RecursionError:  # a tree of dataclasses, deeper than Python goes
@@ -413,7 +418,7 @@ class WebSocket(Connection):
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(scope, receive)
-        self._send_event, self._connected, self.accepted = send, False, False
+        self._send_event, self._connected = send, False
 
     async def _event(self) -> Message:
         event = await self._receive()
@@ -438,23 +443,21 @@ class WebSocket(Connection):
     async def accept(self, subprotocol: str | None = None) -> None:
         await self._connect()
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
-        self.accepted = True
 
     async def receive_text(self) -> str:
         """Raises WebSocketDisconnect at the end, and for bytes, after closing with 1003 (RFC 6455 §7.4.1)."""
-        text = (await self._event()).get("text")
-        if text is None:
-            await self.close(1003, "text, please")
-            raise WebSocketDisconnect(1003)
-        return str(text)
+        return str(await self._payload("text"))
 
     async def receive_bytes(self) -> bytes:
         """Raises WebSocketDisconnect at the end, and for text, after closing with 1003."""
-        data = (await self._event()).get("bytes")
-        if data is None:
-            await self.close(1003, "bytes, please")
-            raise WebSocketDisconnect(1003)
-        return bytes(data)
+        return bytes(await self._payload("bytes"))
+
+    async def _payload(self, kind: str) -> Any:
+        payload = (await self._event()).get(kind)
+        if payload is None:
+            await self.close(UNSUPPORTED, f"{kind}, please")
+            raise WebSocketDisconnect(UNSUPPORTED)
+        return payload
 
     async def iter_text(self) -> AsyncGenerator[str]:
         """Every text until the other side leaves."""
@@ -624,7 +627,7 @@ class App:
             await live(self, self.lifespan, scope, receive, send)
             return
         path = local_path(scope)
-        mounted = next((one for one in self.mounts if path == one[0] or path.startswith(f"{one[0]}/")), None)
+        mounted = next((one for one in self.mounts if path.startswith(f"{one[0]}/")), None)
         if scope["type"] == "websocket" and mounted is None:
             await self._converse(scope, receive, send, path)
             return
@@ -670,18 +673,17 @@ class App:
 
     async def _converse(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         """One WebSocket, from the handshake to its end."""
-        found = [(one, match) for one in self.sockets if (match := one.pattern.fullmatch(path))]
-        params = found[0][1].groupdict() if found else {}
+        fitting = ((one, match) for one in self.sockets if (match := one.pattern.fullmatch(path)))
+        route, match = next(fitting, (None, None))
+        params = match.groupdict() if match else {}
         socket = WebSocket({**scope, "path_params": params}, receive, send)
         try:
-            if not found:
+            if route is None:
                 raise HTTPException(404)
-            await call(found[0][0].handler, **await values_for(found[0][0].plan, socket))
+            await call(route.handler, **await values_for(route.plan, socket))
         except WebSocketDisconnect:
             return
         except HTTPException:
-            if socket.accepted:
-                raise
             # ASGI www, "Close": before accept, the server answers the handshake with 403.
             await socket.close(1008)
 

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import importlib
 import io
+import itertools
 import json
 import os
 import tempfile
@@ -139,8 +140,8 @@ def sent_file(data: bytes, modified: int, suffix: str = ".png") -> Any:
         return wrappers.file(made.name)
 
 
-def answer(app: Any, environ: dict[str, Any]) -> dict[str, Any]:
-    """A whole answer of a WSGI application, read to its end and closed, as plain data."""
+def answer(app: Any, environ: dict[str, Any], take: int | None = None) -> dict[str, Any]:
+    """A whole answer of a WSGI application, read to its end or `take` chunks, and closed, as plain data."""
     started: dict[str, Any] = {"status": None, "headers": []}
 
     def start_response(status: str, headers: list[Any], exc_info: Any = None) -> Any:
@@ -149,7 +150,7 @@ def answer(app: Any, environ: dict[str, Any]) -> dict[str, Any]:
 
     result = app(environ, start_response)
     try:
-        body = b"".join(result)
+        body = b"".join(itertools.islice(result, take))
     finally:
         if hasattr(result, "close"):
             result.close()
@@ -197,18 +198,30 @@ def left_open(environ: dict[str, Any], body: bytes, **limits: int) -> dict[str, 
 
 
 def upload_kept(how: str, environ: dict[str, Any], body: bytes) -> dict[str, Any]:
-    """What becomes of an upload whose handler streams it, ignores it, or raises an HTTPError after it."""
+    """What becomes of an upload whose handler streams it, ignores it, or raises an HTTPError after it.
+
+    `early` is whether it was closed when the body that streams it was.
+    """
     environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
     seen: list[Any] = []
+    early: list[bool] = []
+
+    def chunks(file: Any) -> Iterator[bytes]:
+        try:
+            for line in file:  # noqa: UP028 - `yield from` would close the file by itself
+                yield line
+        finally:
+            early.append(bool(file.closed))
 
     def handler(request: Any) -> Any:
         seen.extend(one for many in request.files.values() for one in many)
         if how == "raised":
             raise wrappers.HTTPError(409, "not now")
-        return wrappers.Response(iter(seen[0].file) if how == "streamed" else b"taken")
+        streams = {"streamed": iter, "left": chunks}
+        return wrappers.Response(streams[how](seen[0].file) if how in streams else b"taken")
 
-    said = answer(wrappers.wsgi(handler), environ)
-    return {**said, "closed": [bool(one.file.closed) for one in seen]}
+    said = answer(wrappers.wsgi(handler), environ, take=1 if how == "left" else None)
+    return {**said, "early": early, "closed": [bool(one.file.closed) for one in seen]}
 
 
 def closed_uploads(environ: dict[str, Any], body: bytes) -> list[bool]:

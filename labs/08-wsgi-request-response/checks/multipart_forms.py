@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from wrapper_calls import word
+from wrapper_calls import part, request, values, with_body, word
+
+from workshop.judge.checks import expect
 
 
 def boundary(rng: random.Random) -> str:
@@ -41,6 +43,7 @@ def large_forms(mark: str) -> list[tuple[bytes, str, dict[str, int], str]]:
         (good, kind, {"max_body": len(good) - 1}, "the body is one byte longer than max_body"),
         (many, kind, {"max_parts": 8}, "nine parts, max_parts=8"),
         (b"&".join([b"a=1"] * 9), urlencoded, {"max_parts": 8}, "nine urlencoded fields, max_parts=8"),
+        (b"&".join([b"a=1"] * 20), urlencoded, {"max_parts": 8}, "twenty urlencoded fields, max_parts=8"),
         (
             field,
             kind,
@@ -61,3 +64,15 @@ def broken_forms(mark: str, good: bytes) -> list[tuple[bytes, str, str]]:
         (good.replace(b"Content-Disposition", b"Content-Position"), kind, "a part without a name"),
         (good, "multipart/form-data", "no boundary"),
     ]
+
+
+def boundaries_of_any_length(probe: Any) -> None:
+    """Fail unless a boundary may have 1 to 70 characters; the body is asked for before the form."""
+    for mark in ("b", "b" * 70):
+        kind, body = f"multipart/form-data; boundary={mark}", multipart(mark, (disposition("a"), b"1"))
+        sent = f"request.body, then request.form, Content-Type: {kind}"
+        seen = probe.steps(request(with_body(body, kind)), part("body"), part("form"), sent=sent)
+        whole, form = values(seen, 2)
+        expect("body", whole, body)
+        why = "the form, from the body that was read already; a boundary has 1 to 70 characters"
+        expect("form", form, {"a": ["1"]}, why, rule="RFC 2046 §5.1.1")

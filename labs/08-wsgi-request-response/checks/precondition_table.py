@@ -55,6 +55,7 @@ def preconditions(tag: str, other: str, at: int) -> list[Row]:
         ("PUT", weak, {"If-Match": weak}, 412, "strong comparison (§13.1.1)"),
         ("PUT", tag, {"If-Match": "*"}, 0, "* is whatever exists"),
         ("PUT", tag, {"If-Unmodified-Since": same}, 0, "not modified since"),
+        ("PUT", tag, {"If-Unmodified-Since": after}, 0, "not modified since"),
         ("PUT", tag, {"If-Unmodified-Since": before}, 412, "modified since (§13.1.4)"),
         ("PUT", tag, {"If-Match": tag, "If-Unmodified-Since": before}, 0, "a tag beats a date (§13.1.4)"),
         ("GET", tag, {"If-Match": other, "If-None-Match": tag}, 412, "If-Match is tested first"),

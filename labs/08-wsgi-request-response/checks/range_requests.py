@@ -41,6 +41,9 @@ def byte_ranges(start: int, last: int, size: int) -> list[Ranged]:
 def is_part(got: dict[str, Any], asked: Ranged, data: bytes, sent: str) -> None:
     """Fail unless an answer is the part that was asked for, the whole, or 416."""
     said = {key.lower(): value for key, value in got["headers"]}
+    names = [key.lower() for key, _ in got["headers"]]
+    twice = sorted({key for key in names if names.count(key) > 1})
+    that(not twice, f"twice in the header: {', '.join(twice)}", "each once", rule="RFC 9110 §5.3", sent=sent)
     status, size, why = str(got["status"])[:3], len(data), asked.why
     if asked.part is None:
         expect("status", status, "200", why, sent=sent)
@@ -89,6 +92,7 @@ def conditional_ranges(
         ("GET", {"If-Range": f"W/{tag}"}, 200, "strong comparison (§13.1.5)"),
         ("GET", {"If-Range": dated(at)}, 206, "exactly the date of Last-Modified"),
         ("GET", {"If-Range": dated(at - 3600)}, 200, "another date (§13.1.5)"),
+        ("GET", {"If-Range": dated(at + 3600)}, 200, "another date, though a later one (§13.1.5)"),
         ("GET", {"If-None-Match": tag}, 304, "preconditions come before ranges (§13.2.2)"),
         ("GET", {"If-Match": '"older"'}, 412, "preconditions come before ranges (§13.2.2)"),
         ("HEAD", {}, 200, "only GET has ranges (§14.2)"),

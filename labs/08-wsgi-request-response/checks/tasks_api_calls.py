@@ -51,7 +51,7 @@ def speaks_the_tasks_api(client: Client, title: str) -> None:
     expect("status of POST to a task", wrong.status, 405, rule="RFC 9110 §15.5.6")
     allow = {one.strip() for one in (wrong.get("Allow") or "").split(",")}
     that(
-        {"GET", "PATCH", "DELETE"} <= allow,
+        {"GET", "HEAD", "PATCH", "DELETE"} <= allow,
         f"Allow = {wrong.get('Allow')!r}",
         "GET, HEAD, PATCH, DELETE …",
     )
@@ -59,6 +59,7 @@ def speaks_the_tasks_api(client: Client, title: str) -> None:
         ("PATCH", "/tasks/999999", b'{"done": true}', 404),
         ("GET", "/nowhere", b"", 404),
         ("POST", "/tasks", b'{"title": ""}', 400),
+        ("POST", "/tasks", b'{"done": true}', 400),
         ("POST", "/tasks", b"{", 400),
     ):
         problem = client.request(method_, target, kind, body)

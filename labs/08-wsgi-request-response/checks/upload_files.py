@@ -13,6 +13,7 @@ from workshop.judge.checks import Client, expect, made, that
 LESSON = "lesson, rule 10"
 MEANS = {
     "streamed": "return Response(iter(request.files['photo'][0].file))",
+    "left": "streams request.files['photo'][0].file by a generator; the client leaves after its first chunk",
     "ignored": "looks at request.files and returns Response(b'taken')",
     "raised": "looks at request.files and raises HTTPError(409, …)",
 }
@@ -34,10 +35,13 @@ def close_lets_go_of_uploads(probe: Any, mark: str, data: bytes) -> None:
 
 def refused_forms_leave_nothing(probe: Any, mark: str, good: bytes) -> None:
     """Fail unless a part's header has a limit, and a form that is refused keeps no file open."""
-    head = f"--{mark}\r\nX-Long: ".encode() + b"x" * 300_000 + good[len(mark) + 2 :]
-    sent = "request.form: a part with a header of 300000 bytes, max_memory=200000"
-    seen = probe.steps(request(with_body(head, type_of(mark)), max_memory=200_000), part("form"), sent=sent)
-    refused(seen, (413, 400), "a part's header is in memory, too: give it a limit")
+    lines = b"\r\n".join(b"X-%d: y" % number for number in range(30_000))
+    for head, what in ((b"X-Long: " + b"x" * 300_000, "in one line"), (lines, "in 30000 lines")):
+        form = f"--{mark}\r\n".encode() + head + good[len(mark) + 2 :]
+        sent = f"request.form: a part with a header of 300000 bytes {what}, max_memory=200000"
+        asked = request(with_body(form, type_of(mark)), max_memory=200_000)
+        why = "a part's header is in memory, too: give it a limit"
+        refused(probe.steps(asked, part("form"), sent=sent), (413, 400), why)
     names = [disposition("a", "a.png"), disposition("b", "b.png"), disposition("c")]
     files = multipart(mark, *((name, b"x" * 100_000) for name in names))
     call = made("form_handlers:left_open", environ("POST", CONTENT_TYPE=type_of(mark)), files, max_parts=2)
@@ -51,13 +55,22 @@ def refused_forms_leave_nothing(probe: Any, mark: str, good: bytes) -> None:
 def wsgi_lets_go_of_uploads(probe: Any, mark: str, data: bytes, form: bytes) -> None:
     """Fail unless an upload is open while the response is sent, and closed when that is closed."""
     why = "wsgi() closes the request when the response is closed"
-    for how, right in (("streamed", "200"), ("ignored", "200"), ("raised", "409")):
+    for how, right in (("streamed", "200"), ("left", "200"), ("ignored", "200"), ("raised", "409")):
         sent = f"wsgi(handler), and a form with a file; the handler: {MEANS[how]}"
         call = made("form_handlers:upload_kept", how, environ("POST", CONTENT_TYPE=type_of(mark)), form)
         (got,) = values(probe.steps(call, sent=sent), 1)
         expect("status", str(got["status"])[:3], right, sent=sent)
         if how == "streamed":
             expect("the body", got["body"], data, "the file is open until the response is closed", sent=sent)
+        if how == "left":
+            why_first = "the body is closed first: its `finally` may still need the upload"
+            expect(
+                "whether it was closed in the generator's `finally`",
+                got["early"],
+                [False],
+                why_first,
+                sent=sent,
+            )
         expect("whether the upload's file is closed", got["closed"], [True], why, rule=LESSON, sent=sent)
 
 

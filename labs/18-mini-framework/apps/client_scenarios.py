@@ -38,6 +38,25 @@ def what_it_sends(word: str) -> Any:
         return [path.json()["first"], path.json()["rest"], seen.json(), path.headers.get("x-layers")]
 
 
+def schemes() -> list[Any]:
+    """The scheme of a request's scope, and of a WebSocket's; and the code of a close without one."""
+    with TestClient(framework_features.app) as client:
+        found = [client.get("/scheme").json()]
+        try:
+            with client.websocket_connect("/first/x") as socket:
+                found.append(socket.receive_text().rpartition(", ")[2])
+                socket.receive_text()
+        except WebSocketDisconnect as left:
+            found.append(left.code)
+        try:
+            with client.websocket_connect("/below/x") as socket:
+                socket.receive_text()
+                socket.receive_text()
+        except WebSocketDisconnect as left:
+            found.append(left.code)
+        return found
+
+
 def a_lifespan() -> list[Any]:
     """What requests share within one `with`, and that the next one begins anew."""
     found = []

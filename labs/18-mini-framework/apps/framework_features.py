@@ -152,6 +152,26 @@ async def unchanged() -> None:
     return None
 
 
+@app.get("/kept")
+async def kept() -> Any:
+    return Response("", 304, {"Age": "7", "X-Note": "kept"})
+
+
+@app.post("/size")
+async def size(request: Request) -> Any:
+    return len(await request.body())
+
+
+@app.delete("/size")
+async def delete_size() -> Any:
+    return "gone"
+
+
+@app.get("/scheme")
+async def scheme(request: Request) -> Any:
+    return request.scope["scheme"]
+
+
 @app.post("/seen")
 async def seen(request: Request) -> Any:
     body = await request.body()
@@ -261,6 +281,20 @@ async def shout(websocket: WebSocket, times: int, mark: str = "!") -> None:
 @app.websocket("/closed")
 async def closed(websocket: WebSocket) -> None:
     await websocket.close()
+
+
+@app.websocket("/first/{name}")
+async def first_socket(websocket: WebSocket, name: str) -> None:
+    """What it sends says which of two routes it is, and the scheme; its close has no code."""
+    await websocket.accept()
+    await websocket.send_text(f"the first route: {name}, {websocket.scope['scheme']}")
+    await websocket.close()
+
+
+@app.websocket("/first/fixed")
+async def second_socket(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text("the second route")
 
 
 @app.websocket("/careless")
@@ -444,5 +478,5 @@ async def socket_whose_send_fails() -> list[str]:
     try:
         await socket.send_text("is anybody there?")
     except Exception as error:
-        seen.append(type(error).__name__)
+        seen.append(f"{type(error).__name__} {getattr(error, 'code', '')}")
     return seen

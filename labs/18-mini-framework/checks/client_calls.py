@@ -43,6 +43,14 @@ def lifespan_is_lived_through(probe: Probe) -> None:
     that("there is no ink" in str(raised), f"with TestClient(broken): {raised}", why, where=CLIENT)
 
 
+def schemes_and_codes(probe: Probe) -> None:
+    """What a scope says of its scheme, and what a close without a code means."""
+    found = call(probe, "schemes")
+    why = "scope['scheme'] is http for requests, ws for WebSockets; a close without a code is 1000"
+    rule = 'ASGI www, "WebSocket Connection Scope", "Close - send event"'
+    expect("two schemes, two codes", found, ["http", "ws", 1000, 1000], why, rule=rule, where=CLIENT)
+
+
 def answers_are_whole(probe: Probe) -> None:
     """Streams, broken answers and accidents."""
     text = call(probe, "a_stream")

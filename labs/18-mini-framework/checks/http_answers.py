@@ -98,6 +98,7 @@ def response_says(client: Client, probe: Probe, rng: random.Random) -> None:
     expect("Content-Type", kind, "text/markdown", "Response(…, media_type=…)")
     length = str(len(text.encode()))
     expect("Content-Length", answer.get("Content-Length"), length, "of the bytes", rule="RFC 9110 §8.6")
+    no_content(probe, "/kept", "Response(…, 304, headers)", kept=("age", "x-note"))
     for key, field in (("X-Note", "a\r\nX-Admin: 1"), ("X-Note\n", "a")):
         raised = probe.raises("framework:Response", "hi", 200, {key: field})
         that(
@@ -135,7 +136,7 @@ def no_nan_goes_out(client: Client, text: str) -> None:
         )
 
 
-def no_content(probe: Probe, target: str, whose: str) -> None:
+def no_content(probe: Probe, target: str, whose: str, kept: tuple[str, ...] = ()) -> None:
     """A 304 without a body, and without the length of one, whatever was to be sent in it."""
     path, _, query = target.partition("?")
     scope = http_scope(path=path, query=query.encode())
@@ -145,6 +146,14 @@ def no_content(probe: Probe, target: str, whose: str) -> None:
     body = b"".join(one.get("body", b"") for one in seen.sends if isinstance(one, dict))
     expect(
         "the body of a 304", body, b"", "it has none, whatever the handler returned", rule="RFC 9110 §15.4.5"
+    )
+    names = {bytes(key).lower() for key, _ in start.get("headers", [])}
+    lost = sorted(one for one in kept if one.encode() not in names)
+    that(
+        not lost,
+        f"no {', '.join(lost)} in the 304",
+        "the headers that it was made with",
+        rule="lesson, task 1",
     )
     lengths = [value for key, value in start.get("headers", []) if bytes(key).lower() == b"content-length"]
     that(
@@ -172,7 +181,7 @@ def parcels_are_validated(client: Client) -> None:
         that(label == "2 kg", f"label = {label!r}", "'2 kg', which __post_init__ made, or 422: " + why)
     else:
         status(mine, 422, why)
-    for number in ("NaN", "-Infinity", "1e999", "1" + "0" * 5000):
+    for number in ("NaN", "-Infinity", "1e999", "1" + "0" * 400, "1" + "0" * 5000):
         asked = f'{{"weight": {number[:12]}}}'
         answer = client.request("POST", "/parcels", JSON, f'{{"weight": {number}}}'.encode())
         sound = answer.status == 200 and not re.search("NaN|Infinity", answer.text)
@@ -186,6 +195,27 @@ def parcels_are_validated(client: Client) -> None:
         answer = client.request("POST", "/errands/1", JSON, body)
         got = f"status = {answer.status} for {body[:40]!r}"
         that(400 <= answer.status < 500, got, "422: it can't be used", rule="RFC 8259 §8.2, §9")
+
+
+def long_bodies_come_whole(client: Client, size: int) -> None:
+    """A hundred thousand bytes come whole; of two megabytes all, or 413."""
+    expect("the length of request.body()", value(client.request("POST", "/size", (), b"x" * size)), size)
+    much = client.request("POST", "/size", (), b"x" * 2_000_000)
+    if much.status != 200:
+        status(much, 413, "or 200: the whole body, or Content Too Large", rule="RFC 9110 §15.5.14")
+        return
+    expect("the length of request.body()", value(much), 2_000_000)
+
+
+def other_types_are_no_json(client: Client, body: bytes) -> None:
+    for kind in ("text/plain", "application/cbor"):
+        other = client.request("POST", "/errands/1", [("Content-Type", kind)], body)
+        that(
+            other.status in (415, 422),
+            f"status = {other.status} for {kind}",
+            "415 (FastAPI: 422): a form on somebody else's page can send text/plain",
+            rule="RFC 9110 §15.5.16",
+        )
 
 
 def breaks_off(probe: Probe, path: str, what: str) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from http_answers import PATIENCE
 
-from workshop.judge.checks import Closed, Deadline, WebSocket, fail, http_scope, that
+from workshop.judge.checks import Client, Closed, Deadline, WebSocket, fail, http_scope, that
 
 
 def opened(socket: WebSocket) -> WebSocket:
@@ -29,6 +29,26 @@ def hears(socket: WebSocket, wanted: str | bytes, who: str = "the client") -> No
 def closes(socket: WebSocket, code: int, why: str) -> None:
     got = heard(socket, f"close {code}: {why}")
     that(isinstance(got, Closed) and got.code == code, f"received {got!s:.200}", f"close {code}: {why}")
+
+
+def the_first_route_talks(client: Client) -> None:
+    """Of two routes for WebSockets the first that fits is taken; a close without arguments is 1000."""
+    with client.websocket("/first/fixed") as socket:
+        hears(opened(socket), "the first route: fixed, ws")
+        closes(socket, 1000, "close()")
+
+
+def are_refused(client: Client) -> None:
+    for target, why in (
+        ("/shout/many", "times is an int"),
+        ("/nowhere", "there is no such route"),
+        ("/closed", "the handler closes before it accepts"),
+        ("/line", "that is a route for requests"),
+    ):
+        with client.websocket(target) as socket:
+            refusal = socket.refused
+            that(refusal is not None, f"{target}: 101, it was accepted", f"403: {why}")
+            that(refusal and refusal.status == 403, f"{target}: {refusal and refusal.line}", f"403: {why}")
 
 
 def websocket_scope(path: str, query: bytes = b"", **more: Any) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class TestClient:
             "type": kind,
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1",
-            "scheme": "http",
+            "scheme": {"websocket": "ws"}.get(kind, "http"),
             "path": unquote(url.path),
             "raw_path": url.path.encode(),
             "query_string": url.query.encode(),

@@ -131,6 +131,9 @@ class Response:
         # werkzeug looks at values only; it leaves names to the server.
         if any(not TOKEN.fullmatch(name) for name, _ in map(tuple, headers)):
             raise ValueError("no name for a header")
+        # werkzeug prefers the argument.
+        said = (value for name, value in map(tuple, headers) if name.lower() == "content-type")
+        content_type = next(said, content_type)
         body = body.encode(charset) if isinstance(body, str) else body
         self.whole = isinstance(body, bytes)
         self.size = len(body) if isinstance(body, bytes) else None
@@ -164,14 +167,16 @@ class Response:
                 return self.response(environ, start_response)
             if request.method == "GET" and self.size is not None:
                 try:
-                    self.response.make_conditional(without(environ, self.size), True, self.size)
+                    self.response.make_conditional(
+                        without(environ, self.size, self.modified), True, self.size
+                    )
                 except HTTPException as error:
                     self.response.close()
                     return error.get_response(environ)(environ, start_response)
         return self.response(environ, start_response)
 
 
-def without(environ: Any, size: int) -> Any:
+def without(environ: Any, size: int, modified: float | None) -> Any:
     """An environ without the preconditions: they were asked already.
 
     werkzeug answers 416 when the last 99 of 10 bytes are asked for; RFC 9110 §14.1.2 says: all of them.
@@ -180,9 +185,14 @@ def without(environ: Any, size: int) -> Any:
     if suffix and (len(suffix[1]) > 18 or int(suffix[1]) > size):
         environ = environ | {"HTTP_RANGE": "bytes=0-"}
     # It answers 416 to an unknown unit as well (§14.2: ignore it), and takes a weak tag in If-Range
-    # (§13.1.5: compare strongly).
-    weak = environ.get("HTTP_IF_RANGE", "").startswith("W/")
-    if weak or not environ.get("HTTP_RANGE", "bytes=").startswith("bytes="):
+    # (§13.1.5: compare strongly), or a date after Last-Modified (§13.1.5: exactly that date).
+    condition = environ.get("HTTP_IF_RANGE", '"')
+    other_date = '"' not in condition and (modified is None or condition != http_date(modified))
+    if (
+        condition.startswith("W/")
+        or other_date
+        or not environ.get("HTTP_RANGE", "bytes=").startswith("bytes=")
+    ):
         environ = {key: value for key, value in environ.items() if key != "HTTP_RANGE"}
     asked = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE")
     return {key: value for key, value in environ.items() if key not in asked}
