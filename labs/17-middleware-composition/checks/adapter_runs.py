@@ -142,11 +142,11 @@ def bodies_are_read(probe: Probe) -> None:
         field = "no CONTENT_LENGTH" if length is None else f"CONTENT_LENGTH {length!r}"
         sent = f"POST / with {field}, and behind its body the next request on the same wsgi.input"
         rule = 'PEP 3333, "Input and Error Streams"'
+        why = "a read for more waits for bytes that nobody sends, or takes those of the next request"
+        expect("bytes read of wsgi.input", seen.get("read"), size, why, sent=sent, rule=rule)
         expect(
             "bytes of the body, in http.request events", seen.get("got"), size, field, sent=sent, rule=rule
         )
-        why = "a read for more waits for bytes that nobody sends, or takes those of the next request"
-        expect("bytes read of wsgi.input", seen.get("read"), size, why, sent=sent, rule=rule)
 
 
 def other_scopes_end(probe: Probe) -> None:
