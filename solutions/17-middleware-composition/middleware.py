@@ -566,7 +566,7 @@ class Conversation:
         size = int(min(PIECE, self._unread))
         data = self._environ["wsgi.input"].read(size) if size else b""
         self._unread -= len(data)
-        if not data and 0 < self._unread < math.inf:
+        if not data and self._unread not in (0, math.inf):
             return {"type": "http.disconnect"}  # the client left in the middle
         self._body_ended = not data or self._unread == 0
         return {"type": "http.request", "body": data, "more_body": not self._body_ended}
