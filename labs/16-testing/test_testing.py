@@ -94,6 +94,7 @@ def test_task1_environ_is_what_a_server_would_give(probe, rng):
         "REQUEST_METHOD": ("PUT", "the method"),
         "SCRIPT_NAME": ("", "nothing is mounted"),
         "PATH_INFO": (f"/caf\xc3\xa9/a+b/{number}/", "percent-decoded: the path's bytes, as latin-1"),
+        "wsgi.version": ((1, 0), "WSGI 1.0"),
         "QUERY_STRING": (f"x=a%26b&n={number}&y=?", "all after the first ?, not decoded"),
         "CONTENT_TYPE": (kind, "from Content-Type"),
         "CONTENT_LENGTH": (str(len(body)), "the body's bytes, as text"),
@@ -176,6 +177,10 @@ def test_task1_scope_is_what_a_server_would_give(probe, rng):
         end = scope.get(key)
         well = end is None or (isinstance(end, tuple | list) and len(end) == 2 and isinstance(end[0], str))
         that(well, got=f"{key} = {end!r}", expected=f"{key} as a host and a port, or None")
+    port = (scope.get("server") or (None, None))[1]
+    that(
+        port in (80, None), f"port of the server = {port!r}", "80: that of http://, where Host names no other"
+    )
     headers = pairs(key_of(scope, "headers", "the scope"), "headers")
     that(
         all(isinstance(n, bytes) and isinstance(v, bytes) and n == n.lower() for n, v in headers),

@@ -210,7 +210,7 @@ def date_of(text: str) -> datetime | None:
     """A cookie's date; None for what is none. Without a zone it is UTC (RFC 6265 §5.1.1)."""
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -395,8 +395,7 @@ class Stream:
         self.call.tell({"type": "http.request", "body": self.asked[3], "more_body": False})
         message = await self.call.message()
         if message is None or message["type"] != "http.response.start":
-            said = "returned" if message is None else f"sent {message['type']}"
-            raise AssertionError(f"the application {said} before http.response.start")
+            raise AssertionError(f"in the place of http.response.start the application sent {message}")
         return message
 
     def __iter__(self) -> Iterator[bytes]:

@@ -24,6 +24,7 @@ import asyncio
 import contextvars
 import hmac
 import io
+import math
 import queue
 import re
 import time
@@ -112,9 +113,9 @@ def request_id(app: Application) -> Application:
     async def identified(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await app(scope, receive, send)
-        given = values_of(headers_of(scope), b"x-request-id")
-        usable = len(given) == 1 and REQUEST_ID.fullmatch(given[0])
-        own = (b"x-request-id", given[0] if usable else uuid.uuid4().hex.encode())
+        # Two fields are one with a comma (RFC 9110 §5.3), which no id has; none is empty.
+        given = b",".join(values_of(headers_of(scope), b"x-request-id"))
+        own = (b"x-request-id", given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex.encode())
 
         async def named(message: Message) -> None:
             if message["type"] in STARTS:
@@ -414,7 +415,6 @@ class Crossing:
         try:
             await self._send(message)
         except OSError as error:
-            self._left = True
             raise ClientLeft("the client left") from error
         # From the first chunk on: earlier, a `receive` would make the server ask for a body (100 Continue).
         # And not while a piece is kept that nobody has read: that much is the bound.
@@ -483,10 +483,10 @@ class Conversation:
         )
         self._open: dict[asyncio.Future[Any], bool] = {}  # on the loop: whether it waits for an event
         self._over = False
-        self._error: BaseException | None = None
         length = environ.get("CONTENT_LENGTH")
         # PEP 3333 lets a body without a length end nowhere; wsgi.input_terminated says that this one ends.
-        self._unread = int(length) if length else -1 if environ.get("wsgi.input_terminated") else 0
+        terminated = environ.get("wsgi.input_terminated")
+        self._unread: float = int(length) if length else math.inf if terminated else 0
         self._body_ended = False
 
     # on the loop
@@ -494,9 +494,6 @@ class Conversation:
     async def _run(self, app: Application) -> None:
         try:
             await app(scope_of(self._environ), self._receive, self._send)
-        except BaseException as error:
-            self._error = error
-            raise
         finally:
             self._questions.put((None, None))
 
@@ -522,9 +519,8 @@ class Conversation:
 
     def _release(self) -> None:
         """Whoever still waits hears that it is over."""
-        for answer, wants_event in list(self._open.items()):
-            if answer.done():
-                continue
+        waiting = [pair for pair in self._open.items() if not pair[0].done()]
+        for answer, wants_event in waiting:
             if wants_event:
                 answer.set_result({"type": "http.disconnect"})
             else:
@@ -546,16 +542,16 @@ class Conversation:
                 elif message["type"] == "http.response.start":
                     start_response(status_line(message["status"]), text_headers(message))
                     self._reply(answer)
-                elif message["type"] == "http.response.body" and message.get("more_body", False):
+                elif message["type"] != "http.response.body":
+                    self._reply(answer)  # an extension that was not offered
+                elif message.get("more_body", False):
                     # Back-pressure: the application's `send` returns when the server asks for more.
                     yield message.get("body", b"")
                     self._reply(answer)
-                elif message["type"] == "http.response.body":
+                else:
                     self._reply(answer)
                     yield message.get("body", b"")
                     return
-                else:
-                    self._reply(answer)  # an extension that was not offered
         finally:
             # The end, or `close` because the client left.
             self._over = True
@@ -567,10 +563,10 @@ class Conversation:
             self._reply(answer, self._next_event())
 
     def _next_event(self) -> Message:
-        size = PIECE if self._unread < 0 else min(PIECE, self._unread)
+        size = int(min(PIECE, self._unread))
         data = self._environ["wsgi.input"].read(size) if size else b""
-        self._unread -= len(data) if self._unread > 0 else 0
-        if not data and self._unread > 0:
+        self._unread -= len(data)
+        if not data and self._unread not in (0, math.inf):
             return {"type": "http.disconnect"}  # the client left in the middle
         self._body_ended = not data or self._unread == 0
         return {"type": "http.request", "body": data, "more_body": not self._body_ended}

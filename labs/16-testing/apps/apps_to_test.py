@@ -10,7 +10,7 @@ GET  /cut               ASGI: one chunk of an unfinished response, and it return
 GET  /leaves-badly      ASGI: as /news, and raises when it hears that the client has left
 GET  /ends-badly        ASGI: a whole response, and then it raises
 GET  /background        ASGI: starts a task that goes on for ever, and answers
-ws   /echo              says back what it hears; "close 4001" closes with that code, "raise" raises
+ws   /echo              says it back; "close 4001" closes with that code, "close" with none; "raise" raises
 ws   /closed            refused with 4403
 """
 
@@ -55,7 +55,9 @@ def never_starts(environ: dict[str, Any], start_response: Callable[..., Any]) ->
 
 
 def cookies(query: str) -> list[tuple[str, str]]:
-    return [("Set-Cookie", f"{name}={value}") for name, value in parse_qsl(query)]
+    """A Set-Cookie for each pair, between two fields that are none, though they look like it."""
+    pairs = [("Set-Cookie", f"{name}={value}") for name, value in parse_qsl(query)]
+    return [("Cache-Control", "max-age=60"), *pairs, ("X-Cookie", "chocolate=1")]
 
 
 async def asgi(scope: Scope, receive: Any, send: Any) -> None:
@@ -250,7 +252,9 @@ async def converse(scope: Scope, receive: Any, send: Any) -> None:
             )
         if text == "raise":
             raise LookupError("raised in the conversation")
-        if text is not None and text.startswith("close "):
+        if text == "close":
+            await send({"type": "websocket.close"})
+        elif text is not None and text.startswith("close "):
             await send({"type": "websocket.close", "code": int(text[6:]), "reason": "as asked"})
         elif text is not None:
             await send({"type": "websocket.send", "text": text})

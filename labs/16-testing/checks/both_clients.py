@@ -16,7 +16,8 @@ PLAIN = [("Content-Type", "text/plain")]
 def cookies_come_back(probe: Any, rng: Any, begin: Any, end: Any) -> None:
     """What an application sets comes back with later requests, and what it takes back does not."""
     number = str(rng.randrange(10**6))
-    first = f"session={number}%3D%3D%3B+Path=/&lang=is%3B+HttpOnly%3B+Max-Age=soon%3B+Expires=never&tea=green"
+    first = f"session={number}%3D%3D%3B+Path=/&lang=is%3B+HttpOnly%3B+Max-Age=soon%3B+Expires=never"
+    first += "&tea=green%3B+Expires=Fri%2C+31+Dec+9999+23:59:59+GMT"
     values = ask(
         probe,
         *begin,
@@ -26,7 +27,7 @@ def cookies_come_back(probe: Any, rng: Any, begin: Any, end: Any) -> None:
         ("second", asked("get", "/echo")),
         *end,
         sent=f"a response with Set-Cookie: session={number}==; Path=/, lang=is; HttpOnly; Max-Age=soon; "
-        "Expires=never and tea=green; then "
+        "Expires=never and tea=green; Expires in the year 9999; then "
         "GET /echo; then lang with Max-Age=0, tea with max-age=0, and another session; then GET /echo",
     )
     why = "what was set is sent back, in one Cookie field; a value ends at the first ;"

@@ -20,6 +20,7 @@ from client_steps import (
 
 from workshop.judge.checks import as_object, attribute, expect, made, that
 
+CLOSE_EVENT = 'ASGI www, "Close - send event"'
 STATE = 'ASGI lifespan, "Lifespan State"'
 COOKIES = "RFC 6265 §5.2, §5.3 and §5.4"
 
@@ -68,6 +69,11 @@ def session_ends(probe: Any, rng: Any) -> None:
         got=f"receive() after that: {values['again']!r}",
         expected="an exception: the session is over, and nothing will come",
     )
+    codeless = (*APP, *session("/echo"), asked("send", "close", of="in session"))
+    shown = "s.send('close'), s.receive(): the application sends websocket.close, without a code"
+    values = ask(probe, *codeless, ("closed", caught("receive")), left("session"), left(), sent=shown)
+    why = "the code that a websocket.close without one has"
+    expect("code of what receive() raised", values["closed"].get("code"), 1000, why, rule=CLOSE_EVENT)
     refusing = made("apps_to_test:caught", attribute(asked("websocket", "/closed"), "__enter__"))
     shown = "with client.websocket('/closed'): the application refuses with 4403"
     values = ask(probe, *APP, ("refused", refusing), left(), sent=shown)

@@ -13,6 +13,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from adapted_apps import PIECES, Application, Message, Receive, Send, closed, made, site
 
 PATIENCE = 3.0  # seconds until what must happen is said not to have happened
+# A str of its own, as one that came over a wire is: equal to others, and not the same object.
+LEFT = {"type": ".".join(["http", "disconnect"])}
 
 
 # --- WSGI applications that are right, and hard to serve ----------------------------------------------
@@ -105,6 +107,9 @@ def left_while_receiving(adapter: Callable[[Application], WSGIApplication]) -> l
                 await send({"type": "http.response.start", "status": 200, "headers": []})
                 await send({"type": "http.response.body", "body": b"first", "more_body": True})
             heard.append(str((await leaving)["type"]))
+            heard.append(str((await receive())["type"]))
+            await send({"type": "http.response.body", "body": b"second", "more_body": True})
+            heard.append("nothing, from send")
         except BaseException as error:
             heard.append("OSError" if isinstance(error, OSError) else type(error).__name__)
             raise
@@ -116,6 +121,32 @@ def left_while_receiving(adapter: Callable[[Application], WSGIApplication]) -> l
     getattr(body, "close", lambda: None)()
     ended.wait(PATIENCE)
     return heard or ["nothing"]
+
+
+def body_of(
+    adapter: Callable[[Application], WSGIApplication], length: str | None, size: int
+) -> dict[str, int]:
+    """A body of this size, and the next request behind it: what the application got, what was read."""
+    wire = io.BytesIO(b"." * size + b"GET /next HTTP/1.1\r\n\r\n")
+    got = 0
+
+    async def reading(scope: Message, receive: Receive, send: Send) -> None:
+        nonlocal got
+        while (event := await receive())["type"] == "http.request":
+            got += len(event.get("body", b""))
+            if not event.get("more_body", False):
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await send({"type": "http.response.body", "body": b"read"})
+                return
+        got = -1  # told that the client has left, which it has not
+
+    named = {} if length is None else {"CONTENT_LENGTH": length}
+    asked = environ(**named, **{"REQUEST_METHOD": "POST", "wsgi.input": wire})
+    try:
+        answered = b"".join(adapter(reading)(asked, lambda *_: lambda data: None))
+    except Exception:
+        answered = b""
+    return {"got": got if answered == b"read" else -1, "read": wire.tell()}
 
 
 class SlowInput(io.BytesIO):
@@ -225,7 +256,7 @@ def stalled(adapter: Callable[[WSGIApplication], Application], taken: int) -> di
             if asked == 1:
                 return {"type": "http.request", "body": b"", "more_body": False}
             await left.wait()
-            return {"type": "http.disconnect"}
+            return dict(LEFT)
 
         async def send(message: Message) -> None:
             nonlocal got
@@ -271,7 +302,7 @@ def left_in_body(adapter: Callable[[WSGIApplication], Application]) -> dict[str,
         events = [{"type": "http.request", "body": b"half", "more_body": True}]
 
         async def receive() -> Message:
-            return events.pop() if events else {"type": "http.disconnect"}
+            return events.pop() if events else dict(LEFT)
 
         async def send(message: Message) -> None:
             pass

@@ -6,7 +6,16 @@ import threading
 import time
 from typing import Any
 
-from asgi_messages import START, Answer, ended_well, messages, scope_with, word
+from asgi_messages import (
+    LIFESPAN,
+    START,
+    Answer,
+    ended_well,
+    messages,
+    scope_with,
+    socket_scope,
+    word,
+)
 from gzip_answers import unpacked
 
 from workshop.judge.checks import (
@@ -58,7 +67,7 @@ def broken_wsgi_applications(probe: Probe, rng: random.Random) -> None:
             expected="close(), however the request ends",
             rule='PEP 3333, "Specification Details"',
         )
-    inner = wsgi_app(chunks=[b"a", b"b"], exc_info=True)
+    inner = wsgi_app(name=who, chunks=[b"a", b"b"], exc_info=True)
     seen = probe.asgi(adapted(inner), scope_with(), receive=[body_event()])
     that(
         seen.raised is not None and len(messages(seen, "http.response.start")) == 1,
@@ -68,10 +77,18 @@ def broken_wsgi_applications(probe: Probe, rng: random.Random) -> None:
         expected="the exception of exc_info: the headers are already sent",
         rule='PEP 3333, "The start_response() Callable"',
     )
+    error = seen.raised or {}
+    that(
+        f"{who} failed" in error.get("message", ""),
+        got=f"{error.get('type')}: {error.get('message')}, where exc_info held another exception",
+        expected="the exception of exc_info, raised again: raise exc_info[1].with_traceback(exc_info[2])",
+        rule='PEP 3333, "The start_response() Callable"',
+    )
 
 
 def hard_wsgi_applications(probe: Probe) -> None:
     """One that starts again before its first chunk, and one whose client leaves in the middle of its body."""
+    other_scopes_end(probe)
     app = adapted(ref("adapter_calls:second_thoughts"))
     seen = probe.asgi(app, scope_with(), receive=[body_event()])
     rule = 'PEP 3333, "The start_response() Callable": it must not transmit the headers, but store them'
@@ -98,12 +115,15 @@ def asgi_applications_that_wait(probe: Probe) -> None:
     ended_well(seen)
     heard = seen.values[-1] if seen.values else None
     that(
-        heard in (["http.disconnect"], ["CancelledError"], ["OSError"]),
+        heard == ["http.disconnect"] * 2 + ["OSError"] or heard in (["CancelledError"], ["OSError"]),
         got=f"what the application heard, when the server had closed: {heard!r}",
-        expected="http.disconnect from `receive`: the server has closed, so no other event will come",
+        expected="http.disconnect from each `receive`, then OSError from `send`: the server has closed, so "
+        "no other event will come, and nobody takes a message",
         rule='ASGI www, "Disconnect - receive event"',
-        sent="an application that sends one chunk and awaits receive(); the server takes it, and calls close",
+        sent="an application that sends one chunk and awaits receive(), twice, and sends another chunk; the "
+        "server takes the first one, and calls close",
     )
+    bodies_are_read(probe)
     found = harness(probe, "adapter_calls:slow_body", ref("middleware:wsgi_from_asgi"))
     that(
         found.get("meanwhile"),
@@ -113,6 +133,40 @@ def asgi_applications_that_wait(probe: Probe) -> None:
         sent="POST / whose body is slow, and GET / at the same time",
     )
     expect("both answered in the end", found.get("both"), True)
+
+
+def bodies_are_read(probe: Probe) -> None:
+    """Of wsgi.input a request's own bytes are read, and no more: the next ones may be another request's."""
+    for length, size in ((None, 0), ("", 0), ("1", 1), ("131073", 2 * 65536 + 1)):
+        seen = harness(probe, "adapter_calls:body_of", ref("middleware:wsgi_from_asgi"), length, size)
+        field = "no CONTENT_LENGTH" if length is None else f"CONTENT_LENGTH {length!r}"
+        sent = f"POST / with {field}, and behind its body the next request on the same wsgi.input"
+        rule = 'PEP 3333, "Input and Error Streams"'
+        why = "a read for more waits for bytes that nobody sends, or takes those of the next request"
+        expect("bytes read of wsgi.input", seen.get("read"), size, why, sent=sent, rule=rule)
+        expect(
+            "bytes of the body, in http.request events", seen.get("got"), size, field, sent=sent, rule=rule
+        )
+
+
+def other_scopes_end(probe: Probe) -> None:
+    """A WSGI application has neither a lifespan nor WebSockets: the adapter says so, or raises."""
+    life = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    complete = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    no_socket = {"type": "websocket.connect"}
+    for scope, events, wanted in (
+        (LIFESPAN, life, complete),
+        (socket_scope(), [no_socket], ["websocket.close"]),
+    ):
+        seen = probe.asgi(adapted(wsgi_app(chunks=[b"a"])), scope, receive=events)
+        types = [one.get("type") for one in seen.sends if isinstance(one, dict)]
+        that(
+            types == wanted or (seen.raised is not None and not types),
+            got=f"messages {types}, and {'an' if seen.raised else 'no'} exception",
+            expected=f"{wanted}, or an exception: WSGI has no {scope['type']}",
+            rule='ASGI, "Connection Scope"',
+            sent=f"a scope of the type {scope['type']}",
+        )
 
 
 def harness(probe: Probe, function: str, *args: Any) -> dict[str, Any]:
@@ -188,7 +242,8 @@ ENVIRON = {
 
 def wsgi_application_is_served(probe: Probe, inner: Any, data: list[bytes], body: bytes) -> None:
     """Fail unless a scripted application gets this request, in pieces, and its answer comes out whole."""
-    parts = [body_event(one, more=number < 2) for number, one in enumerate(data)]
+    parts = [body_event(one, more=True) for one in data]
+    parts.append({"type": "http.request"})  # ASGI: `body` is empty, `more_body` False, unless it says so
     scope = scope_with(
         (b"x-own", b"7"), (b"content-type", b"text/x"), method="POST", path="/caf\xe9", query=b"a=%20"
     )

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from asgi_messages import Answer, piece, scope_with, start, word
+from asgi_messages import Answer, ended_well, messages, piece, scope_with, start, word
 
 from workshop.judge.checks import Probe, Transcript, asgi_app, expect, fail, made, that
 
@@ -67,6 +67,7 @@ def says_what_it_is(got: Answer, sent: str, wanted: bool, text: bytes, etag: byt
         expected="none (the server frames the body), or the length of these bytes",
         rule="RFC 9110 §8.6, Content-Length",
     )
+    expect(f"content-type, for {sent}", got.all(b"content-type"), [b"text/plain"], "it is what it was")
     tag = (b'W/"%b"' if wanted else b'"%b"') % etag
     why = (
         "a strong ETag promises the same bytes, and these are compressed"
@@ -102,6 +103,37 @@ def head_stays_empty(probe: Probe, text: bytes) -> None:
         expected="the application's, or none: not the length of an empty body, compressed",
         rule="RFC 9110 §8.6, Content-Length",
     )
+
+
+def minimum_counts(probe: Probe, other: int) -> None:
+    """A whole body is packed from `minimum` bytes on: 500 when nobody names another number."""
+    for minimum, more in ((500, {}), (other, {"minimum": other})):
+        for size, wanted in ((minimum - 1, []), (minimum, [b"gzip"])):
+            app = made("middleware:gzip", asgi_app(start(), piece(b"." * size)), **more)
+            got = Answer(probe.asgi(app, scope_with(*asking("gzip"))))
+            why = f"a whole body under `minimum`, {minimum} here, stays"
+            expect(f"content-encoding of {size} bytes", got.all(b"content-encoding"), wanted, why)
+
+
+def level_counts(probe: Probe, text: bytes) -> None:
+    stored = made("middleware:gzip", asgi_app(start(), piece(text)), level=0)
+    sizes = [len(Answer(probe.asgi(stored, scope_with(*asking("gzip")))).body), len(text)]
+    that(
+        sizes[0] >= sizes[1],
+        got=f"{sizes[0]} bytes, for {sizes[1]} of text, with level=0",
+        expected="no less than the text: zlib's level 0 does not compress",
+        rule="gzip(app, minimum, level): zlib.compressobj(level, zlib.DEFLATED, 31)",
+    )
+
+
+def trailers_follow(probe: Probe, text: bytes) -> None:
+    """Trailers after a packed body come out as they are."""
+    trailers = {"type": "http.response.trailers", "headers": [[b"x-sum", b"1"]], "more_trailers": False}
+    app = made("middleware:gzip", asgi_app(start(), piece(text), ["send", trailers]))
+    seen = probe.asgi(app, scope_with(*asking("gzip")), settle=0.5)
+    ended_well(seen, "a packed body, its trailers, and no exception")
+    why = "as the application sent them: no body is theirs"
+    expect("the trailers after a packed body", messages(seen, trailers["type"]), [trailers], why)
 
 
 def text_after_each_piece(seen: Transcript) -> Iterator[bytes]:

@@ -16,6 +16,9 @@ def played(seen: Transcript, body: list[bytes]) -> None:
     got = Answer(seen)
     expect("status", got.status, 201, "the application's own")
     expect("body messages", got.pieces, body, "one out for each one in: a stream stays a stream", rule=BODY)
+    more = sorted({key for one in messages(seen, "http.response.body") for key in one})
+    keys = [key for key in more if key not in ("type", "body", "more_body")]
+    expect("further keys of the body messages", keys, [], "fields are added to the start, and only there")
 
 
 def passes_through(probe: Probe, rng: random.Random, layer: str, app: Any) -> None:
@@ -59,8 +62,9 @@ def passes_through(probe: Probe, rng: random.Random, layer: str, app: Any) -> No
         app(asgi_app(start(status=201), piece(b"ok"), ["send", trailers])), scope_with(), settle=0.5
     )
     ended_well(seen)
-    count = len(messages(seen, "http.response.trailers"))
-    expect(f"{layer}: messages http.response.trailers", count, 1, "what a layer doesn't know passes, too")
+    got = messages(seen, "http.response.trailers")
+    why = "what a layer doesn't know passes, too, as it is"
+    expect(f"{layer}: messages http.response.trailers", got, [trailers], why)
     # The Path Send extension: a file's name in the place of a body.
     file = {"type": "http.response.pathsend", "path": "/srv/tasks.csv"}
     asked = scope_with((b"accept-encoding", b"gzip"))

@@ -23,6 +23,16 @@ def lifespan_passes(probe: Probe, layer: str, wrap: Any, text: str) -> None:
     expect(f"{layer}: what lifespan sent", seen.sends, [failed], "a failed startup must reach the server")
 
 
+def later_kind_passes(probe: Probe, layer: str, wrap: Any, text: str) -> None:
+    """Fail unless a scope of a type that ASGI does not have yet goes through a layer as it is."""
+    said = {"type": "a.later.answer", "text": text}
+    scope = {"type": "a.later.kind", "asgi": LIFESPAN["asgi"], "headers": []}
+    seen = probe.asgi(wrap(asgi_app(["send", said])), scope)
+    ended_well(seen, f"{layer}: a scope that it does not know, and no exception")
+    why = "a layer hands on the types of scope that it does not know"
+    expect(f"{layer}: what an application of a later type sent", seen.sends, [said], why)
+
+
 def websocket_passes(
     probe: Probe, layer: str, wrap: Any, scope: dict[str, Any], text: str, close: int
 ) -> None:

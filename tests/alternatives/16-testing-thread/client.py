@@ -285,7 +285,7 @@ class Session:
             raise self.ended
         message = self.talk.next()
         if message["type"] in ("websocket.close", "end"):
-            self.ended = Closed(message.get("code", 1006), message.get("reason", ""))
+            self.ended = Closed(message.get("code", 1000), message.get("reason", ""))
             self.talk.leave({"type": "websocket.disconnect", "code": self.ended.code})
             raise self.ended
         return message

@@ -285,7 +285,7 @@ class Session:
         if message is None:
             return self.session.__exit__(None, None, None)
         if message["type"] == "websocket.close":
-            self.over = WebSocketDisconnect(message["code"], message.get("reason"))
+            self.over = WebSocketDisconnect(message.get("code", 1000), message.get("reason"))
             raise self.over
         return message["bytes"] if message.get("bytes") is not None else message["text"]
 

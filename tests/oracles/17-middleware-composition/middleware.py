@@ -150,6 +150,8 @@ def asgi_from_wsgi(app: Any, threads: int = 8) -> ASGIApp:
 
         def later(status: str, headers: Any, exc_info: Any = None) -> Any:
             if write is not None:
+                if exc_info:  # a2wsgi would raise a TypeError of its own
+                    raise exc_info[1].with_traceback(exc_info[2])
                 return start_response(status, headers, exc_info)
             held[:] = [status, headers]
             return lambda data: begin()(data) if data else None
