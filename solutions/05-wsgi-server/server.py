@@ -73,8 +73,8 @@ HOP_BY_HOP = {
 class Body(io.RawIOBase):
     """The body of one request, and then the end of file, whatever else the connection carries.
 
-    `length` is in bytes, and not 0; None is a chunked body (RFC 9112 §7.1). Reading raises ClientGone when the client
-    leaves in the middle (a body cut short is no shorter body), Refused when a chunk is no chunk.
+    `length` is in bytes, one at least; None is a chunked body (RFC 9112 §7.1). Reading raises ClientGone when
+    the client leaves in the middle (a body cut short is no shorter body), Refused when a chunk is no chunk.
     """
 
     def __init__(self, connection: Connection, length: int | None) -> None:
