@@ -392,14 +392,14 @@ def test_task4_asgi_sends_start_then_body(probe, rng):
         "more_body = True on the last message",
         "a last message without more_body: it ends the response",
     )
-    kind = word(rng)
-    other = probe.asgi("app:asgi", {**http_scope(), "type": kind})
-    that(
-        other.raised,
-        got=f"a scope of type {kind!r} got a response as if it were http",
-        expected="an exception: it tells the server that the application doesn't support this type",
-        rule='ASGI, "Applications"',
-    )
+    for kind in (f"a{word(rng)}", f"z{word(rng)}"):
+        other = probe.asgi("app:asgi", {**http_scope(), "type": kind})
+        that(
+            other.raised,
+            got=f"a scope of type {kind!r} got a response as if it were http",
+            expected="an exception: it tells the server that the application doesn't support this type",
+            rule='ASGI, "Applications"',
+        )
 
 
 @check(task=4, rule='ASGI, "HTTP Connection Scope"')

@@ -71,6 +71,7 @@ def test_task1_tasks_come_out_as_json(probe, front, rng):
     that(isinstance(found, list) and len(found) == 2, f"GET /tasks = {found!r}", "two tasks", sent=sent)
     expect("GET /tasks", [task_in(each) for each in found], [task_in(one), task_in(two)], sent=sent)
     expect("titles", [each["title"] for each in found], [first, second], sent=sent)
+    expect("done", [each["done"] for each in found], [False, True], "as they were added", sent=sent)
     for answer, task in zip(singles, (one, two), strict=True):
         status_is(answer, 200, f"GET /tasks/{task['id']}", sent=sent)
         is_json(fields_of(answer))
@@ -246,6 +247,8 @@ def test_task2_what_is_no_task_is_400(front, rng):
         (b'{"title": "\xe9"}', "invalid UTF-8"),
         (b"[" * 60_000, "sixty thousand brackets: json raises RecursionError, not ValueError"),
         (b'{"title": "\\ud800"}', "half a surrogate pair: no UTF-8 (RFC 3629 §3), and so no CSV"),
+        (b'{"title": "Ask \\udc00"}', "half a surrogate pair, the second one"),
+        (b'{"title": "Ask \\udfff"}', "half a surrogate pair, the last of all"),
         (b'{"title": 1e999}', "a title that is a number, larger than any float"),
         (b'{"title": "Ask Ada", "done": NaN}', "NaN is neither true nor false, nor JSON (RFC 8259 §6)"),
         ([{"title": text}], "a list"),

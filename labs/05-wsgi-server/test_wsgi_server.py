@@ -25,6 +25,7 @@ from busy_threads import answered_beside_idle_ones, meet, one_at_a_time
 from raw_connections import (
     body_left_unread,
     chunked_body_is_decoded,
+    closing_ends_the_body,
     content_length_is_a_promise,
     continue_comes_late,
     end_in_stages,
@@ -118,6 +119,7 @@ def test_task1_fields_and_variables_have_their_names(service, rng):
         right = re.fullmatch(pattern, environ.get(key, ""))
         that(right, f"{key} = {shown}", f"{key} = {is_what}", rule=rule)
     expect("wsgi.version", others.get("wsgi.version"), "(1, 0)", "the repr of a tuple")
+    expect("wsgi.run_once", others.get("wsgi.run_once"), "False", "it is called again and again")
     expect("what wsgiref.validate says of the environ", said.get("complaint"), "", "it has no objection")
     fresh = not told(client.get("/fields"))["used_before"]
     that(fresh, "an environ that the last request's application had written into", "a new dict each time")
@@ -240,14 +242,9 @@ def test_task3_the_client_can_tell_where_the_body_ends(service, rng):
     expect("Content-Length", response.all("Content-Length"), [str(len(body))], "the application's, once")
     expect("body", response.text, body)
 
-    raw = f"GET {behave('answer', chunk=chunks)} HTTP/1.0\r\nHost: localhost\r\n\r\n"
-    response = client.send(raw.encode())
-    codings = response.all("Transfer-Encoding")
-    expect(
-        "Transfer-Encoding to an HTTP/1.0 client", codings, [], "HTTP/1.0 has no chunks", rule="RFC 9112 §6.1"
-    )
-    expect("body over HTTP/1.0", response.text, body)
-    one_date(response, "date_line() makes it")
+    asked = f"GET {behave('answer', chunk=chunks, header=['X-Tag:a', 'Content-Type:text/plain'])} HTTP/1.0"
+    one_date(closing_ends_the_body(client, asked, body), "date_line() makes it")
+    closing_ends_the_body(service("patient"), asked, body, "Connection: keep-alive\r\n")
     response = client.get(behave("answer", chunk=body, header="Date:Sun, 06 Nov 1994 08:49:37 GMT"))
     one_date(response, "the application's own, or the server's in its place")
     content_length_is_a_promise(client, chunks, body)

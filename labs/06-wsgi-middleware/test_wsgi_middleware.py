@@ -64,7 +64,7 @@ def test_task1_timing_says_how_long_the_application_took(probe, rng):
     """timing says how long the application took"""
     clock = ref("manual_clock:clock")
     for late in (False, True):
-        before, after = rng.randrange(100, 900) / 1000, rng.randrange(2, 9)
+        before, after = rng.randrange(1100, 1900) / 1000, rng.randrange(2, 9)
         outside = rng.randrange(2, 9)
         worker = made("manual_clock:worker", before, after, late=late)
         layer = made("middleware:timing", worker, clock=clock)
@@ -142,6 +142,7 @@ def test_task2_strangers_are_asked_who_they_are(probe, rng):
         ([basic(word(rng), password)], "the wrong name"),
         ([basic(word(rng), "")], "a name that no user has, and an empty password"),
         ([("Authorization", f"Bearer {token}")], "another scheme than Basic"),
+        ([("Authorization", f"AWS4 {token}")], "another scheme than Basic, before it in the alphabet"),
         ([("Authorization", "Basic")], "a scheme and nothing after it"),
         ([("Authorization", "Basic %%%")], "no base64"),
         (
@@ -169,15 +170,13 @@ def test_task2_strangers_are_asked_who_they_are(probe, rng):
             expected='charset="UTF-8" in it: otherwise each browser chooses its own encoding',
             rule="RFC 7617 §2.1",
         )
-    seen = probe.wsgi(made(VALIDATOR, app), headers=[])
-    ended_well(seen, "a 401 that wsgiref.validate takes: it has a Content-Type, too")
-    length = values(seen, "Content-Length")
-    that(
-        length in ([], [str(len(seen.body))]),
-        got=f"Content-Length = {length!r} for a body of {len(seen.body)} bytes",
-        expected="the length of the body in bytes",
-        rule="RFC 9110 §8.6",
-    )
+    for verb in ("GET", "POST"):
+        seen = probe.wsgi(made(VALIDATOR, app), verb, headers=[])
+        ended_well(seen, "a 401 that wsgiref.validate takes: it has a Content-Type, too")
+        length = values(seen, "Content-Length")
+        got = f"Content-Length = {length!r} for a body of {len(seen.body)} bytes, the response to {verb}"
+        right = length in ([], [str(len(seen.body))])
+        that(right, got, "the length of the body in bytes", rule="RFC 9110 §8.6")
     seen = probe.wsgi(app, headers=[basic(user, password)])
     ended_well(seen)
     that(is_called(seen), f"{seen.status}: the right password was refused, too", "the application called")
@@ -325,11 +324,13 @@ def test_task3_preflights_are_answered_by_the_layer(probe, rng):
     granted = values(preflight(probe, app, other, asked), "Access-Control-Allow-Origin")
     expect("values of Access-Control-Allow-Origin", granted, [], f"{other} is not one of `origins`")
     alone = [
-        ([], "OPTIONS without Origin"),
-        ([("Origin", mine)], "OPTIONS without Access-Control-Request-Method"),
+        ("OPTIONS", [], "OPTIONS without Origin"),
+        ("OPTIONS", [("Origin", mine)], "OPTIONS without Access-Control-Request-Method"),
     ]
-    for sent, said in alone:
-        seen = probe.wsgi(app, "OPTIONS", "/tasks", headers=sent)
+    both = [("Origin", mine), ("Access-Control-Request-Method", asked)]
+    alone += [(verb, both, f"{verb} with Access-Control-Request-Method") for verb in ("GET", "POST")]
+    for verb, sent, said in alone:
+        seen = probe.wsgi(app, verb, "/tasks", headers=sent)
         ended_well(seen)
         that(
             is_called(seen),

@@ -12,6 +12,7 @@ from passed_through import comes_back_unchanged
 from router_calls import (
     FAR_NAMES,
     METHODS,
+    allow_has_what_is_named,
     allowed,
     app,
     calls,
@@ -116,6 +117,7 @@ def test_task1_other_methods_are_405_with_allow(probe, rng):
     for verb in sorted(there - {"HEAD"}):
         ended_well(seen := probe.wsgi(router(*routes), verb, path))
         that(calls(seen), f"{verb} is in Allow, but the response is {seen.status}", "a method in Allow works")
+    allow_has_what_is_named(probe, rng.choice(["POST", "PUT", "DELETE"]), ["GET", "HEAD", "OPTIONS"])
 
 
 @check(task=1, rule="RFC 9110 §9.3.2")

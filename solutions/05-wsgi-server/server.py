@@ -73,8 +73,8 @@ HOP_BY_HOP = {
 class Body(io.RawIOBase):
     """The body of one request, and then the end of file, whatever else the connection carries.
 
-    `length` is in bytes; None is a chunked body (RFC 9112 §7.1). Reading raises ClientGone when the client
-    leaves in the middle (a body cut short is no shorter body), Refused when a chunk is no chunk.
+    `length` is in bytes, one at least; None is a chunked body (RFC 9112 §7.1). Reading raises ClientGone when
+    the client leaves in the middle (a body cut short is no shorter body), Refused when a chunk is no chunk.
     """
 
     def __init__(self, connection: Connection, length: int | None) -> None:
@@ -82,7 +82,7 @@ class Body(io.RawIOBase):
         self._chunked = length is None
         self._refused: Refused | None = None
         self.left = 0 if length is None else length  # of the body, or of the current chunk
-        self.ended = length == 0
+        self.ended = False
 
     def readable(self) -> bool:
         return True
@@ -205,7 +205,6 @@ class Response:
         self.headers_sent = False
         self.whole = False  # the first chunk is the whole body
         self._lines = b""
-        self._dated = False
         self._left: int | None = None  # bytes of Content-Length that are not sent yet
         self._chunked = False
 
@@ -418,9 +417,9 @@ class Server:
         self,
         application: Application,
         listener: socket.socket,
-        threads: int = 8,
-        keep_alive: float = 5.0,
-        time_out: float = 10.0,
+        threads: int,
+        keep_alive: float,
+        time_out: float,
     ) -> None:
         self.application, self.listener = application, listener
         self.threads, self.keep_alive, self.time_out = threads, keep_alive, time_out

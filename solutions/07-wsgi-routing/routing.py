@@ -267,10 +267,10 @@ class Router:
             raise LookupError(f"there is no route with the name {name!r}")
         parts = self.names[name]
         needed = {part.name for part in parts if isinstance(part, Parameter)}
-        if needed - values.keys():
-            raise LookupError(f"{name!r} needs {', '.join(sorted(needed - values.keys()))}")
-        if values.keys() - needed:
-            raise TypeError(f"{name!r} has no {', '.join(sorted(values.keys() - needed))}")
+        if missing := needed - values.keys():
+            raise LookupError(f"{name!r} needs {', '.join(sorted(missing))}")
+        if unknown := values.keys() - needed:
+            raise TypeError(f"{name!r} has no {', '.join(sorted(unknown))}")
         texts = [CONVERTERS[p.kind].text(values[p.name]) if isinstance(p, Parameter) else p for p in parts]
         path = "/" + "/".join(texts)
         # RFC 3986 §5.2.4: a client takes "." and ".." out of a path before it asks.
@@ -303,10 +303,11 @@ def wrong_method(
 ) -> Iterable[bytes]:
     """RFC 9110 §15.5.6: a 405 says in Allow what there is. §9.3.7: OPTIONS asks for that alone."""
     all_of_them = methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
-    allow = ("Allow", ", ".join(sorted(all_of_them)))
+    listed = ", ".join(sorted(all_of_them))
+    allow = ("Allow", listed)
     if environ["REQUEST_METHOD"] == "OPTIONS":
         return answer(environ, start_response, "204 No Content", "", allow)
-    return answer(environ, start_response, "405 Method Not Allowed", f"{allow[1]} would work.\n", allow)
+    return answer(environ, start_response, "405 Method Not Allowed", f"{listed} would work.\n", allow)
 
 
 def redirect(environ: WSGIEnvironment, start_response: StartResponse, location: str) -> Iterable[bytes]:

@@ -129,7 +129,7 @@ def talk(probe: Probe, sent: str, *steps: Any, seconds: float = 3.0) -> Transcri
 
 
 def add(text: str, done: bool = False) -> dict[str, Any]:
-    return method(ref("app:tasks"), "add", text, done)
+    return method(ref("app:tasks"), "add", text, *([done] if done else []))
 
 
 def visit(method_: str, target: Any, body: bytes = b"") -> dict[str, Any]:

@@ -154,6 +154,22 @@ def chunked_body_is_decoded(client: Client, body: str) -> None:
             that(got.status >= 400, f"{got.line} with {got.text[:100]!r}", right, rule="RFC 9112 §7.1")
 
 
+def closing_ends_the_body(client: Client, asked: str, body: str, field: str = "") -> Response:
+    """Over HTTP/1.0 there are no chunks: where no length is told, the end of the connection ends the body."""
+    right = "a closed connection: neither Content-Length nor chunks say where this body ends"
+    with client.connect(seconds=4) as connection:
+        connection.send(f"{asked}\r\nHost: localhost\r\n{field}\r\n".encode())
+        try:
+            response = connection.response()
+        except Deadline:
+            fail(f"a connection that stays open after {body[-10:]!r}", right, rule="RFC 9112 §6.3")
+    why = "HTTP/1.0 has no chunks"
+    codings = response.all("Transfer-Encoding")
+    expect("Transfer-Encoding to an HTTP/1.0 client", codings, [], why, rule="RFC 9112 §6.1")
+    expect("body over HTTP/1.0", response.text, body)
+    return response
+
+
 def content_length_is_a_promise(client: Client, chunks: list[str], body: str) -> None:
     """A body of 5 bytes more, or 5 less, than its Content-Length: the client must be able to tell."""
     with client.connect(seconds=3) as connection:

@@ -7,7 +7,7 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
-from workshop.judge.checks import Transcript, fail, made, that, wsgi_app
+from workshop.judge.checks import Probe, Transcript, fail, made, that, wsgi_app
 
 ARGS = "wsgiorg.routing_args"
 
@@ -135,3 +135,13 @@ def one_of_each() -> dict[str, Any]:
         route("/labels/<str:label>/edit", called="label"),
         route("/files/<path:rest>", called="file"),
     )
+
+
+def allow_has_what_is_named(probe: Probe, verb: str, methods: list[str]) -> None:
+    """A route that names HEAD and OPTIONS itself: the 405 to another method lists them once more."""
+    seen = probe.wsgi(router(route("/own", methods, called="own")), verb, "/own")
+    ended_well(seen)
+    allow = field(seen, "Allow")
+    right = f"405, Allow = '{', '.join(methods)}'     in any order: the route names all of them itself"
+    got = f"status = {seen.status!r}, Allow = {allow!r}"
+    that(code(seen) == "405" and allowed(allow) == set(methods), got, right)
