@@ -139,7 +139,7 @@ def ledger(lab: Lab) -> dict[tuple[str, str, str | None], str]:
     path = LEDGERS / f"{lab.name}.toml"
     if not path.exists():
         return {}
-    rows = tomllib.loads(path.read_text(encoding="utf-8"))["mutant"]
+    rows = tomllib.loads(path.read_text(encoding="utf-8")).get("mutant", [])
     return {(row["file"], row["before"], row.get("after")): row["reason"] for row in rows}
 
 

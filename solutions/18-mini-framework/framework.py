@@ -627,7 +627,7 @@ class App:
             await live(self, self.lifespan, scope, receive, send)
             return
         path = local_path(scope)
-        mounted = next((one for one in self.mounts if path.startswith(f"{one[0]}/")), None)
+        mounted = next((one for one in self.mounts if path == one[0] or path.startswith(f"{one[0]}/")), None)
         if scope["type"] == "websocket" and mounted is None:
             await self._converse(scope, receive, send, path)
             return
