@@ -254,3 +254,21 @@ def test_a_drawn_row_is_as_recorded(
 
 def test_a_labs_folder_is_not_touched_by_its_comparison() -> None:
     assert not list(LABS.glob("*/compare/test_*.py"))
+
+
+def test_a_race_that_was_lost_once_stays_lost_until_another_version() -> None:
+    """What varies is recorded as it was seen at its worst."""
+    (lab, *_) = compared_labs()
+    check = lab.checks[0]
+
+    def data(version: str, *lost: str) -> recorded.Record:
+        results = {name: {"sent": "", "came": "a reset"} for name in lost} | {"b": "holds"}
+        points = [{"check": check, "clause": "", "point": "in time", "results": results}] if lost else []
+        return {"implementations": {name: {"version": version} for name in "ab"}, "points": points}
+
+    def kept(version: str, *, varies: bool) -> list[Any]:
+        now = recorded.with_lost_races(lab, data(version), data("1", "a"), lambda *point: varies)
+        return [recorded.word_of(one["results"]["a"]) for one in now["points"]]
+
+    assert kept("1", varies=True) == [recorded.DIFFERS]
+    assert kept("1", varies=False) == kept("2", varies=True) == []

@@ -13,7 +13,7 @@ from workshop.compare import compare_venv, compared_page, recorded
 from workshop.compare.comparison_table import summary, table
 from workshop.compare.implementations import Implementation, compared_labs, implementations, target
 from workshop.compare.judged_points import Points, judged
-from workshop.compare.rules import rules_of, without_bytes, without_difference, without_rule
+from workshop.compare.rules import is_of_a_race, rules_of, without_bytes, without_difference, without_rule
 from workshop.errors import EXIT_PASSED, Refusal
 from workshop.labs import Lab, find, target_folder
 
@@ -115,7 +115,9 @@ def _say_changes(lab: Lab, before: recorded.Record | None, data: recorded.Record
 
 def write(lab: Lab, data: recorded.Record) -> None:
     """Write the data and the page."""
-    rules = rules_of(lab)
+    rules, before = rules_of(lab), recorded.load(lab)
+    if before is not None:
+        data = recorded.with_lost_races(lab, data, before, lambda *point: is_of_a_race(rules, *point))
     recorded.save(lab, without_bytes(rules, data))
     compared_page.path_of(lab).write_text(compared_page.page(lab, data), encoding="utf-8")
     for name, one in without_rule(rules, data):

@@ -13,6 +13,7 @@ before it, the result is "not reached".
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,29 @@ def result_at(check: dict[str, Any], point: str) -> Any:
 def word_of(result: Any) -> str:
     """The same in one word."""
     return result if isinstance(result, str) else DIFFERS
+
+
+def with_lost_races(lab: Lab, data: Record, before: Record, varies: Callable[[str, str], bool]) -> Record:
+    """A race that an implementation has lost once stays lost, though it was won this time.
+
+    `varies(check, point)` says whether a point is of a race. Another version begins anew.
+    """
+    points = {(one["check"], one["point"]): one for one in data["points"]}
+    for was in before["points"]:
+        key = was["check"], was["point"]
+        lost = {
+            name: result
+            for name, result in was["results"].items()
+            if word_of(result) == DIFFERS and version_of(before, name) == version_of(data, name)
+        }
+        if lost and varies(*key):
+            now = points.setdefault(key, {**was, "results": dict.fromkeys(was["results"], HOLDS)})
+            now["results"].update(lost)
+    return {**data, "points": [points[key] for key in sorted(points, key=lambda key: place_of(lab, key))]}
+
+
+def version_of(data: Record, name: str) -> str:
+    return str(data["implementations"].get(name, {}).get("version", ""))
 
 
 def load(lab: Lab) -> Record | None:

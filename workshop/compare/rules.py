@@ -101,6 +101,11 @@ def cells(rule: Rule, data: Record) -> dict[str, str]:
     }
 
 
+def is_of_a_race(rules: list[Rule], check: str, point: str) -> bool:
+    """Whether two runs may differ at a point."""
+    return any(rule.varies and rule.stands_for(check, point) for rule in rules)
+
+
 def without_rule(rules: list[Rule], data: Record) -> list[tuple[str, dict[str, Any]]]:
     """Each recorded difference that no rule has a sentence for: the implementation and the point."""
     return [

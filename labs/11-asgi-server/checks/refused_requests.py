@@ -67,7 +67,9 @@ def broken_bodies(client: Client, cases: list[WireCase]) -> None:
         events = object_of(response).get("events")
         last = events[-1] if isinstance(events, list) and events else None
         told = isinstance(last, list) and last[:1] == ["http.disconnect"]
-        expected = "400, or http.disconnect: what came of a body that breaks off is no whole body"
+        expected = (
+            "400, or http.disconnect: the body broke off, so the application must not take it for a whole one"
+        )
         that(told, f"receive gave {events!r} ({why})", expected, sent=shown(case.data))
 
 

@@ -127,13 +127,13 @@ def level_counts(probe: Probe, text: bytes) -> None:
 
 
 def trailers_follow(probe: Probe, text: bytes) -> None:
-    """Trailers after a packed body come out as they are."""
+    """Trailers after a compressed body come out as they are."""
     trailers = {"type": "http.response.trailers", "headers": [[b"x-sum", b"1"]], "more_trailers": False}
     app = made("middleware:gzip", asgi_app(start(), piece(text), ["send", trailers]))
     seen = probe.asgi(app, scope_with(*asking("gzip")), settle=0.5)
-    ended_well(seen, "a packed body, its trailers, and no exception")
-    why = "as the application sent them: no body is theirs"
-    expect("the trailers after a packed body", messages(seen, trailers["type"]), [trailers], why)
+    ended_well(seen, "a compressed body, its trailers, and no exception")
+    why = "as the application sent them: they are not compressed"
+    expect("the trailers after a compressed body", messages(seen, trailers["type"]), [trailers], why)
 
 
 def text_after_each_piece(seen: Transcript) -> Iterator[bytes]:
