@@ -230,6 +230,7 @@ def test_task3_ttin_and_ttou_change_the_number(prefork, rng):
         here.is_there("TTOU is a wish for one worker less")
         that(len(left) == number, f"after another TTOU there are {len(left)} workers", f"{number}")
     here.signal(signal.SIGTTOU)
+    here.rests()  # of two signals that are pending, the lower number comes first: TTIN
     here.signal(signal.SIGTTIN)
     pids = here.who_answers(lambda pids: len(pids) == 2)
     got = f"TTOU with one worker ({left[0]}), then TTIN: {count(pids)}"
