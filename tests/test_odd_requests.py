@@ -136,6 +136,28 @@ except ValueError:
     assert run("08-wsgi-request-response", code) == "refused"
 
 
+def test_lab_8_json_with_half_a_surrogate_pair_is_refused_whoever_asks() -> None:
+    code = """
+from wrappers import HTTPError, Request
+def parsed(body):
+    said = {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body))}
+    try:
+        return Request({**said, "wsgi.input": io.BytesIO(body)}).json()
+    except HTTPError as error:
+        return error.status
+print(json.dumps([parsed(one) for one in (rb'["\\ud800"]', rb'["\\uDFFF"]', rb'["\\ud83d\\ude00"]')]))
+"""
+    assert run("08-wsgi-request-response", code) == [400, 400, ["\U0001f600"]]
+
+
+def test_lab_8_a_date_in_another_zone_is_that_moment() -> None:
+    code = """
+from wrappers import _utc
+print(json.dumps(_utc("Wed, 21 Oct 2015 09:28:00 +0200") - _utc("Wed, 21 Oct 2015 07:28:00 GMT")))
+"""
+    assert run("08-wsgi-request-response", code) == 0
+
+
 SUFFIXES = {
     "export.csv": ["text/csv; charset=utf-8", None],
     "export.csv.gz": ["text/csv; charset=utf-8", "gzip"],

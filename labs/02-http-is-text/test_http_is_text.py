@@ -165,7 +165,7 @@ def test_task3_response_is_framed(probe, rng):
         (304, "GET"),
         (204, "GET"),
         (299, "POST"),
-        *((status, "GET") for status in (203, 301, 303, 305)),
+        *((status, "GET") for status in (203, 301, 302, 303, 305, 307, 308)),
         (103, "GET"),
     ]
     for status, verb in cases:

@@ -187,10 +187,10 @@ def test_task2_broken_heads_are_violations(probe, rng):
         (f"a {NAMES[one]} that is a fragment", one, 5, {"fin": False}, "§5.5") for one in (CLOSE, PING, PONG)
     ]
     cases += [(f"a {NAMES[one]} of 126 bytes", one, 126, {}, "§5.5") for one in (CLOSE, PING, PONG)]
-    cases = [(what, head_bytes(opcode, length, more.pop("mask", mask), **more) + payload, clause)
-             for what, opcode, length, more, clause in cases]  # fmt: skip
-    cases += [("an empty frame without a mask, whole in two bytes", head_bytes(TEXT, 0, None), "§5.1")]
-    for what, data, clause in cases:
+    heads = [("an empty frame without a mask, whole in two bytes", head_bytes(TEXT, 0, None), "§5.1")]
+    for what, opcode, length, more, clause in cases:
+        heads.append((what, head_bytes(opcode, length, more.pop("mask", mask), **more) + payload, clause))
+    for what, data, clause in heads:
         seen, rule = probe.steps(made("frames:parse_head", data)), f"RFC 6455 {clause}"
         raised = seen.raised
         got = f"{raised['type']}: {raised['message']}"[:200] if raised else f"read as {seen.values}"

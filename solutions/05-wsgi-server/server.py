@@ -73,8 +73,8 @@ HOP_BY_HOP = {
 class Body(io.RawIOBase):
     """The body of one request, and then the end of file, whatever else the connection carries.
 
-    `length` is in bytes, one at least; None is a chunked body (RFC 9112 §7.1). Reading raises ClientGone when
-    the client leaves in the middle (a body cut short is no shorter body), Refused when a chunk is no chunk.
+    `length` is in bytes; None is a chunked body (RFC 9112 §7.1). Reading raises ClientGone when the client
+    leaves in the middle (a body cut short is no shorter body), Refused when a chunk is no chunk.
     """
 
     def __init__(self, connection: Connection, length: int | None) -> None:
@@ -82,7 +82,7 @@ class Body(io.RawIOBase):
         self._chunked = length is None
         self._refused: Refused | None = None
         self.left = 0 if length is None else length  # of the body, or of the current chunk
-        self.ended = False
+        self.ended = length == 0
 
     def readable(self) -> bool:
         return True

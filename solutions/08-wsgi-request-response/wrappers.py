@@ -48,8 +48,8 @@ PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
 QUOTED = re.compile('"(.*)"', re.DOTALL)
 # §8.8.3: an entity tag, with or without the mark of weakness.
 ENTITY_TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
-# §14.1.2: one range of bytes.
 CODINGS = ("gzip", "compress", "br")  # RFC 9110 §8.4.1, RFC 7932: of what Python's mimetypes knows
+# §14.1.2: one range of bytes; "-" alone is none.
 BYTES = re.compile(r"bytes=\s*(?!-\s*$)([0-9]*)-([0-9]*)\s*", re.IGNORECASE)
 # RFC 6265 §4.1.1: what a cookie's value may hold as it is.
 COOKIE_OCTETS = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
@@ -181,9 +181,13 @@ def unquoted(value: str) -> str:
 
 
 def parsed_json(body: bytes) -> Any:
-    """The value of a JSON text. Raises ValueError for what is none."""
-    # RFC 8259 §8.1: UTF-8. Python's parser would guess UTF-16.
-    return json.loads(body.decode("utf-8-sig"), parse_constant=finite, parse_float=finite)
+    """The value of a JSON text. Raises ValueError for what is none, or could not be sent back."""
+    # RFC 8259 §8.1: UTF-8. Python's parser would guess UTF-16, and let half a surrogate pair through.
+    value = json.loads(body.decode("utf-8-sig"), parse_constant=finite, parse_float=finite)
+    if b"\\ud" in body.lower():
+        # §8.2: such an escape may be half a pair. UnicodeEncodeError is a ValueError.
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def finite(number: str) -> float:
@@ -480,7 +484,7 @@ class Response:
         # RFC 9110 §8.3.2: which characters the bytes of a text stand for.
         if content_type.startswith("text/") and "charset=" not in content_type.lower():
             content_type += f"; charset={charset}"
-        if "Content-Type" not in self.headers:
+        if content_type and "Content-Type" not in self.headers:
             self.headers.set("Content-Type", content_type)
         self._add_validators()
 
@@ -668,8 +672,8 @@ def seconds(field: str | None) -> int | None:
 
 
 def _utc(field: str) -> float:
-    # RFC 9110 §5.6.7: an HTTP date is in GMT.
-    return parsedate_to_datetime(field).replace(tzinfo=UTC).timestamp()
+    moment = parsedate_to_datetime(field)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def precondition(request: Request, etag: str | None, modified: float | None) -> int:

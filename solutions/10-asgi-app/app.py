@@ -36,8 +36,8 @@ Handler = Callable[..., Awaitable[None]]
 Headers = Iterable[tuple[str, str]]
 
 BODY_LIMIT = 64 * 1024  # bytes
-HEARTBEAT = 0.5  # seconds of silence on an event stream
-REPORT_LIMIT = 1.0  # seconds
+HEARTBEAT = 0.5  # seconds of silence after which an event stream says that it is alive
+REPORT_LIMIT = 1.0  # seconds that a report may take
 THREADS = ThreadPoolExecutor(max_workers=64, thread_name_prefix="report")
 
 

@@ -452,7 +452,8 @@ class Connection:
             return True
         # §5.4: a message is a TEXT or BINARY frame, then CONTINUATION frames up to one with FIN
         if (head.opcode == CONTINUATION) != (self._message is not None):
-            raise Violation(PROTOCOL_ERROR, "a fragment out of turn")
+            wrong = "a new message within a message" if self._message else "a continuation of nothing"
+            raise Violation(PROTOCOL_ERROR, wrong)
         if self._message is None:
             self._message = TextMessage() if head.opcode == TEXT else BinaryMessage()
         # §10.4: a limit after reassembly, too; and the head says it before the first byte has come

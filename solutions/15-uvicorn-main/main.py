@@ -320,7 +320,7 @@ class Supervisor:
         code = 0
         self.tell(signal.SIGTERM)
         while self.children:
-            for number in self.signals.wait(TICK):
+            for number in self.signals.wait(TICK / 5):
                 self.told = True
                 self.tell(number)
             if SHUTDOWN_FAILURE in self.reap().values():

@@ -395,7 +395,8 @@ class Stream:
         self.call.tell({"type": "http.request", "body": self.asked[3], "more_body": False})
         message = await self.call.message()
         if message is None or message["type"] != "http.response.start":
-            raise AssertionError(f"in the place of http.response.start the application sent {message}")
+            said = "returned" if message is None else f"sent {message['type']}"
+            raise AssertionError(f"the application {said} before http.response.start")
         return message
 
     def __iter__(self) -> Iterator[bytes]:

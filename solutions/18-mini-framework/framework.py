@@ -273,9 +273,7 @@ def bare(kind: Any) -> Any:
     """`int` of `int | None`; any other annotation as it is."""
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         others = [one for one in typing.get_args(kind) if one is not type(None)]
-        match others:
-            case [only]:
-                return only
+        return others[0] if len(others) == 1 else kind
     return kind
 
 
@@ -386,10 +384,8 @@ async def body_of(request: Request, one: Parameter, problems: Problems) -> Any:
     """The JSON of a body. Raises HTTPException 415."""
     media = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
     body = await request.body()
-    if not body and one.required:
-        return problems.add(["body"], "is required")
     if not body:
-        return one.default
+        return problems.add(["body"], "is required") if one.required else one.default
     # RFC 9110 §15.5.16. A browser's form on another site can send text/plain, and may not send this.
     if media != "application/json" and not media.endswith("+json"):
         raise HTTPException(415, "send application/json")

@@ -39,7 +39,7 @@ class StreamingResponse(Response):
 class WebSocket(Connection):
     """accept(subprotocol=None), receive_text(), send_text(), send_bytes(), iter_text(), close(code, reason)
 
-    receive_text raises WebSocketDisconnect(code) when the client has closed; so does a send after an OSError.
+    receive_text raises WebSocketDisconnect(code) when the client has closed; send, after OSError, with 1006.
     iter_text returns instead. close before accept refuses. code is 1000 and reason "", unless they are given.
     """
 
