@@ -86,16 +86,23 @@ def _answers(inside: socket.socket, outside: socket.socket) -> None:
     watch = select.poll()
     watch.register(inside, select.POLLIN)
     watch.register(outside, 0)  # a hang-up is always told
+    ended = False
     try:
         while True:
             events = dict(watch.poll())
             if events.get(outside.fileno(), 0) & (select.POLLHUP | select.POLLERR):
                 _gone(inside, watch)
                 return
+            if ended:  # both directions have: a hang-up, or what came after the end met a reset
+                watch.unregister(inside)
+                reset = inside.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                outside.shutdown(socket.SHUT_RDWR if reset else socket.SHUT_WR)
+                continue
             data = inside.recv(PIECE)
             if not data:
+                ended = True
                 outside.shutdown(socket.SHUT_WR)
-                watch.unregister(inside)
+                watch.modify(inside, 0)
                 continue
             outside.sendall(data)
     except BrokenPipeError:

@@ -103,8 +103,9 @@ def end_in_stages(client: Client, who: str) -> None:
         connection.send(request_bytes("POST", behave("ignore", name=who), fields))
         next_is(connection, who, "the application never looks at the body")
         try:
-            # Whenever the server closes both directions, one of these three meets its reset.
+            # What comes before the server closes is read by any server, so each piece waits for what it has to do.
             for _ in range(2):
+                client.rests(1)
                 connection.send(b"x" * 1000)
             that(not connection.read(), "bytes after the last response", "a closed connection", rule=rule)
         except NoAnswer:
