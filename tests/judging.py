@@ -87,11 +87,6 @@ def judge(lab: Lab, target: str | Path, *words: str) -> dict[str, Any]:
     return read_result(run_warm(*check_words(lab, target), *words))
 
 
-def judge_as_a_person_does(lab: Lab, target: str | Path, *words: str) -> dict[str, Any]:
-    """The same from the command line, with a Python of its own."""
-    return read_result(run(*check_words(lab, target), *words))
-
-
 def check_words(lab: Lab, target: str | Path) -> list[str]:
     return ["check", str(lab.number), "--target", str(target), "--all", "--json"]
 

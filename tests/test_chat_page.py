@@ -134,6 +134,7 @@ def address() -> Iterator[str]:
         yield stack.front.url
 
 
+@pytest.mark.whole("pages in a browser")
 def test_two_people_chat_in_a_browser(browser: str, address: str) -> None:
     ada, grace = Tab(browser, address), Tab(browser, address)
     ada.join("Ada")
@@ -156,6 +157,7 @@ def test_two_people_chat_in_a_browser(browser: str, address: str) -> None:
     ada.close()
 
 
+@pytest.mark.whole("pages in a browser")
 def test_browser_is_told_a_close_code_and_not_a_refusal(browser: str, address: str) -> None:
     ada, again, nobody = (Tab(browser, address) for _ in range(3))
     ada.join("Ada", "late")
@@ -168,6 +170,7 @@ def test_browser_is_told_a_close_code_and_not_a_refusal(browser: str, address: s
         tab.close()
 
 
+@pytest.mark.whole("pages in a browser")
 def test_page_of_another_site_gets_no_websocket(browser: str, address: str) -> None:
     """The browser lets the page try; the application refuses it."""
     url = address.replace("http:", "ws:") + "/rooms/tea?name=Eve"

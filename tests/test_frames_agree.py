@@ -41,7 +41,7 @@ ours = loaded("frames_solution", SOLUTIONS)
 wsprotos = loaded("frames_oracle", ORACLES)
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
-bounded = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+bounded = settings(max_examples=75, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 # --- what is generated --------------------------------------------------------------------------------
 

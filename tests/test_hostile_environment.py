@@ -111,13 +111,8 @@ def without_chance(said: str) -> str:
     return re.sub(r"after \d+(\.\d+)? s \((exit code 1|signal 9)\)", "after N s", said)
 
 
-@pytest.mark.parametrize(
-    "lab",
-    [
-        pytest.param(lab, id=lab.name, marks=pytest.mark.one_of("labs in a hostile environment", ""))
-        for lab in all_labs()
-    ],
-)
+@pytest.mark.whole("labs in a hostile environment")
+@pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
 def test_a_lab_gives_the_same_bytes(lab: Lab, command: Path, hostile: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --co\n")
     (tmp_path / "conftest.py").write_text("raise SystemExit('hostile')\n")

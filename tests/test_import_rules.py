@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,7 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path): path for path in sorted((ROOT / "workshop").rglob("*.py"))}
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """The modules of the workshop that a file imports, wherever in it."""
     found = set()

@@ -44,7 +44,12 @@ LAB = find("2")
 FILE = LAB.edit[0]
 EVIL = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
 RECORDED = "once more, and recorded"
-needs_browser = pytest.mark.skipif(program() is None, reason="there is no Chromium here")
+
+
+def needs_browser(test: Any) -> Any:
+    """A browser starts, draws and ends: that is left to the whole proof."""
+    missing = pytest.mark.skipif(program() is None, reason="there is no Chromium here")
+    return pytest.mark.whole("pages in a browser")(missing(test))
 
 
 # --- the lesson and its links

@@ -44,7 +44,7 @@ NAMES = [
 VERBS = ["start", "status", "signal", "pids", "connections", "probe", "restart", "nginx"]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(VERBS), st.dictionaries(st.sampled_from(NAMES), JSON))
 def test_any_object_is_a_reply_or_misbehaviour(do: str, reply: dict[str, Any]) -> None:
     with contextlib.suppress(Misbehaved):
@@ -94,7 +94,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(VALUES)
 def test_a_value_that_looks_like_a_tag_is_a_value(value: Any) -> None:
     """Whatever a submission returns arrives as it was; so does what a check sends."""
