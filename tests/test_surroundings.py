@@ -69,7 +69,13 @@ def test_mode_of_somebody_else_is_nobody_s(checkout: Path) -> None:
     assert "MODE is docker or embedded" in done.stderr
 
 
-@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+@pytest.mark.parametrize(
+    "shell",
+    [
+        pytest.param(shell, id=shell[0], marks=pytest.mark.one_of("surroundings of a machine", "shells"))
+        for shell in SHELLS
+    ],
+)
 def test_the_launcher_runs_in_any_shell(shell: list[str], checkout: Path) -> None:
     if shutil.which(shell[0]) is None:
         pytest.skip(f"there is no {shell[0]} on this machine")
@@ -106,7 +112,9 @@ def test_nginx_reads_folders_with_spaces(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("lab", ["1", "19"])
+@pytest.mark.parametrize(
+    "lab", ["1", pytest.param("19", marks=pytest.mark.whole("surroundings of a machine"))]
+)
 def test_a_temporary_folder_with_a_space(lab: str, tmp_path: Path) -> None:
     temporary = tmp_path / ("with a space " + "x" * 100)
     temporary.mkdir()
@@ -157,6 +165,7 @@ def test_set_up_asks_the_index_that_pip_asks_and_names_it(tmp_path: Path) -> Non
     ], done.stderr
 
 
+@pytest.mark.whole("surroundings of a machine")
 def test_an_index_that_does_not_answer_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "workshop folder"
     ignore = shutil.ignore_patterns(".git", ".venv", ".workshop", "__pycache__", "tests", "solutions")
