@@ -8,6 +8,7 @@ counts. It is a pytest plug-in: `-p workshop.learn.debug` puts this stack in the
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ from workshop.judge.stack_override import OTHER_STACK, OtherStack
 from workshop.labs import Lab, target_folder
 from workshop.paths import TEMPORARY
 from workshop.run import nginx_config, process, service_command, tcp_ports
+from workshop.run.call_record import CallRecord
 from workshop.run.nginx_process import NginxProcess
 from workshop.run.probe import import_first, perform
 from workshop.run.probe_log import Log, describe_exception
@@ -36,6 +38,20 @@ DAY = 86400
 def pytest_configure(config: pytest.Config) -> None:
     """Have the checks ask this process."""
     config.stash[OTHER_STACK] = OtherStack(debugging, DAY)
+
+
+class DirectLine:
+    """The probe's line to its record (run/probe_line.py), within one process."""
+
+    def __init__(self, record: CallRecord) -> None:
+        self._record = record
+
+    def tell(self, message: Any) -> None:
+        self.ask(message)
+
+    def ask(self, message: Any) -> Any:
+        data = json.dumps(message)
+        return json.loads(json.dumps(self._record.hear(json.loads(data), len(data))))
 
 
 class DebugStack(Stack):
@@ -107,12 +123,12 @@ class DebugStack(Stack):
             problem = import_first(module)
             if problem is not None:
                 return {"not_imported": {"import": problem}, "module": module, "folder": str(self.folder)}
-        log = Log()
+        record = CallRecord(request)
         try:
-            perform(request, log)
+            perform(record.request, Log(DirectLine(record)))
         except Exception as error:
             return {"not_imported": {"import": describe_exception(error)}, "module": "", "folder": ""}
-        return {"events": log.events, "folder": str(self.folder)}
+        return {"events": record.events, "folder": str(self.folder)}
 
 
 @contextlib.contextmanager
