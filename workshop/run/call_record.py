@@ -187,7 +187,7 @@ def _wsgi_close(raises: str | None, name: str, note: Note) -> Script:
     yield
     while True:
         note("inner closed", name=name)
-        yield ["raise", f"{name} raises in close"] if raises == "close" else None
+        yield f"{name} raises in close" if raises == "close" else None
 
 
 def asgi(script: dict[str, Any], note: Note) -> list[Script]:
@@ -212,7 +212,6 @@ def _asgi_call(script: dict[str, Any], name: str, note: Note) -> Script:
 
 
 def _asgi_end(name: str, note: Note) -> Script:
-    yield
     while (how := (yield)) is not None:
         note("inner cancelled" if how == "cancelled" else "inner ended", name=name)
 

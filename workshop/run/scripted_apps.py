@@ -85,7 +85,7 @@ class _ScriptedBody:
 
     def close(self) -> None:
         if raises := self._log.go_on(self._closing):
-            raise RuntimeError(raises[1])
+            raise RuntimeError(raises)
 
 
 class ScriptedASGI:
