@@ -52,7 +52,7 @@ class CallRecord:
         self._size = 0
         self._applications: list[Callable[[], list[Script]]] = []
         self._running: list[Script] = []
-        self.request = self._held(request)
+        self.request = {**self._held(request), "calls": called_modules(request)}
         if request["kind"] == "steps":
             self.request["steps"] = self._run(self._steps(self.request["steps"]))
         elif request["kind"] in ("wsgi", "asgi"):
@@ -137,6 +137,17 @@ class CallRecord:
             return self._running[number].send(said)
         except StopIteration:
             return None
+
+
+def called_modules(value: Json) -> list[str]:
+    """The modules whose functions a request has called, in order."""
+    found: list[str] = []
+    match value:
+        case {"$call": {"fn": {"$import": text}}}:
+            found.append(text.partition(":")[0])
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        found += called_modules(item)
+    return list(dict.fromkeys(found))
 
 
 # --- scripts ------------------------------------------------------------------------------------------
@@ -230,8 +241,7 @@ def recv(pieces: list[Json]) -> Script:
 def in_turn(answers: list[Json]) -> Script:
     """What a noted function returns, call by call; the last one again and again."""
     yield
-    for answer in answers:
-        yield answer
+    yield from answers
     while answers:
         yield answers[-1]
 

@@ -48,10 +48,12 @@ from workshop.run.probe_calls import call_asgi, call_wsgi
 from workshop.run.probe_line import SocketLine
 from workshop.run.probe_log import Log, describe_exception, where_now
 from workshop.run.probe_values import encode
+from workshop.run.renewed_modules import folders, renew
 from workshop.run.scripted_apps import ScriptedASGI, ScriptedWSGI
 
 Json = Any
 Event = dict[str, Any]
+GIVEN = folders()
 
 
 # --- values as data ---------------------------------------------------------------------------------
@@ -173,6 +175,11 @@ def run_steps(number: int, log: Log) -> None:
 def perform(request: Json, log: Log) -> None:
     """Do what one request asks for. The learner's exceptions become events."""
     kind = request["kind"]
+    try:
+        renew(request["calls"], GIVEN)
+    except BaseException as error:
+        log.raised(error, "preparing")
+        return
     if kind == "steps":
         run_steps(request["steps"], log)
         return

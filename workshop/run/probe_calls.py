@@ -14,7 +14,7 @@ from workshop.run.probe_log import Event, Log
 
 
 class LoggedInput(io.RawIOBase):
-    """wsgi.input over bytes that are elsewhere; each read is noted: a check sees what was consumed, and when."""
+    """wsgi.input over bytes that are elsewhere; each read is noted: a check sees what was read, and when."""
 
     def __init__(self, number: int, log: Log) -> None:
         self._number, self._log = number, log

@@ -1,4 +1,4 @@
-"""The fork's line to the agent, which keeps the record of its call: tell what happens, ask what comes next."""
+"""The fork's line to the agent, which keeps the record of its call: tell what happens, ask what is next."""
 
 from __future__ import annotations
 

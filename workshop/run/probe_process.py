@@ -50,8 +50,10 @@ class ProbeProcess:
         self._said = bytearray()
 
     def import_module(self, module: str, seconds: float) -> Reply:
-        """Have it import a module. On a busy machine it gets up to three times as long, while it works and has
-        not had so many seconds of a processor.
+        """Have it import a module.
+
+        On a busy machine it gets up to three times as long, while it works and has not had so many seconds of
+        a processor.
         """
         return self._ask({"kind": "import", "module": module}, None, seconds, patient=True)
 
