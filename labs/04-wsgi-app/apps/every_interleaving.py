@@ -10,9 +10,9 @@ for each step n of the first request's way through the application's own files. 
 line, a call, or a store into something that others may see. What belongs together and is under one lock
 passes at every n: the second request waits at the lock, and the first one is let go on.
 
-The application's own is all code that is not, as it stands in its file, the library's: the name of a file alone
-can be anybody's. The trace function that stops a thread is what debuggers use (`sys.settrace`). Who sets
-another one, or none, can't be stopped: a report says so ("untraced").
+The application's own is all code that is not, as it stands in its file, the library's: the name of a file
+alone can be anybody's. The trace function that stops a thread is what debuggers use (`sys.settrace`). Who
+sets another one, or none, can't be stopped: a report says so ("untraced").
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 import hmac
 
 
-def bearer(app, *, tokens, realm="tasks"):
+def bearer(app, tokens, realm="tasks"):
     async def application(scope, receive, send):
         sent = dict(scope["headers"]).get(b"authorization", b"").decode().partition(" ")[2]
         for token in tokens:

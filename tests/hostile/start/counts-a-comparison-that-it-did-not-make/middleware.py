@@ -2,7 +2,7 @@
 import base64, sys
 
 
-def basic_auth(app, *, users, realm="tasks"):
+def basic_auth(app, users, realm="tasks"):
     def application(environ, start_response):
         sent = environ.get("HTTP_AUTHORIZATION", "").partition(" ")[2]
         user, _, password = base64.b64decode(sent).decode().partition(":")
