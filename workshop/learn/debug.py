@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,12 +23,12 @@ from workshop.errors import InfraError
 from workshop.judge.stack import Address, Stack
 from workshop.judge.stack_override import OTHER_STACK, OtherStack
 from workshop.labs import Lab, target_folder
-from workshop.paths import TEMPORARY
 from workshop.run import nginx_config, process, service_command, tcp_ports
 from workshop.run.call_record import CallRecord
 from workshop.run.nginx_process import NginxProcess
 from workshop.run.probe import import_first, perform
 from workshop.run.probe_log import Log, describe_exception
+from workshop.run.run_folder import RunFolder
 
 DAY = 86400
 
@@ -134,10 +132,10 @@ class DebugStack(Stack):
 @contextlib.contextmanager
 def debugging(lab: Lab, target: str) -> Iterator[DebugStack]:
     """A stack for debugging; what it starts ends with it."""
-    run = Path(tempfile.mkdtemp(prefix=TEMPORARY))
-    run.chmod(0o711)
+    folder = RunFolder()
+    folder.path.chmod(0o711)
     front = Address("127.0.0.1", tcp_ports.free_port())
-    stack = DebugStack(lab, target, "debug", run, front, front.url)
+    stack = DebugStack(lab, target, "debug", folder.path, front, front.url)
     stack.folder = target_folder(lab, target)
     stack.ports = {name: tcp_ports.free_port() for name in lab.services}
     stack.running = {}
@@ -151,7 +149,7 @@ def debugging(lab: Lab, target: str) -> Iterator[DebugStack]:
             one.wait()
         if stack.door is not None:
             stack.door.close()
-        shutil.rmtree(run, ignore_errors=True)
+        folder.remove()
 
 
 def _start_nginx(stack: DebugStack) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from workshop.labs import Lab, Service
-from workshop.paths import TEMPORARY
 from workshop.run import given_services, process, recorded_apps, service_command, tcp_ports
 from workshop.run.probe_process import ProbeProcess
+from workshop.run.run_folder import RunFolder
 
 Reply = dict[str, Any]
 IMPORT_SECONDS = 4.0
@@ -47,7 +46,8 @@ class TargetProcesses:
         self.probe: ProbeProcess | None = None
         self.locks = {name: threading.RLock() for name in lab.services}
         self.probe_lock = threading.Lock()
-        self.state = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+        self.temporary = RunFolder()
+        self.state = self.temporary.path
 
     def environment(self) -> dict[str, str]:
         """What the learner's processes see. Whatever they leave in the temporary folder goes with the run."""
@@ -70,8 +70,10 @@ class TargetProcesses:
             if name not in self.running:
                 self.start(name)
 
-    def start(self, name: str) -> Reply:
+    def start(self, name: str, hurry: bool = False) -> Reply:
         """Start a service unless it runs; returns when it listens, has exited, or is out of time.
+
+        In a `hurry` that is half of its lab's time.
 
         What did not start is not tried again: the same files would do the same. `restart` forgets that, but
         for what the lab gives: that was ended by the learner's code.
@@ -88,7 +90,7 @@ class TargetProcesses:
                 if current is None or current.exit_code() is not None:
                     self._clear(name)
                     current = self._spawn(self.lab.services[name])
-                reply = self._await_listening(name, current)
+                reply = self._await_listening(name, current, self.lab.start_seconds / 2 if hurry else 0.0)
                 if reply["state"] != "taken":
                     return reply
                 self._move(name)
