@@ -185,7 +185,7 @@ class LabRun:
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> Any:
         report = yield
         timeline = self._timeline(item, call)
-        if call.when == "call" and self.patience.was_short(item.name):
+        if call.when == "call" and self.patience.decides(item.name, call.excinfo is None):
             self._judge(item, Deadline("it was not through in the time allowed"))
         if call.when == "call" and call.excinfo is None:
             self.results.setdefault(item.name, self._result(item, Verdict.PASS, Finding()))

@@ -57,8 +57,12 @@ class Outcome:
     @property
     def has_waited(self) -> bool:
         """Whether its program has waited most of the time: then it takes nothing from one beside it."""
-        facts = self.run.get("facts", {})
-        return bool(facts) and float(facts["cpu"]) < max(2.0, 0.25 * float(self.run["seconds"]))
+        return "facts" in self.run and self.processor_seconds < max(2.0, 0.25 * float(self.run["seconds"]))
+
+    @property
+    def processor_seconds(self) -> float:
+        """What its sandbox has used."""
+        return float(self.run.get("facts", {}).get("cpu", 0.0))
 
     def weighed(self, manifest: Manifest) -> Outcome:
         """The same verdicts with a manifest's points, and its words for hidden checks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,7 +27,15 @@ from workshop.grade.judging.worker_pools import Pool, Threads
 from workshop.grade.sandboxes.sandbox import Engine
 from workshop.grade.submissions.collect import Submission
 
-PARTS = 3  # of the checks of a program that waits, when they are asked again
+PARTS = 4  # of the checks of a program that waits, when they are asked again
+CROWDED = 0.3  # of all processors: more than programs use that only wait
+
+
+class Beside(dict[str, Outcome]):
+    """Outcomes of submissions that were asked at one time, and whether they were in each other's way."""
+
+    processor = 0.0  # seconds
+    worked = False
 
 
 @dataclass
@@ -103,19 +112,36 @@ class Batch:
     def _all_once_more(
         self, files: dict[str, Files], first: dict[str, Outcome]
     ) -> Iterator[tuple[str, Outcome]]:
-        """Programs that only wait are asked again side by side, in PARTS each; one that works is alone."""
+        """Programs that only wait are asked again side by side, in PARTS each; one that works is alone.
+
+        So is, in the end, one that those side by side may have kept from its time: where they did work.
+        """
         room = self.pool.together
         waiting = [key for key, outcome in first.items() if outcome.has_waited and room > 1]
+        beside = self._side_by_side({key: files[key] for key in waiting}, first, room)
+        for key, outcome in first.items():
+            known = beside.get(key)
+            if known is None:
+                yield key, self._once_more(files[key], outcome)
+            elif beside.worked and known.doubtful:
+                yield key, self._once_more(files[key], known)
+            else:
+                yield key, known
+
+    def _side_by_side(self, files: dict[str, Files], first: dict[str, Outcome], room: int) -> Beside:
+        """These, asked again at one time."""
+        beside, began = Beside(), time.monotonic()
         threads = ThreadPoolExecutor(room)
         try:
-            asked = {key: self._in_parts(threads, files[key], first[key]) for key in waiting}
-            for key, parts in asked.items():
-                yield key, first[key].better(joined([part.result() for part in parts]))
+            asked = {key: self._in_parts(threads, files[key], first[key]) for key in files}
+            for key, futures in asked.items():
+                parts = [part.result() for part in futures]
+                beside[key] = first[key].better(joined(parts))
+                beside.processor += sum(part.processor_seconds for part in parts)
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
-        for key in first:
-            if key not in waiting:
-                yield key, self._once_more(files[key], first[key])
+        beside.worked = beside.processor > CROWDED * (os.cpu_count() or 1) * (time.monotonic() - began)
+        return beside
 
     def _in_parts(self, threads: ThreadPoolExecutor, files: Files, first: Outcome) -> list[Future[Outcome]]:
         """What one of the checks waits for, others do meanwhile."""

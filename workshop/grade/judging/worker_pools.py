@@ -14,8 +14,8 @@ from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import Outcome
 from workshop.grade.sandboxes.sandbox import Engine
 
-TOGETHER = 12
-ROOM = 256 << 20  # bytes of memory that a program has which only waits, with all that is around it
+TOGETHER = 16
+ROOM = 192 << 20  # bytes of memory that a program has which only waits, with all that is around it
 
 
 class Pool(ABC):
