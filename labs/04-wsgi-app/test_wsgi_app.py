@@ -1,6 +1,7 @@
 """Lab 4: the tasks API, from PATH_INFO to a stream, under sixteen threads.
 
-What is asked, and what came of it, is in checks/task_visits.py; requests that meet are in met_requests.py.
+What is asked, and what came of it, is in checks/task_visits.py; requests that meet are in met_requests.py
+(apps/every_interleaving.py stops one before each of its steps in turn; meanwhile another runs).
 """
 
 import json
@@ -12,6 +13,7 @@ from met_requests import (
     THREADS,
     as_json,
     at_once,
+    changes_at_once,
     meetings,
     no_torn_read,
     nobody_waits_for_a_body,
@@ -423,8 +425,6 @@ def test_task4_close_gives_the_place_back(probe, rng):
 
 # --- task 5 -----------------------------------------------------------------------------------------
 
-# apps/every_interleaving.py stops one request before each of its steps in turn; meanwhile another runs.
-
 
 @check(task=5, rule=THREADS)
 def test_task5_no_id_is_given_twice(probe, service, rng):
@@ -456,7 +456,7 @@ def test_task5_no_id_is_given_twice(probe, service, rng):
 
 
 @check(task=5, rule=THREADS)
-def test_task5_no_change_is_lost(probe, rng):
+def test_task5_no_change_is_lost(probe, service, rng):
     """No change is lost, and what is deleted stays deleted"""
     text = title(rng)
     here = "/tasks/{id}"
@@ -481,6 +481,7 @@ def test_task5_no_change_is_lost(probe, rng):
     for report, sent in meetings(probe, delete, delete, then=here):
         codes = sorted(report[which]["status"][:3] for which in ("first", "second"))
         expect("statuses of the two", codes, ["204", "404"], "one of them found it", sent=sent)
+    changes_at_once(service("tasks"), rng)
 
 
 @check(task=5, rule=THREADS)

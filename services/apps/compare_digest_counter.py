@@ -1,48 +1,30 @@
-"""Says how often hmac.compare_digest was asked during a request: `witness(application)`.
+"""Tells of each call of hmac.compare_digest: `told(application, tell)`.
 
 What takes how long can't be told on a busy machine. Whether the function that is made for secrets was asked
-can: it is replaced, wherever a module has it by name, by one that counts. The answer has the count in the
-field X-Compared, and in X-Equal whether any two were equal. With `says=False`, it says False of every two:
-who asks and does not listen lets somebody in all the same.
+can: it is replaced, wherever a module has it by name. `tell` gets the two values, and whether they are equal;
+what it returns is the answer, unless that is None. Who asks and does not listen shows when it says the
+opposite.
 """
 
 import hmac
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-real = hmac.compare_digest
-answers: list[bool] = []
-lie: bool | None = None
+Tell = Callable[[Any, Any, bool], bool | None]
 
 
-def counting(a: Any, b: Any) -> bool:
-    answers.append(real(a, b))
-    return answers[-1] if lie is None else lie
+def told(application: Any, tell: Tell) -> Any:
+    """The application as it is; from now on, comparisons are told of."""
+    real = hmac.compare_digest
 
+    def compare_digest(a: Any, b: Any, /) -> bool:
+        equal = real(a, b)
+        said = tell(a, b, equal)
+        return equal if said is None else said
 
-def replace_everywhere() -> None:
-    """`from hmac import compare_digest` gives a module a name of its own: that one is replaced, too."""
     for module in list(sys.modules.values()):
         names = getattr(module, "__dict__", {})
         for name in [name for name, value in list(names.items()) if value is real]:
-            if module is not sys.modules[__name__]:
-                setattr(module, name, counting)
-
-
-def witness(application: WSGIApplication, says: bool | None = None) -> WSGIApplication:
-    global lie
-    lie = says
-    replace_everywhere()
-
-    def watched(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        answers.clear()
-
-        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
-            said = [("X-Compared", str(len(answers))), ("X-Equal", str(any(answers)))]
-            return start_response(status, [*headers, *said], *exc_info)
-
-        return application(environ, start)
-
-    return watched
+            setattr(module, name, compare_digest)
+    return application

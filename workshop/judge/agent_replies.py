@@ -123,7 +123,7 @@ EVENT_FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
     "returned": {},
     "send": {"message": ANY},
     "receive": {"message": DICT},
-    "value": {"value": ANY},
+    "value": {"value": ANY, "memory": (int, type(None))},
     "noted": {"name": TEXT, "args": LIST, "kwargs": DICT},
     "read": {"method": TEXT, "size": ANY, "returned": NUMBER},
     "inner called": {"name": TEXT},

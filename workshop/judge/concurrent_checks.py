@@ -143,5 +143,5 @@ class SideBySide:
 
     def _means(self, run: Any, job: Job, stack: Stack) -> Means:
         # Who works beside others is given their time as well.
-        seconds = run.lab.check_seconds * (1 if job.lane == "" else 3)
+        seconds = run.seconds_of(job.name, 1 if job.lane == "" else 3)
         return Means(stack, random.Random(f"{run.seed}:{job.name}"), seconds, self.dirty)

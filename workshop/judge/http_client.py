@@ -27,6 +27,10 @@ class Clock:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
+    def forgive(self, seconds: float) -> None:
+        """So many seconds were not the check's."""
+        self._end += seconds
+
     def left(self, wanted: float | None = None) -> float:
         """The time that one question may take. Raises Deadline when the check's time is over."""
         left = self._end - time.monotonic()

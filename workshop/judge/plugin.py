@@ -11,6 +11,7 @@ import json
 import os
 import random
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, InfraError
 from workshop.judge.agent_replies import Misbehaved
 from workshop.judge.diagnosis import Judge, application_of, is_of_this_machine, misbehaved, unreadable
 from workshop.judge.http_client import Client, Clock, Trail
+from workshop.judge.http_wire import Deadline
+from workshop.judge.patience import Patience
 from workshop.judge.probe_client import Probe, import_trouble
 from workshop.judge.recorder import Recorder
 from workshop.judge.report import show
@@ -81,6 +84,8 @@ class LabRun:
         self._exits = contextlib.ExitStack()
         self._stack: Stack | None = None
         self.feed = Feed()
+        self.patience = Patience.of_environment()
+        self._clock: Clock | None = None
         self.recorder = Recorder() if option.record or option.draw else None
         if self.recorder is not None:
             self.recorder.listen()
@@ -164,6 +169,11 @@ class LabRun:
             got = f"task {self.failed_task} comes first"
             self._record(item, Verdict.SKIPPED, Finding(got=got))
             pytest.skip(got)
+        if self.patience.is_enough:
+            got = "it is asked alone: other checks were not through in their time"
+            self.patience.short.add(item.name)
+            self._record(item, Verdict.TIMEOUT, Finding(got=got))
+            pytest.skip(got)
         if self.recorder is not None:
             self.recorder.begin()
 
@@ -175,6 +185,8 @@ class LabRun:
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> Any:
         report = yield
         timeline = self._timeline(item, call)
+        if call.when == "call" and self.patience.decides(item.name, call.excinfo is None):
+            self._judge(item, Deadline("it was not through in the time allowed"))
         if call.when == "call" and call.excinfo is None:
             self.results.setdefault(item.name, self._result(item, Verdict.PASS, Finding()))
         elif call.excinfo is not None and (call.when == "teardown" or item.name not in self.results):
@@ -203,6 +215,8 @@ class LabRun:
         finding.rule = finding.rule or (mark.kwargs["rule"] if mark else "")
         finding.again = self._again(item, trail)
         self._record(item, verdict, finding)
+        if verdict is Verdict.TIMEOUT or getattr(error, "hung", False):
+            self.patience.hung += 1
         if verdict is Verdict.TIMEOUT:
             with contextlib.suppress(Misbehaved):
                 self.stack.ask("restart")  # a service that hangs would fail every check after this one
@@ -320,10 +334,17 @@ class LabRun:
         return trail
 
     @pytest.fixture(name="clock")
-    def clock_fixture(self) -> Clock:
+    def clock_fixture(self, request: pytest.FixtureRequest) -> Clock:
         """The check's total time, from lab.toml."""
+        self._clock = Clock(self.seconds_of(request.node.name))
+        return self._clock
+
+    def seconds_of(self, name: str, times: int = 1) -> float:
+        """The time of a check that begins now; `times` as much where it works beside others."""
         assert self.lab is not None
-        return Clock(self.other.check_seconds if self.other is not None else self.lab.check_seconds)
+        if self.other is not None:
+            return self.other.check_seconds
+        return self.patience.seconds(name, self.lab.check_seconds * times)
 
     @pytest.fixture(name="rng")
     def rng_fixture(self, request: pytest.FixtureRequest) -> random.Random:
@@ -363,13 +384,22 @@ class LabRun:
 
         return direct
 
+    def _forgive(self, seconds: float) -> None:
+        """A service took so long to start: it has a time of its own for that."""
+        self.patience.forgive(seconds)
+        if self._clock is not None:
+            self._clock.forgive(seconds)
+
     def _start(self, trail: Trail, name: str) -> dict[str, Any]:
         trail.service = name
         module = application_of(self.stack.lab.services[name])
         if module in self.stack.not_imported:  # a server may listen all the same, with nobody behind it
             reply = self.stack.not_imported[module]
             raise import_trouble(reply, Path(reply["folder"]))
-        reply = self.stack.ask("start", service=name)
+        began = time.monotonic()
+        hurry = {"hurry": True} if self.patience.is_short_for_starts else {}
+        reply = self.stack.ask("start", service=name, **hurry)
+        self._forgive(time.monotonic() - began)
         if reply["state"] != "ready":
             raise StartTrouble(reply)
         if reply.get("listener"):

@@ -37,6 +37,7 @@ class ProbeTrouble(Exception):
     def __init__(self, verdict: Verdict, got: str, trace: list[str]) -> None:
         super().__init__(got)
         self.verdict, self.got, self.trace = verdict, got, trace
+        self.hung = False  # at import
 
 
 class Probe:
@@ -174,7 +175,9 @@ def import_trouble(reply: dict[str, Any], folder: Path) -> ProbeTrouble:
         got = got or f"{module}.py does not import: {said}"
         return ProbeTrouble(Verdict.NO_START, got, own(error["trace"], folder))
     if outcome.get("hung"):
-        return ProbeTrouble(Verdict.NO_START, f"importing {module}.py did not end: it was ended", [])
+        trouble = ProbeTrouble(Verdict.NO_START, f"importing {module}.py did not end: it was ended", [])
+        trouble.hung = True
+        return trouble
     code = outcome.get("died")
     return ProbeTrouble(Verdict.NO_START, f"importing {module}.py ended the process ({exit_text(code)})", [])
 

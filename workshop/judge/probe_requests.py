@@ -43,9 +43,12 @@ def asgi_app(*steps: list[Any], **script: Any) -> dict[str, Any]:
     return {"$asgi": {"steps": list(steps), **script}}
 
 
-def note(name: str) -> dict[str, Any]:
-    """A function in the learner's process whose calls become events "noted", with this name and `args`."""
-    return {"$note": name}
+def note(name: str, *answers: Any) -> dict[str, Any]:
+    """A function in the learner's process whose calls become events "noted", with this name and `args`.
+
+    It returns `answers` in turn, the last one again and again; None when there are none.
+    """
+    return {"$note": {"name": name, "answers": list(answers)} if answers else name}
 
 
 def recv(*pieces: bytes) -> dict[str, Any]:
@@ -113,7 +116,7 @@ def describe(value: Any) -> str:
         match value:
             case {"$import": text}:
                 return str(text.partition(":")[2] or text)
-            case {"$ref": name} | {"$note": name}:
+            case {"$ref": name} | {"$note": {"name": name}} | {"$note": name}:
                 return str(name)
             case {"$attr": [thing, name]}:
                 return f"{describe(thing)}.{name}"

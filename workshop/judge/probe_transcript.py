@@ -69,6 +69,16 @@ class Transcript:
     # steps
 
     @property
+    def memory(self) -> int | None:
+        """How much memory the steps took at most, in bytes, by the kernel; None where nobody can tell."""
+        return self.memories[-1] if self.memories else None
+
+    @property
+    def memories(self) -> list[int | None]:
+        """The same after each of the steps."""
+        return [event.get("memory") for event in self.all("value")]
+
+    @property
     def values(self) -> list[Any]:
         return [event["value"] for event in self.all("value")]
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,8 +24,9 @@ from workshop import environment
 from workshop.errors import InfraError, Refusal
 from workshop.judge import agent_replies, http_wire
 from workshop.labs import Lab, target_folder
-from workshop.paths import ROOT, TEMPORARY
+from workshop.paths import ROOT
 from workshop.run import nginx_config, process, tcp_ports, unix_to_tcp
+from workshop.run.run_folder import RunFolder
 
 DEFAULT_PORT = 8000
 PORTS_TRIED = 20
@@ -277,16 +276,16 @@ def embedded(
     target_folder(lab, target)
     chosen, said = front_port(port)
     try:
-        run = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+        folder = RunFolder()
     except OSError as error:
         raise Refusal(f"No temporary folder can be made: {error.strerror} ({error.filename}).") from error
-    run.chmod(0o711)
+    folder.path.chmod(0o711)
     other = Address("127.0.0.1", tcp_ports.free_port()) if load else None
     stack = Stack(
         lab=lab,
         target=target,
         mode="embedded",
-        run=run,
+        run=folder.path,
         front=Address("127.0.0.1", chosen),
         public=f"http://127.0.0.1:{chosen}",
         reference_front=other,
@@ -300,6 +299,7 @@ def embedded(
     finally:
         with process.interrupts_deferred():
             _end(stack)
+            folder.remove()
             tcp_ports.release(chosen, *([other.port] if other else []))
 
 
@@ -353,4 +353,3 @@ def _end(stack: Stack) -> None:
         except subprocess.TimeoutExpired:
             process.end_tree(agent.pid, grace=0)
             agent.wait()
-    shutil.rmtree(stack.run, ignore_errors=True)

@@ -13,6 +13,7 @@ class StartTrouble(Exception):
     def __init__(self, reply: dict[str, Any]) -> None:
         super().__init__(reply["state"])
         self.reply = reply
+        self.hung = reply["state"] == "silent"
 
 
 class ConfigurationTrouble(Exception):

@@ -8,11 +8,10 @@ counts. It is a pytest plug-in: `-p workshop.learn.debug` puts this stack in the
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,11 +23,12 @@ from workshop.errors import InfraError
 from workshop.judge.stack import Address, Stack
 from workshop.judge.stack_override import OTHER_STACK, OtherStack
 from workshop.labs import Lab, target_folder
-from workshop.paths import TEMPORARY
 from workshop.run import nginx_config, process, service_command, tcp_ports
+from workshop.run.call_record import CallRecord
 from workshop.run.nginx_process import NginxProcess
 from workshop.run.probe import import_first, perform
 from workshop.run.probe_log import Log, describe_exception
+from workshop.run.run_folder import RunFolder
 
 DAY = 86400
 
@@ -36,6 +36,20 @@ DAY = 86400
 def pytest_configure(config: pytest.Config) -> None:
     """Have the checks ask this process."""
     config.stash[OTHER_STACK] = OtherStack(debugging, DAY)
+
+
+class DirectLine:
+    """The probe's line to its record (run/probe_line.py), within one process."""
+
+    def __init__(self, record: CallRecord) -> None:
+        self._record = record
+
+    def tell(self, message: Any) -> None:
+        self.ask(message)
+
+    def ask(self, message: Any) -> Any:
+        data = json.dumps(message)
+        return json.loads(json.dumps(self._record.hear(json.loads(data), len(data))))
 
 
 class DebugStack(Stack):
@@ -107,21 +121,21 @@ class DebugStack(Stack):
             problem = import_first(module)
             if problem is not None:
                 return {"not_imported": {"import": problem}, "module": module, "folder": str(self.folder)}
-        log = Log()
+        record = CallRecord(request)
         try:
-            perform(request, log)
+            perform(record.request, Log(DirectLine(record)))
         except Exception as error:
             return {"not_imported": {"import": describe_exception(error)}, "module": "", "folder": ""}
-        return {"events": log.events, "folder": str(self.folder)}
+        return {"events": record.events, "folder": str(self.folder)}
 
 
 @contextlib.contextmanager
 def debugging(lab: Lab, target: str) -> Iterator[DebugStack]:
     """A stack for debugging; what it starts ends with it."""
-    run = Path(tempfile.mkdtemp(prefix=TEMPORARY))
-    run.chmod(0o711)
+    folder = RunFolder()
+    folder.path.chmod(0o711)
     front = Address("127.0.0.1", tcp_ports.free_port())
-    stack = DebugStack(lab, target, "debug", run, front, front.url)
+    stack = DebugStack(lab, target, "debug", folder.path, front, front.url)
     stack.folder = target_folder(lab, target)
     stack.ports = {name: tcp_ports.free_port() for name in lab.services}
     stack.running = {}
@@ -135,7 +149,7 @@ def debugging(lab: Lab, target: str) -> Iterator[DebugStack]:
             one.wait()
         if stack.door is not None:
             stack.door.close()
-        shutil.rmtree(run, ignore_errors=True)
+        folder.remove()
 
 
 def _start_nginx(stack: DebugStack) -> None:

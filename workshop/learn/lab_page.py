@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 from workshop.judge.stack import Stack
 from workshop.judge.verdict_feed import ENV, Feed
 from workshop.paths import ROOT
 from workshop.run import nginx_config, tcp_ports
+from workshop.run.run_folder import RunFolder
 
 BACKLOG = 256
 
@@ -31,7 +29,7 @@ class LabPage:
         self.descriptor = -1
         self._process: subprocess.Popen[bytes] | None = None
         self._feed, self._said = Feed(""), b""
-        self._folder = Path(tempfile.mkdtemp(prefix="workshop-page-"))
+        self._folder = RunFolder()
         place = self._place(stack)
         if place:
             with contextlib.suppress(OSError):
@@ -50,7 +48,7 @@ class LabPage:
 
     def _start(self, words: list[str]) -> None:
         """Start it with a socket that listens already: what is told before it is up waits there."""
-        path = str(self._folder / "feed.sock")
+        path = str(self._folder.path / "feed.sock")
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(path)
             listening.listen(BACKLOG)
@@ -67,7 +65,7 @@ class LabPage:
 
     def environment(self) -> dict[str, str]:
         """With which a verdict's process tells the page what it finds."""
-        return {ENV: str(self._folder / "feed.sock")} if self._process is not None else {}
+        return {ENV: str(self._folder.path / "feed.sock")} if self._process is not None else {}
 
     def tell(self, **message: object) -> None:
         self._feed.tell(**message)
@@ -93,4 +91,4 @@ class LabPage:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()

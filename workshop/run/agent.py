@@ -3,7 +3,8 @@
 One agent serves one lab and one target. In Docker it is the container `app`; embedded it is a child of the
 tool. Checks reach it through a Unix socket, one JSON line a request and one a reply:
 
-    {"do": "start", "service": "wsgi"}   ready | exited | silent, with port, pid, command and output
+    {"do": "start", "service": "wsgi"}   ready | exited | silent, with port, pid, command and output;
+                                         with "hurry": half of its time is enough, for another has hung
     {"do": "status", "service": "wsgi"}  exit code (null: running), output, and a mark for later output;
                                          told: a check's signal asked its first process to end
     {"do": "rest", "service": "wsgi"}    whether all of its threads wait for something
@@ -53,7 +54,7 @@ class Agent:
         name = request.get("service") or next(iter(self.lab.services))
         match request["do"]:
             case "start":
-                return crew.start(name)
+                return crew.start(name, request.get("hurry", False))
             case "status":
                 return crew.status(name, request.get("since", 0))
             case "pids":
@@ -110,7 +111,7 @@ class Agent:
         for crew in self.crews.values():
             crew.closing = True
             crew.end()
-            shutil.rmtree(crew.state, ignore_errors=True)
+            crew.temporary.remove()
         if self.door is not None:
             self.door.close()
         process.end_orphans()

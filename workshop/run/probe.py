@@ -1,9 +1,9 @@
 """The probe: calls the learner's code in the learner's process space and reports what happened, as data.
 
-It decides nothing. The agent starts it (target_processes.py), writes one JSON request a line
-to its standard input and reads one JSON answer a line from the descriptor. The learner's modules are
-imported once; each request is then answered by a fork, so that no call sees what another one left behind,
-and `os._exit(0)` ends a fork and nothing else.
+It decides nothing. The agent starts it (probe_process.py), writes one JSON request a line to its standard
+input, hears over a socket what happens during a call, and reads one JSON answer a line from a descriptor.
+The learner's modules are imported once; each request is then answered by a fork, so that no call sees what
+another one left behind, and `os._exit(0)` ends a fork and nothing else.
 
 Values cross as JSON. What JSON can't say is tagged:
 
@@ -17,6 +17,10 @@ Values cross as JSON. What JSON can't say is tagged:
     {"$wsgi": script}, {"$asgi": script}   an inner application that follows a script (in only)
     {"$recv": [pieces]}                    a `recv(size)` that hands out these pieces, then b"" (in only)
     {"$note": "name"}                      a function that logs its calls as events "noted" (in only)
+    {"$note": {"name": ..., "answers": [...]}}  the same, with what it returns, call by call (in only)
+
+Scripts, pieces, answers, bodies, events to receive and steps stay with the agent (call_record.py): the probe
+has a number in the place of each, and asks for what comes next.
 
 Only the standard library is used: this runs beside the learner's code, and brings nothing along.
 """
@@ -30,6 +34,7 @@ import gc
 import importlib
 import inspect
 import json
+import operator
 import os
 import select
 import signal
@@ -40,19 +45,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from workshop.run.probe_calls import call_asgi, call_wsgi
+from workshop.run.probe_line import SocketLine
 from workshop.run.probe_log import Log, describe_exception, where_now
+from workshop.run.probe_values import encode
+from workshop.run.renewed_modules import folders, renew
 from workshop.run.scripted_apps import ScriptedASGI, ScriptedWSGI
-
-RESULT_LIMIT = 16 * 1024 * 1024
 
 Json = Any
 Event = dict[str, Any]
+GIVEN = folders()
 
 
 # --- values as data ---------------------------------------------------------------------------------
 
 
-def decode(value: Json, names: dict[str, Any] | None = None, log: Log | None = None) -> Any:
+def decode(value: Json, names: dict[str, Any] | None = None, log: Any = None) -> Any:
     """Turn JSON back into values. `names` are the results of earlier steps; `log` takes inner events."""
     names = {} if names is None else names
     if isinstance(value, list):
@@ -66,7 +73,7 @@ def decode(value: Json, names: dict[str, Any] | None = None, log: Log | None = N
     return {key: decode(item, names, log) for key, item in value.items()}
 
 
-def _decode_call(inner: Json, names: dict[str, Any], log: Log | None) -> Any:
+def _decode_call(inner: Json, names: dict[str, Any], log: Log) -> Any:
     function = decode(inner["fn"], names, log)
     args = decode(inner.get("args", []), names, log)
     kwargs = {key: decode(item, names, log) for key, item in inner.get("kwargs", {}).items()}
@@ -74,7 +81,7 @@ def _decode_call(inner: Json, names: dict[str, Any], log: Log | None) -> Any:
     return asyncio.run(result) if inspect.iscoroutine(result) else result
 
 
-def _decode_attr(inner: Json, names: dict[str, Any], log: Log | None) -> Any:
+def _decode_attr(inner: Json, names: dict[str, Any], log: Log) -> Any:
     return getattr(decode(inner[0], names, log), inner[1])
 
 
@@ -98,29 +105,39 @@ def import_string(text: str) -> Any:
     return found
 
 
-def recv_of(pieces: list[bytes]) -> Callable[[int], bytes]:
-    """A `recv(size)` over these pieces: at most one piece at a time, b"" at the end."""
-    waiting = [piece for piece in pieces if piece]
+def recv_of(number: int, log: Log) -> Callable[[int], bytes]:
+    """A `recv(size)` over pieces: at most one at a time, b"" at the end."""
 
     def recv(size: int) -> bytes:
-        if not waiting:
-            return b""
-        piece = waiting.pop(0)
-        if len(piece) > size:
-            waiting.insert(0, piece[size:])
-        return piece[:size]
+        return base64.b64decode(log.go_on(number, operator.index(size))["$bytes"])
 
     return recv
 
 
-def note_of(name: str, log: Log | None) -> Callable[..., None]:
+def note_of(name: str, log: Log) -> Callable[..., None]:
     """A function that takes anything, logs it as "noted" under this name, and returns None."""
 
     def note(*args: Any, **kwargs: Any) -> None:
-        if log is not None:
-            log.add("noted", name=name, args=list(args), kwargs=kwargs)
+        log.add("noted", name=name, args=list(args), kwargs=kwargs)
 
     return note
+
+
+def answering(name: str, number: int, log: Log) -> Callable[..., Any]:
+    """The same, but it returns what the check has it return."""
+    note = note_of(name, log)
+
+    def answer(*args: Any, **kwargs: Any) -> Any:
+        note(*args, **kwargs)
+        return decode(log.go_on(number), log=log)
+
+    return answer
+
+
+def _decode_note(inner: Json, names: dict[str, Any], log: Log) -> Any:
+    if isinstance(inner, dict):
+        return answering(inner["name"], inner["answers"], log)
+    return note_of(inner, log)
 
 
 DECODERS: dict[str, Callable[[Json, dict[str, Any], Any], Any]] = {
@@ -131,32 +148,38 @@ DECODERS: dict[str, Callable[[Json, dict[str, Any], Any], Any]] = {
     "$ref": lambda inner, names, log: names[inner],
     "$call": _decode_call,
     "$attr": _decode_attr,
-    "$recv": lambda inner, names, log: recv_of(decode(inner, names, log)),
-    "$note": lambda inner, names, log: note_of(inner, log),
-    "$wsgi": lambda inner, names, log: ScriptedWSGI(decode(inner, names, log), log or Log()),
-    "$asgi": lambda inner, names, log: ScriptedASGI(decode(inner, names, log), log or Log()),
+    "$recv": lambda inner, names, log: recv_of(inner, log),
+    "$note": _decode_note,
+    "$wsgi": lambda inner, names, log: ScriptedWSGI(inner, log, lambda value: decode(value, names, log)),
+    "$asgi": lambda inner, names, log: ScriptedASGI(inner, log, lambda value: decode(value, names, log)),
 }
 
 
 # --- one request, in a fork -------------------------------------------------------------------------
 
 
-def run_steps(steps: list[Json], log: Log) -> None:
+def run_steps(number: int, log: Log) -> None:
     """Evaluate steps one after the other; each result is an event, an exception ends it."""
     names: dict[str, Any] = {}
-    for step in steps:
+    step = log.go_on(number)
+    while step is not None:
         try:
             value = decode(step["do"], names, log)
         except BaseException as error:
             log.raised(error, "step")
             return
         names[step.get("as", "_")] = value
-        log.add("value", value=value)
+        step = log.go_on(number, encode(value))
 
 
 def perform(request: Json, log: Log) -> None:
     """Do what one request asks for. The learner's exceptions become events."""
     kind = request["kind"]
+    try:
+        renew(request["calls"], GIVEN)
+    except BaseException as error:
+        log.raised(error, "preparing")
+        return
     if kind == "steps":
         run_steps(request["steps"], log)
         return
@@ -168,19 +191,16 @@ def perform(request: Json, log: Log) -> None:
     if kind == "wsgi":
         call_wsgi(prepared, log)
     else:
-        asyncio.run(call_asgi(prepared, log))
+        asyncio.run(call_asgi(prepared, log, lambda value: decode(value, {}, log)))
 
 
-def answer(request: Json, out: int) -> None:
-    """In the fork: perform, and write the transcript to `out`; a watchdog writes it when time is over."""
+def answer(request: Json, out: int, link: int) -> None:
+    """In the fork: perform, and write how it ended to `out`; a watchdog writes it when time is over."""
     main, once = threading.get_ident(), threading.Lock()
 
-    def finish(**extra: Any) -> None:
+    def finish(**ended: Any) -> None:
         if once.acquire(blocking=False):
-            data = json.dumps({"events": list(log.events), **extra}).encode()
-            if len(data) > RESULT_LIMIT:
-                data = json.dumps({"events": [], "too_much": len(data)}).encode()
-            view = memoryview(data)
+            view = memoryview(json.dumps({"ended": True, **ended}).encode())
             while view:
                 view = view[os.write(out, view) :]
             os._exit(0)
@@ -190,13 +210,14 @@ def answer(request: Json, out: int) -> None:
         time.sleep(request["seconds"])
         finish(timeout=where_now(main))
 
-    log = Log(lambda: finish(flooded=where_now(main)), timed=request.get("record", False))
+    line = SocketLine(link, request["call"], lambda size: finish(too_much=size))
+    log = Log(line, lambda: finish(flooded=where_now(main)))
     threading.Thread(target=watch, daemon=True).start()
     perform(request, log)
     finish()
 
 
-def fork_and_answer(request: Json) -> bytes:
+def fork_and_answer(request: Json, link: int) -> bytes:
     """Answer one request in a fork; what the fork wrote, or how it died."""
     reader, writer = os.pipe()
     pid = os.fork()
@@ -205,7 +226,7 @@ def fork_and_answer(request: Json) -> bytes:
         os.setpgid(0, 0)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a breakpoint() must not read the next request
         with contextlib.suppress(BaseException):
-            answer(request, writer)
+            answer(request, writer, link)
         os._exit(70)
     os.close(writer)
     data = _read_all(reader, time.monotonic() + request["seconds"] + 1.0)
@@ -216,7 +237,7 @@ def fork_and_answer(request: Json) -> bytes:
     _, status = os.waitpid(pid, 0)
     if data:
         return data
-    return json.dumps({"events": [], "died": os.waitstatus_to_exitcode(status)}).encode()
+    return json.dumps({"died": os.waitstatus_to_exitcode(status)}).encode()
 
 
 def _read_all(reader: int, deadline: float) -> bytes:
@@ -241,20 +262,23 @@ def import_first(module: str) -> Json:
     return None
 
 
-def serve(out: int) -> None:
-    """Answer requests until standard input ends; `out` is the descriptor for the answers."""
+def serve(out: int, link: int) -> None:
+    """Answer requests until standard input ends.
+
+    `out` is the descriptor for the answers, `link` the one for what happens during a call (probe_line.py).
+    """
     for line in sys.stdin:
         request = json.loads(line)
         if request["kind"] == "import":
             data = json.dumps({"import": import_first(request["module"])}).encode()
         else:
-            data = fork_and_answer(request)
+            data = fork_and_answer(request, link)
         view = memoryview(data + b"\n")
         while view:
             view = view[os.write(out, view) :]
 
 
-def main(out: int) -> None:
+def main(out: int, link: int) -> None:
     """Serve until the agent has no more requests, or Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt):
-        serve(out)
+        serve(out, link)

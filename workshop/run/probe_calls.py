@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
+import operator
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,25 +14,25 @@ from workshop.run.probe_log import Event, Log
 
 
 class LoggedInput(io.RawIOBase):
-    """wsgi.input over given pieces; logs each read, so that a check sees what was consumed, and when."""
+    """wsgi.input over bytes that are elsewhere; each read is noted: a check sees what was read, and when."""
 
-    def __init__(self, body: bytes, log: Log) -> None:
-        self._buffer, self._log = io.BytesIO(body), log
+    def __init__(self, number: int, log: Log) -> None:
+        self._number, self._log = number, log
 
-    def _logged(self, method: str, size: int, data: bytes) -> bytes:
-        self._log.add("read", method=method, size=size, returned=len(data))
-        return data
+    def _piece(self, method: str, size: int) -> bytes:
+        piece = self._log.go_on(self._number, [method, size])
+        return base64.b64decode(piece["$bytes"])
 
     def read(self, size: int | None = -1) -> bytes:
-        return self._logged("read", -1 if size is None else size, self._buffer.read(size))
+        return self._piece("read", -1 if size is None else operator.index(size))
 
     def readinto(self, into: Any) -> int:
-        data = self._buffer.read(len(into))
+        data = self._piece("readinto", len(into))
         into[: len(data)] = data
-        return len(self._logged("readinto", len(into), data))
+        return len(data)
 
     def readline(self, size: int | None = -1) -> bytes:
-        return self._logged("readline", -1 if size is None else size, self._buffer.readline(size))
+        return self._piece("readline", -1 if size is None else operator.index(size))
 
     def readlines(self, hint: int | None = -1) -> list[bytes]:
         return list(self)
@@ -59,7 +61,7 @@ def make_environ(request: dict[str, Any], log: Log) -> dict[str, Any]:
         "REMOTE_ADDR": "127.0.0.1",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
-        "wsgi.input": LoggedInput(request.get("body", b""), log),
+        "wsgi.input": LoggedInput(request["body"], log),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": False,
         "wsgi.multiprocess": False,
@@ -121,7 +123,7 @@ def _close(body: Any, log: Log) -> None:
         log.raised(error, "close")
 
 
-async def call_asgi(request: dict[str, Any], log: Log) -> None:
+async def call_asgi(request: dict[str, Any], log: Log, decode: Callable[[Any], Any]) -> None:
     """Call an application once and play it the given events.
 
     When the events run out, `then` decides: "wait" (receive never returns), or "disconnect" (a disconnect of
@@ -130,7 +132,6 @@ async def call_asgi(request: dict[str, Any], log: Log) -> None:
     `settle` seconds after the last event, it is cancelled and that is logged.
     """
     scope = request["scope"]
-    events = list(request.get("receive", []))
     last_event = asyncio.Event()
     sent = 0
     moved = asyncio.Condition()
@@ -139,27 +140,21 @@ async def call_asgi(request: dict[str, Any], log: Log) -> None:
         async with moved:
             await moved.wait_for(lambda: sent >= wanted)
 
-    async def next_event() -> Event:
-        while events:
-            message: Event = events.pop(0)
-            if message["type"] == "pause":
-                await wait_until_sent(message["until"])
-            elif message["type"] == "sleep":
-                await asyncio.sleep(message["seconds"])
-            else:
-                return message
-        last_event.set()
-        if request.get("then", "wait") == "disconnect":
-            return {"type": f"{scope['type']}.disconnect"}
-        await asyncio.Event().wait()
-        raise AssertionError("never reached")
-
     async def receive() -> Event:
-        message = await next_event()
-        if not events:
-            last_event.set()
-        log.add("receive", message=message)
-        return message
+        while True:
+            given = log.go_on(request["receive"])
+            message: Event | None = decode(given["message"])
+            if message is not None and message["type"] == "pause":
+                await wait_until_sent(message["until"])
+                continue
+            if message is not None and message["type"] == "sleep":
+                await asyncio.sleep(message["seconds"])
+                continue
+            if not given["more"]:
+                last_event.set()
+            if message is not None:
+                return message
+            await asyncio.Event().wait()
 
     async def send(message: Event) -> None:
         nonlocal sent

@@ -6,13 +6,13 @@ import asyncio
 import gc
 import os
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from workshop.run.probe_values import encode
+from workshop.run.probe_line import Line
+from workshop.run.probe_values import Json, encode
 
 Event = dict[str, Any]
 OWN = f"{os.path.dirname(__file__)}{os.sep}"  # noqa: PTH120 - pathlib would be the only thing to import it
@@ -20,31 +20,36 @@ EVENTS_LIMIT = 4 * 1024 * 1024
 
 
 class Log:
-    """The events of one call, in order; `flooded` is called when they grow past all use.
+    """What happens in one call, told to the agent, event by event, and what it answers (call_record.py).
 
-    With `timed` each event has its moment, `at`, on the monotonic clock, which all processes share.
+    `flooded` is called when the events grow past all use.
     """
 
-    def __init__(self, flooded: Callable[[], None] | None = None, timed: bool = False) -> None:
-        self.events: list[Event] = []
-        self.timed = timed
-        self.size = 0
-        self._flooded = flooded
+    def __init__(self, line: Line, flooded: Callable[[], None] | None = None) -> None:
+        self._line, self._flooded = line, flooded
+        self._size = 0
 
     def add(self, event: str, **fields: Any) -> None:
         data = fields.get("data")
-        self.size += 100 + (len(data) if isinstance(data, bytes | str) else 0)
-        self._append({"event": event, **{key: encode(value) for key, value in fields.items()}})
-        if self.size > EVENTS_LIMIT and self._flooded is not None:
-            self._flooded()
+        self._grow(100 + (len(data) if isinstance(data, bytes | str) else 0))
+        self._line.tell({"event": {"event": event, **{key: encode(value) for key, value in fields.items()}}})
 
     def raised(self, error: BaseException, during: str) -> None:
-        self._append({"event": "raised", "during": during, **describe_exception(error)})
+        self._line.tell({"event": {"event": "raised", "during": during, **describe_exception(error)}})
 
-    def _append(self, event: Event) -> None:
-        if self.timed:
-            event["at"] = time.monotonic()
-        self.events.append(event)
+    def begin(self, number: int) -> Any:
+        """Call an inner application: the numbers of its scripts."""
+        return self._line.ask({"begin": number})["is"]
+
+    def go_on(self, number: int, said: Json = None) -> Any:
+        """The next step of a script, now that this came of the one before; None at its end."""
+        self._grow(100)
+        return self._line.ask({"of": number, "said": said})["then"]
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size > EVENTS_LIMIT and self._flooded is not None:
+            self._flooded()
 
 
 def describe_exception(error: BaseException) -> Event:

@@ -180,6 +180,13 @@ def _process_table() -> tuple[dict[int, int], dict[int, int]]:
     return parents, sessions
 
 
+def parent(pid: int) -> int:
+    """The parent of a process; 0 where there is none, or nobody can tell."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int(_stat(pid).rpartition(b")")[2].split()[1])
+    return 0
+
+
 def _stat(pid: int) -> bytes:
     """A process's line in /proc. Read without ado: checks look at all of them many times a second."""
     descriptor = os.open(f"{PROC}/{pid}/stat", os.O_RDONLY)

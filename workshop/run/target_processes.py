@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import select
 import signal
 import socket
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -18,15 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from workshop.labs import Lab, Service
-from workshop.paths import ROOT, TEMPORARY
 from workshop.run import given_services, process, recorded_apps, service_command, tcp_ports
+from workshop.run.probe_process import ProbeProcess
+from workshop.run.run_folder import RunFolder
 
 Reply = dict[str, Any]
-# The probe's own modules are imported before the learner's, and their folder is not left on the path.
-PROBE = (
-    f"import sys; sys.path.insert(0, {str(ROOT)!r}); from workshop.run import probe; "
-    "sys.path.pop(0); probe.main(int(sys.argv[1]))"
-)
 IMPORT_SECONDS = 4.0
 STACK_SECONDS = 1.0
 PORTS_TRIED = 5
@@ -51,10 +43,11 @@ class TargetProcesses:
         self.closing = False
         self.record = False  # what the applications that services serve are asked, and answer
         self.moved: Callable[[], None] | None = None
-        self.probe: Probe | None = None
+        self.probe: ProbeProcess | None = None
         self.locks = {name: threading.RLock() for name in lab.services}
         self.probe_lock = threading.Lock()
-        self.state = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+        self.temporary = RunFolder()
+        self.state = self.temporary.path
 
     def environment(self) -> dict[str, str]:
         """What the learner's processes see. Whatever they leave in the temporary folder goes with the run."""
@@ -77,8 +70,10 @@ class TargetProcesses:
             if name not in self.running:
                 self.start(name)
 
-    def start(self, name: str) -> Reply:
+    def start(self, name: str, hurry: bool = False) -> Reply:
         """Start a service unless it runs; returns when it listens, has exited, or is out of time.
+
+        In a `hurry` that is half of its lab's time.
 
         What did not start is not tried again: the same files would do the same. `restart` forgets that, but
         for what the lab gives: that was ended by the learner's code.
@@ -95,7 +90,7 @@ class TargetProcesses:
                 if current is None or current.exit_code() is not None:
                     self._clear(name)
                     current = self._spawn(self.lab.services[name])
-                reply = self._await_listening(name, current)
+                reply = self._await_listening(name, current, self.lab.start_seconds / 2 if hurry else 0.0)
                 if reply["state"] != "taken":
                     return reply
                 self._move(name)
@@ -298,82 +293,22 @@ class TargetProcesses:
                 if problem is not None:
                     return problem
             if self.probe is None:  # nothing of the learner's was named: a script by itself
-                self.probe = Probe(self.folder, self.environment())
+                self.probe = ProbeProcess(self.folder, self.environment())
             before = self.probe.process.written
-            reply = self.probe.ask(request, request["seconds"] + 3.0)
+            reply = self.probe.call(request, request["seconds"] + 3.0)
             reply.setdefault("output", self.probe.process.output(before))
             reply["shouted"] = self.probe.process.flooded
             return {"folder": str(self.folder), **reply}
 
     def _import(self, module: str) -> Reply | None:
         if self.probe is None:
-            self.probe = Probe(self.folder, self.environment())
+            self.probe = ProbeProcess(self.folder, self.environment())
         if module in self.probe.imported:
             return None
-        reply = self.probe.ask({"kind": "import", "module": module}, IMPORT_SECONDS, patient=True)
+        reply = self.probe.import_module(module, IMPORT_SECONDS)
         if reply.get("import", "gone") is None:
             self.probe.imported.add(module)
             return None
         trouble = {"folder": str(self.folder), "module": module, "output": self.probe.process.output()}
         self._end_probe()
         return {"not_imported": reply, **trouble}
-
-
-class Probe:
-    """The probe's process, which imports the learner's modules once and forks for every call."""
-
-    def __init__(self, folder: Path, env: dict[str, str]) -> None:
-        self.imported: set[str] = set()
-        self.answers, answers_out = os.pipe()
-        requests_in, self.requests = os.pipe()
-        self.process = process.Process(
-            [sys.executable, "-P", "-c", PROBE, str(answers_out)],
-            cwd=folder,
-            env=env,
-            stdin=requests_in,
-            pass_fds=(answers_out,),
-        )
-        os.close(answers_out)
-        os.close(requests_in)
-        self._pending = b""
-
-    def ask(self, request: dict[str, Any], seconds: float, patient: bool = False) -> Reply:
-        """One request, one answer; what the process came to when there is none in time.
-
-        `patient`: on a busy machine it gets up to three times as long, while it works and has not had
-        so many seconds of a processor.
-        """
-        with contextlib.suppress(BrokenPipeError):
-            data = memoryview(json.dumps(request).encode() + b"\n")
-            while data:
-                data = data[os.write(self.requests, data) :]
-        began, used = time.monotonic(), self._processor_seconds()
-        deadline = began + seconds
-        while b"\n" not in self._pending:
-            ready = select.select([self.answers], [], [], max(0.0, deadline - time.monotonic()))[0]
-            now = self._processor_seconds()
-            if not ready and patient and used < now < seconds and deadline < began + 3 * seconds:
-                used, deadline = now, deadline + 1.0
-                continue
-            piece = os.read(self.answers, 1 << 16) if ready else b""
-            if not piece:
-                return self._no_answer(timed_out=not ready)
-            self._pending += piece
-        line, _, self._pending = self._pending.partition(b"\n")
-        reply: Reply = json.loads(line)
-        return reply
-
-    def _processor_seconds(self) -> float:
-        return process.cpu_ticks([self.process.pid]) / os.sysconf("SC_CLK_TCK")
-
-    def _no_answer(self, timed_out: bool) -> Reply:
-        if not timed_out:
-            with contextlib.suppress(Exception):
-                self.process.popen.wait(timeout=1)
-        self.process.drain(0.2)
-        return {"events": [], "died": self.process.exit_code(), "hung": timed_out}
-
-    def end(self) -> None:
-        self.process.end(grace=0)
-        os.close(self.requests)
-        os.close(self.answers)

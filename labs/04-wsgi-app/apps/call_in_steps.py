@@ -171,10 +171,14 @@ def visit_while_a_body_comes(app: Any, body: bytes) -> dict[str, Any]:
     return {"meanwhile": meanwhile, "first": answers[0] if answers else {"status": "", "body": b""}}
 
 
-def export_memory(app: Any, tasks: Any, title: str, count: int) -> dict[str, Any]:
-    """Read /tasks.csv of so many tasks and keep nothing: its size, and how much memory it took at once."""
+def fill(tasks: Any, title: str, count: int) -> None:
+    """Add so many tasks."""
     for _ in range(count):
         tasks.add(title)
+
+
+def export_memory(app: Any) -> dict[str, Any]:
+    """Read /tasks.csv and keep nothing: its size, and how much memory it took at once."""
     got = {"size": 0, "lines": 0, "largest": 0, "chunks": 0}
     tracemalloc.start()
     made = Visit(app, environ_for("GET", "/tasks.csv"))

@@ -10,19 +10,27 @@ for each step n of the first request's way through the application's own files. 
 line, a call, or a store into something that others may see. What belongs together and is under one lock
 passes at every n: the second request waits at the lock, and the first one is let go on.
 
-The trace function that stops a thread is what debuggers use (`sys.settrace`).
+The application's own is all code that is not, as it stands in its file, the library's: the name of a file
+alone can be anybody's. The trace function that stops a thread is what debuggers use (`sys.settrace`). Who
+sets another one, or none, can't be stopped: a report says so ("untraced").
 """
 
 from __future__ import annotations
 
+import _imp
+import contextlib
 import dis
 import json
+import linecache
 import os
 import re
 import sys
+import sysconfig
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -49,6 +57,8 @@ class Walker:
         self.stopped, self.go_on, self.done = threading.Event(), threading.Event(), threading.Event()
         self._app, self._request, self._folder, self._stop_at = app, request, folder, stop_at
         self._times: Counter[tuple[CodeType, int]] = Counter()
+        self._entered = 0  # frames that have not returned yet
+        self.untraced = False
         self._thread = threading.Thread(target=self._walk, daemon=True)
 
     def start(self) -> None:
@@ -56,24 +66,27 @@ class Walker:
 
     def _walk(self) -> None:
         if self._folder:
-            sys.settrace(self._enter)
+            _trace_by(self._enter)
         try:
             self.answer = visit(self._app, *self._request)
+            self.untraced = bool(self._entered)
         except BaseException as error:
-            sys.settrace(None)
             self.answer = {"raised": f"{type(error).__name__}: {error}", "at": _line_of(error, self._folder)}
         finally:
-            sys.settrace(None)
+            _trace_by(None)
             self.done.set()
 
     def _enter(self, frame: FrameType, event: str, arg: object) -> Any:
-        if not frame.f_code.co_filename.startswith(self._folder):
+        if not _is_own(frame.f_code, self._folder):
             return None
+        self._entered += 1
         frame.f_trace_opcodes = True
         return self._trace
 
     def _trace(self, frame: FrameType, event: str, arg: object) -> Any:
-        if event == "line":
+        if event == "return":
+            self._entered -= 1
+        elif event == "line":
             self._step(frame.f_code, -frame.f_lineno)
         elif event == "opcode" and frame.f_lasti in _stores(frame.f_code):
             self._step(frame.f_code, frame.f_lasti)
@@ -91,7 +104,7 @@ class Walker:
     def place(self, folder: str) -> str:
         """Where it is now, in the application's own files; "" when it has ended."""
         frame = None if self.done.is_set() else sys._current_frames().get(self._thread.ident or 0)
-        while frame is not None and not frame.f_code.co_filename.startswith(folder):
+        while frame is not None and not _is_own(frame.f_code, folder):
             frame = frame.f_back
         return _line(frame.f_code, frame.f_lineno) if frame is not None else ""
 
@@ -119,6 +132,67 @@ class Walker:
         return stat.rpartition(")")[2].split()[0] == "S"
 
 
+def _trace_by(function: Any) -> None:
+    """Set this thread's trace function; the hook below counts those that somebody else sets."""
+    _mine.append(threading.get_ident())
+    try:
+        sys.settrace(function)
+    finally:
+        _mine.remove(threading.get_ident())
+
+
+_mine: list[int] = []
+_others: list[str] = []
+
+
+def _hook(event: str, arguments: object) -> None:
+    if event == "sys.settrace" and threading.get_ident() not in _mine:
+        _others.append(event)
+
+
+HERE = f"{Path(__file__).parent}{os.sep}"
+_verdicts: dict[int, tuple[CodeType, bool]] = {}  # by id, since to hash code takes long
+_compiled: dict[str, set[CodeType]] = {}
+
+
+def _is_own(code: CodeType, folder: str) -> bool:
+    """Whether this code is the application's: it is not the library's, nor of the files beside this one."""
+    known = _verdicts.get(id(code))
+    if known is None:
+        name = code.co_filename
+        known = _verdicts[id(code)] = (code, name.startswith(folder) or code not in _codes(name))
+    return known[1]
+
+
+def _codes(name: str) -> set[CodeType]:
+    """All code of a file of the library's; none where it is somebody else's, or no file."""
+    if name not in _compiled:
+        _compiled[name] = set()
+        with contextlib.suppress(OSError, ValueError, SyntaxError, ImportError):
+            _compiled[name] = set(_within(_code_of(name)))
+    return _compiled[name]
+
+
+def _code_of(name: str) -> CodeType:
+    if name.startswith("<frozen "):
+        frozen: CodeType = _imp.get_frozen_object(name.removeprefix("<frozen ").removesuffix(">"))
+        return frozen
+    places = {sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")}
+    if not name.startswith((HERE, *(f"{place}{os.sep}" for place in places))):
+        raise ValueError(name)
+    found = SourceFileLoader("library", name).get_code("library")
+    if found is None:
+        raise ValueError(name)
+    return found
+
+
+def _within(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _within(constant)
+
+
 _known: dict[CodeType, frozenset[int]] = {}
 
 
@@ -137,7 +211,7 @@ def _line_of(error: BaseException, folder: str) -> str:
     """The last line of the application's own that an exception passed: "app.py:12"."""
     found, trace = "", error.__traceback__
     while trace is not None:
-        if folder and trace.tb_frame.f_code.co_filename.startswith(folder):
+        if folder and _is_own(trace.tb_frame.f_code, folder):
             found = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found
@@ -145,14 +219,14 @@ def _line_of(error: BaseException, folder: str) -> str:
 
 def _line(code: CodeType, line: int) -> str:
     """A line as "app.py:12 in add: self.rows[number] = task"."""
-    path = Path(code.co_filename)
-    text = path.read_text(encoding="utf-8").splitlines()[line - 1].strip()
-    return f"{path.name}:{line} in {code.co_name}: {text}"
+    text = linecache.getline(code.co_filename, line).strip()
+    return f"{Path(code.co_filename).name}:{line} in {code.co_name}: {text}".removesuffix(": ")
 
 
 def _shown(step: Step) -> str:
     code, where, _ = step
-    line = -where if where < 0 else next(n for a, b, n in code.co_lines() if a <= where < b and n)
+    lines = (n for a, b, n in code.co_lines() if a <= where < b and n)
+    line = -where if where < 0 else next(lines, code.co_firstlineno)
     return _line(code, line)
 
 
@@ -169,6 +243,10 @@ def _meet(app: Any, first: Request, second: Request, folder: str, step: Step) ->
     places = [place for place in (one.place(folder), two.place(folder)) if place]
     waits = [] if ended else places or ["outside of the application's files"]
     return {"stopped": _shown(step), "first": one.answer, "second": two.answer, "waits": waits}
+
+
+def _untraced(number: object) -> Report:
+    return {"stopped": "", "id": number, "first": {}, "second": {}, "waits": [], "untraced": True}
 
 
 def _filled(request: Request, number: object) -> Request:
@@ -214,16 +292,21 @@ def explore(
     are alike but for their ids and places the first is kept.
     """
     folder = str(Path(sys.modules[within].__file__ or "").parent) + os.sep
+    sys.addaudithook(_hook)
     number = _id_of(visit(app, *before))
     alone = Walker(app, _filled(first, number), folder)
     alone.start()
     if not alone.done.wait(STUCK * 2):
         return [{"stopped": "", "id": number, "first": {}, "second": {}, "waits": [alone.place(folder)]}]
+    if alone.untraced or _others:
+        return [_untraced(number)]
     _clean(app, clean_up, [number, _id_of(alone.answer)])
     reports: dict[str, Report] = {}
     for step in (one for one in alone.steps if one[2] <= MOST):
         number = _id_of(visit(app, *before))
         met = _meet(app, _filled(first, number), _filled(second, number), folder, step)
+        if _others:
+            return [_untraced(number)]
         if met is not None and met["waits"]:
             return [*reports.values(), {**met, "id": number, "then": []}]
         ids = [number]

@@ -55,18 +55,22 @@ def twice(probe: Probe, rng: random.Random) -> None:
 
 def made_line_by_line(probe: Probe) -> None:
     """Fail unless the file is made while it is sent: whole, it would take as much memory as it has bytes."""
-    count = 1200
+    count = 6000
     sent = f"tasks.add {count} times, with the longest titles; then GET /tasks.csv, chunk by chunk"
-    call = made("call_in_steps:export_memory", ref(APP), ref("app:tasks"), "\U0001d11e" * 200, count)
-    *_, got = talk(probe, sent, call, seconds=8.0).values
+    fill = made("call_in_steps:fill", ref("app:tasks"), "\U0001d11e" * 200, count)
+    seen = talk(probe, sent, fill, made("call_in_steps:export_memory", ref(APP)), seconds=8.0)
+    got, (before, after) = seen.values[-1], seen.memories
     right = "a line at a time, made when the server asks for it: so a file of any size fits into memory"
     status_is(got, 200, "GET /tasks.csv", sent=sent)
     listed = got["returned"] in ("list", "tuple", "bytes")
     that(not listed, f"a {got['returned']} of {got['chunks']} chunks", right, sent=sent)
     large = f"a chunk of {got['largest']} bytes"
     that(got["largest"] < 16 * 1024, large, right, sent=sent)
-    much = f"{got['peak'] >> 10} KiB of memory at once, for a file of {got['size'] >> 10} KiB"
-    that(got["peak"] < got["size"] / 2, much, right, sent=sent)
+    taken = (after or 0) - (before or 0)  # by the kernel: more than by Python, and nobody's to change
+    little = got["peak"] < got["size"] / 2 and taken < got["size"]
+    most = got["peak"] if little or got["peak"] > got["size"] / 2 else taken
+    much = f"{most >> 10} KiB of memory at once, for a file of {got['size'] >> 10} KiB"
+    that(little, much, right, sent=sent)
     expect(
         "line ends in the file", got["lines"], count + 1, "a line for each task, after the header", sent=sent
     )

@@ -7,9 +7,9 @@ import random
 from typing import Any
 
 from csv_exports import rows_of
-from task_visits import APP, Task, add, json_of, open_visit, path_of, status_is, talk, task_in, title
+from task_visits import APP, Task, add, created, json_of, open_visit, path_of, status_is, talk, task_in, title
 
-from workshop.judge.checks import Client, Probe, expect, fail, made, method, named, ref, that
+from workshop.judge.checks import Client, Probe, Response, expect, fail, made, method, named, ref, that
 
 THREADS = 'PEP 3333, "Thread Support"'
 
@@ -32,7 +32,9 @@ def meetings(
     seen = talk(probe, words, made("every_interleaving:explore", *asked), seconds=9.0)
     reports = seen.values[-1]
     that(reports, "no step of the application's own", "code in app.py", sent=words)
+    traced = "the application set a trace function, or took one away: nobody can stop it between two steps"
     for report in reports:
+        that(not report.get("untraced"), traced, "no sys.settrace, and no f_trace, in app.py", sent=words)
         number = str(report["id"])
         sent = f"{shown(first)}, stopped before {report['stopped']}\nthen {shown(second)}, to its end"
         sent = f"{sent}\nthen the first goes on".replace("{id}", number)
@@ -68,10 +70,34 @@ def state(answer: Task) -> Any:
 def at_once(client: Client, rng: random.Random, count: int = 24) -> None:
     """Fail unless requests that arrive together at gunicorn's threads get ids of their own."""
     titles = [title(rng) for _ in range(count)]
-    wires = [client.connect() for _ in titles]
+    answers = together(client, [posting(text) for text in titles])
+    tasks = [task_in(answer.json()) for answer in answers if answer.status == 201]
+    sent = f"POST /tasks, {count} at the same time"
+    expect("responses with 201", len(tasks), count, sent=sent)
+    expect("ids", len({task["id"] for task in tasks}), count, "one for each", sent=sent)
+    expect("titles", [task["title"] for task in tasks], titles, "to each its own", sent=sent)
+
+
+def changes_at_once(client: Client, rng: random.Random, count: int = 12) -> None:
+    """Fail unless changes of one task that arrive together are both there afterwards."""
+    tasks = [created(client, {"title": title(rng)}) for _ in range(count)]
+    titles = [title(rng) for _ in tasks]
+    requests = []
+    for task, text in zip(tasks, titles, strict=True):
+        requests += [changing(task, {"done": True}), changing(task, {"title": text})]
+    expect("statuses of the changes", {one.status for one in together(client, requests)}, {200})
+    sent = f"PATCH of done and PATCH of title, at the same time, of {count} tasks; GET each one"
+    for task, text in zip(tasks, titles, strict=True):
+        now = task_in(client.get(f"/tasks/{task['id']}").json(), "GET")
+        right = {"id": task["id"], "title": text, "done": True}
+        expect("the task afterwards", now, right, "both responses were 200", rule=ATOMIC, sent=sent)
+
+
+def together(client: Client, requests: list[bytes]) -> list[Response]:
+    """The answers to requests whose last bytes arrive together, each on a connection of its own."""
+    wires = [client.connect() for _ in requests]
     answers = []
     try:
-        requests = [posting(text) for text in titles]
         for wire, data in zip(wires, requests, strict=True):
             wire.send(data[:-1])
         for wire, data in zip(wires, requests, strict=True):
@@ -82,19 +108,21 @@ def at_once(client: Client, rng: random.Random, count: int = 24) -> None:
     finally:
         for wire in wires:
             wire.close()
-    tasks = [task_in(answer.json()) for answer in answers if answer.status == 201]
-    sent = f"POST /tasks, {count} at the same time"
-    expect("responses with 201", len(tasks), count, sent=sent)
-    expect("ids", len({task["id"] for task in tasks}), count, "one for each", sent=sent)
-    expect("titles", [task["title"] for task in tasks], titles, "to each its own", sent=sent)
+    return answers
 
 
 def posting(text: str) -> bytes:
-    body = json.dumps({"title": text}).encode()
-    head = (
-        "POST /tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
-    )
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    return _asking("POST /tasks", {"title": text})
+
+
+def changing(task: Task, changes: dict[str, Any]) -> bytes:
+    return _asking(f"PATCH /tasks/{task['id']}", changes)
+
+
+def _asking(what: str, value: dict[str, Any]) -> bytes:
+    body = json.dumps(value).encode()
+    fields = "Host: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    return f"{what} HTTP/1.1\r\n{fields}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def streaming(probe: Probe, rng: random.Random) -> None:

@@ -5,12 +5,17 @@ from typing import Any
 from layer_answers import code, ended_well, is_called
 from layer_contract import Pairs
 
-from workshop.judge.checks import Probe, Transcript, expect, made, that, wsgi_app
+from workshop.judge.checks import Probe, Transcript, expect, made, note, that, wsgi_app
 
 
 def guarded(users: dict[str, str], realm: str = "tasks", **script: Any) -> Any:
     keys = ["REMOTE_USER", "PATH_INFO"]
     return made("middleware:basic_auth", wsgi_app(environ=keys, **script), users=users, realm=realm)
+
+
+def comparing(app: Any, *answers: bool) -> Any:
+    """`app`, with each comparison by compare_digest noted; what it returns is `answers`, or the truth."""
+    return made("compare_digest_counter:told", app, note("compared", *answers))
 
 
 def is_refused(probe: Probe, app: Any, headers: Pairs, said: str, method: str = "GET") -> Transcript:

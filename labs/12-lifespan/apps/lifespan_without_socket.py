@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import os
 import socket
@@ -19,7 +20,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import journal
+journal: Any = importlib.import_module("journal")  # the one that the learner's module has, too
+
 
 Scope = dict[str, Any]
 Event = dict[str, Any]

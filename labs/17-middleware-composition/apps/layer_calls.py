@@ -48,28 +48,6 @@ def delayed(app: Application, seconds: float) -> Application:
     return application
 
 
-def compared(app: Application) -> Application:
-    """Says in x-compared how often hmac.compare_digest was asked, in x-equal whether it said yes."""
-    witness: Any = importlib.import_module("compare_digest_counter")
-    witness.replace_everywhere()
-
-    async def application(scope: Message, receive: Receive, send: Send) -> None:
-        witness.answers.clear()
-
-        async def noted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                said = [
-                    (b"x-compared", str(len(witness.answers)).encode()),
-                    (b"x-equal", str(any(witness.answers)).encode()),
-                ]
-                message = {**message, "headers": [*message.get("headers", ()), *said]}
-            await send(message)
-
-        await app(scope, receive, noted)
-
-    return application
-
-
 def keeps_scope(layer: Callable[[Application], Application], scope: Message) -> list[str]:
     """Which keys of its scope a server finds changed after a layer has had it."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from asgi_messages import Answer, piece, start, word
 
-from workshop.judge.checks import asgi_app, made, that
+from workshop.judge.checks import asgi_app, made, note, that
 
 
 def strangers(token: str, rng: random.Random) -> list[tuple[str, list[tuple[bytes, bytes]]]]:
@@ -32,6 +32,11 @@ def strangers(token: str, rng: random.Random) -> list[tuple[str, list[tuple[byte
 def guarded(tokens: dict[str, str], inner: Any = None, **more: Any) -> Any:
     inner = asgi_app(start(), piece(b"secret"), scope=["user"]) if inner is None else inner
     return made("middleware:bearer", inner, tokens, **more)
+
+
+def comparing(app: Any, *answers: bool) -> Any:
+    """`app`, with each comparison by compare_digest noted; what it returns is `answers`, or the truth."""
+    return made("compare_digest_counter:told", app, note("compared", *answers))
 
 
 def authorization(text: str | bytes) -> tuple[bytes, bytes]:

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ import pytest
 
 from workshop.errors import InfraError
 from workshop.grade.judging import exchange_log
-from workshop.judge import http_wire, plugin
+from workshop.judge import http_wire, patience, plugin
 from workshop.judge.stack import SANDBOX
 from workshop.paths import ROOT
 from workshop.run import unix_to_tcp
@@ -43,6 +44,7 @@ class Recorder:
         self._transcript = exchange_log.Recorder(transcript_of(out))
         http_wire.observers.append(self._transcript)
         self._config: pytest.Config | None = None
+        self._began = 0.0
 
     def pytest_configure(self, config: pytest.Config) -> None:
         self._config = config
@@ -54,6 +56,7 @@ class Recorder:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._transcript.begin(nodeid.rpartition("::")[2])
+        self._began = time.monotonic()
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
@@ -64,7 +67,9 @@ class Recorder:
             listened_of(self._out).write_text(json.dumps(run._stack.listeners), encoding="utf-8")
         if result is not None:
             with self._out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(result)) + "\n")
+                seconds = round(time.monotonic() - self._began, 3)
+                more = {"seconds": seconds, "short": result.name in run.patience.short}
+                file.write(json.dumps({**asdict(result), **more}) + "\n")
 
 
 def transcript_of(out: Path) -> Path:
@@ -88,6 +93,7 @@ def judge(request: Line) -> int:
         WORKSHOP_FRONT=f"http://{http_wire.UNIX}{request['wire']}:{unix_to_tcp.FRONT}",
         WORKSHOP_PUBLIC=PUBLIC,
         PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
+        **{patience.VARIABLE: json.dumps(request["patience"])},
     )
     words = ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={folder}", folder]
     words += ["--target=submission", "--all", "--json", "--seed", str(request["seed"])]
@@ -159,9 +165,16 @@ class JudgeProcess:
         self._lock = threading.Lock()
 
     def judge(
-        self, folder: Path, wire: Path, out: Path, seed: int, budget: float, only: list[str] | None
+        self,
+        folder: Path,
+        wire: Path,
+        out: Path,
+        seed: int,
+        budget: float,
+        only: list[str] | None,
+        usual: Mapping[str, float],
     ) -> Line:
-        """Run the checks; the results are lines in `out`. `budget` is in seconds.
+        """Run the checks; the results are lines in `out`. `budget` is in seconds, `usual` the solution's.
 
         Raises InfraError when the process is gone.
         """
@@ -172,6 +185,7 @@ class JudgeProcess:
             "seed": seed,
             "budget": budget,
             "only": only,
+            "patience": {"usual": dict(usual), "again": only is not None},
         }
         with self._lock:
             assert self._process.stdin is not None and self._process.stdout is not None

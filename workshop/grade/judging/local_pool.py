@@ -37,6 +37,7 @@ class LocalPool:
     def __init__(self, manifest: Manifest, engine: Engine) -> None:
         self.manifest, self.engine = manifest, engine
         self.budget = FIRST_BUDGET
+        self.usual: dict[str, float] = {}
         self._lock = threading.Lock()
         self._seats: list[Seat] = []
         self._free: list[Seat] = []
@@ -55,6 +56,7 @@ class LocalPool:
             failed = [check for check in outcome.checks if check["verdict"] != Verdict.PASS]
             if not failed:
                 self.budget = max(BUDGET_LEAST, BUDGET_TIMES * outcome.run["seconds"])
+                self.usual = outcome.seconds
                 return
         worst = f"{failed[0]['name']}: {failed[0]['verdict']}, {failed[0]['finding'].get('got', '')}"
         raise InfraError(
@@ -64,8 +66,9 @@ class LocalPool:
     def grade(self, files: Files, only: list[str] | None = None) -> Outcome:
         """One submission, at a free seat. Raises InfraError when the pool is closed."""
         with self._seat() as seat:
+            judge_process, slot = seat.judge_process, seat.slot
             return grade_one(
-                files, self.manifest, self.engine, seat.judge_process, seat.slot, self.budget, only
+                files, self.manifest, self.engine, judge_process, slot, self.budget, only, self.usual
             )
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from workshop.errors import InfraError
@@ -57,8 +58,12 @@ def grade_one(
     slot: int,
     budget: float,
     only: list[str] | None = None,
+    usual: Mapping[str, float] | None = None,
 ) -> Outcome:
-    """Run the manifest's checks (or `only` some) on files, in a fresh sandbox, within `budget` seconds.
+    """Run the manifest's checks (or `only` some, alone) on files, in a fresh sandbox.
+
+    `budget` is the time for all of them, in seconds. `usual` is how long the checks take for the lab's own
+    solution (workshop/judge/patience.py).
 
     What fails on our side is INFRA_ERROR in the outcome; it is not raised.
     """
@@ -76,16 +81,19 @@ def grade_one(
             return blank(manifest, Verdict.INFRA_ERROR, str(error), "", "", only)
         try:
             seed = manifest.seed_of(digest_of_files(files))
-            said = judge_process.judge(manifest.folder, sandbox.wire, out, seed, budget, only)
+            said = judge_process.judge(manifest.folder, sandbox.wire, out, seed, budget, only, usual or {})
         except InfraError as error:
             said = {"code": 70, "memory": 0, "trouble": str(error)}
         finally:
             facts = sandbox.end()
         if said["code"] not in (None, 0, 1):
             said["log"] = log_of(out)
-        outcome = assemble(manifest, read_lines(out), said["code"] is None, facts, only)
+        lines = read_lines(out)
+        outcome = assemble(manifest, lines, said["code"] is None, facts, only)
         listened = listeners_in(listened_of(out))
         outcome.transcript = text_of(transcript_of(out))
+    outcome.seconds = {line["name"]: line["seconds"] for line in lines}
+    outcome.short = [line["name"] for line in lines if line["short"]]
     outcome.run = {
         "seconds": round(time.monotonic() - began, 3),
         "engine": engine.name,

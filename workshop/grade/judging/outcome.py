@@ -30,12 +30,15 @@ Json = dict[str, Any]
 class Outcome:
     """`checks` is canonical: the same code gives the same bytes. `run` is what may differ: times, memory.
 
-    So may `transcript`: what was said on the way (workshop/grade/judging/exchange_log.py).
+    So may `transcript`: what was said on the way (workshop/grade/judging/exchange_log.py). `seconds` is how
+    long each check took, `short` names those that were not through, and did not have all of their time.
     """
 
     checks: list[Json]
     run: Json = field(default_factory=dict)
     transcript: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    short: list[str] = field(default_factory=list)
 
     @property
     def points(self) -> int:
@@ -51,6 +54,16 @@ class Outcome:
         """The checks whose verdict a crowded machine could have caused."""
         return [check["name"] for check in self.checks if check["verdict"] in AGAIN]
 
+    @property
+    def has_waited(self) -> bool:
+        """Whether its program has waited most of the time: then it takes nothing from one beside it."""
+        return "facts" in self.run and self.processor_seconds < max(2.0, 0.25 * float(self.run["seconds"]))
+
+    @property
+    def processor_seconds(self) -> float:
+        """What its sandbox has used."""
+        return float(self.run.get("facts", {}).get("cpu", 0.0))
+
     def weighed(self, manifest: Manifest) -> Outcome:
         """The same verdicts with a manifest's points, and its words for hidden checks."""
         for check in self.checks:
@@ -61,24 +74,43 @@ class Outcome:
         return self
 
     def as_dict(self) -> Json:
-        return {"checks": self.checks, "run": self.run, "transcript": self.transcript}
+        return {
+            "checks": self.checks,
+            "run": self.run,
+            "transcript": self.transcript,
+            "seconds": self.seconds,
+            "short": self.short,
+        }
 
     @classmethod
     def of_dict(cls, data: Json) -> Outcome:
-        return cls(data["checks"], data["run"], data["transcript"])
+        return cls(**data)
 
     def better(self, again: Outcome) -> Outcome:
-        """Of two runs the better verdict for each check; `run` says which were not the same (flaky)."""
+        """Of two runs the better verdict for each check; `run` says which were not the same (flaky).
+
+        Where the first did not give a check all of its time, the second decides.
+        """
         seconds = {check["name"]: check for check in again.checks}
         checks, flaky = [], []
         for first in self.checks:
             second = seconds.get(first["name"], first)
+            if first["name"] in self.short:
+                checks.append(second)
+                continue
             best = min(first, second, key=lambda check: RANK[Verdict(check["verdict"])])
             checks.append(best)
             if first["verdict"] != second["verdict"]:
                 flaky.append(first["name"])
         both = f"{self.transcript}\n(once more, alone)\n{again.transcript}"
         return Outcome(checks, {**self.run, "flaky": flaky, "again": again.run}, both)
+
+
+def joined(parts: list[Outcome]) -> Outcome:
+    """Outcomes of different checks of one submission as one; `run` is the longest's."""
+    longest = max(parts, key=lambda part: float(part.run.get("seconds", 0.0)))
+    checks = [check for part in parts for check in part.checks]
+    return Outcome(checks, longest.run, "\n".join(part.transcript for part in parts))
 
 
 def blank(

