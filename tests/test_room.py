@@ -1,4 +1,4 @@
-"""The room: what it takes, keeps and shows; what a stranger can't do; and a learner's side that never minds."""
+"""The room: what it takes, keeps and shows; what a stranger can't do; a watch that never waits for it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import contextlib
 import csv
 import io
 import json
-import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -29,10 +27,11 @@ from tests import judging
 from tests.browser import Browser, Tab, browser, program
 from tests.terminal import PROMPT, Terminal
 from tests.test_bad_input import assert_all_gone, checkout_fixture
+from workshop.cli import main
 from workshop.errors import Refusal
 from workshop.judge.http_wire import WireError
 from workshop.labs import find
-from workshop.paths import ROOT
+from workshop.paths import ROOT, SOLUTIONS
 from workshop.room import joining, room_database, room_export, sent_report
 from workshop.room.joining import Member, member_of
 from workshop.room.reporter import Reporter
@@ -262,19 +261,6 @@ def test_a_check_of_another_version_is_shown_by_its_name(database: RoomDatabase)
 # --- export and wipe
 
 
-def command(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "workshop", "room", *words],
-        cwd=ROOT,
-        env=judging.environment(),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-
-
 def test_an_export_is_no_formula_and_has_no_ids(database: RoomDatabase, path: Path, tmp_path: Path) -> None:
     statuses(database, report(name="=HYPERLINK(1)"), report(BOB, name="Bob;-1+1"), now=0)
     assert "2 rows" in room_export.write(path, tmp_path / "room.csv")
@@ -292,18 +278,37 @@ def test_an_export_is_no_formula_and_has_no_ids(database: RoomDatabase, path: Pa
     assert (tmp_path / "room.csv").read_text(encoding="utf-8") == text
 
 
-def test_a_wipe_asks_for_a_word_and_takes_everything(database: RoomDatabase, path: Path) -> None:
+def test_a_wipe_asks_for_a_word_and_takes_everything(
+    database: RoomDatabase, path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     statuses(database, report())
     token = database.token()
-    refused = command("--database", str(path), "--wipe", stdin="yes\n")
-    assert refused.returncode == 2 and "--wipe --yes" in refused.stderr and path.exists()
     database.close()
-    wiped = command("--database", str(path), "--wipe", "--yes")
-    assert wiped.returncode == 0 and "1 learner, and the token" in wiped.stdout, wiped.stderr
+    words = ["room", "--database", str(path), "--wipe"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("wipe\n"))  # no terminal: nobody reads the question
+    assert main(words) == 2 and "--wipe --yes" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: "yes")
+    assert main(words) == 2 and "Nothing was deleted." in capsys.readouterr().err
+    assert path.exists()
+    with room_database.held(path):
+        assert main([*words, "--yes"]) == 2 and "is running" in capsys.readouterr().err
+    monkeypatch.setattr("builtins.input", lambda question: "wipe")
+    assert main(words) == 0 and "1 learner, and the token" in capsys.readouterr().out
     assert not [one for one in path.parent.iterdir() if one.name != f"{path.name}.lock"]
-    assert RoomDatabase(path).token() != token
-    with room_database.held(path), pytest.raises(Refusal, match="is running"), room_database.held(path):
-        pass
+    assert main(words) == 2 and "There is no room" in capsys.readouterr().err
+    again = RoomDatabase(path)
+    assert again.token() != token and again.count() == 0
+    again.close()
+
+
+@pytest.mark.parametrize("words", [["--port", "70000"], ["--bind", "256.1.1.1"], ["--page-port", "70000"]])
+def test_a_port_that_is_none_is_said(
+    words: list[str], path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    free = ["--bind", "127.0.0.1", "--port", "0", "--page-port", "0"]
+    assert main(["room", "--database", str(path), *free, *words]) == 2
+    assert "can't listen on" in capsys.readouterr().err
 
 
 # --- what it answers
@@ -321,9 +326,7 @@ async def open_room(database: RoomDatabase) -> AsyncIterator[tuple[Room, httpx.A
     room._thread.shutdown()
 
 
-async def post(
-    client: httpx.AsyncClient, body: Any, token: str, signed: str | None = None
-) -> httpx.Response:
+async def post(client: httpx.AsyncClient, body: Any, token: str, signed: str | None = None) -> httpx.Response:
     signed = signature(body, token) if signed is None else signed
     return await client.post("/reports", content=body, headers={SIGNATURE: signed})
 
@@ -345,10 +348,7 @@ def test_what_is_answered_is_kept_and_what_a_stranger_sends_is_not_read(database
             answers = [await post(client, report(number=9, lab=88).as_bytes(), token), again]
             assert answers[0].status_code == 422
             assert all(one.headers["connection"] == "close" for one in answers)
-            assert [one.number for one in await _numbers(room)] == [1]
-
-    async def _numbers(room: Room) -> list[Any]:
-        return [replace(report(), number=1) for _ in room.database.standings()]
+            assert room.database.count() == 1
 
     asyncio.run(ask())
 
@@ -439,9 +439,10 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(database: Path, port: int = 0) -> Iterator[Running]:
+def running(database: Path, port: int = 0, page: int = 0) -> Iterator[Running]:
     """`workshop room`, on ports of its own; it is killed at the end, if it is still there."""
-    words = ["--bind", "127.0.0.1", "--port", str(port), "--page-port", "0", "--database", str(database)]
+    words = ["--bind", "127.0.0.1", "--port", str(port), "--page-port", str(page)]
+    words += ["--database", str(database)]
     process = subprocess.Popen(
         [sys.executable, "-m", "workshop", "room", *words],
         cwd=ROOT,
@@ -453,9 +454,9 @@ def running(database: Path, port: int = 0) -> Iterator[Running]:
     try:
         greeting = "".join(iter(lambda: _line(process), ""))
         found = re.search(r"ROOM=127\.0\.0\.1:(\d+) TOKEN=(\S+)", greeting)
-        page = re.search(r"machine\): +(\S+)", greeting)
-        assert found and page, greeting
-        yield Running(process, greeting, int(found[1]), found[2], page[1])
+        url = re.search(r"machine\): +(\S+)", greeting)
+        assert found and url, greeting
+        yield Running(process, greeting, int(found[1]), found[2], url[1])
     finally:
         process.kill()
         process.wait()
@@ -479,21 +480,31 @@ def test_a_killed_room_goes_on_where_it_was(path: Path) -> None:
     with running(path, room.port) as again:
         assert again.token == room.token and "knows 1 learner already" in again.greeting
         assert again.state()["learners"] == before
-        second = command("--bind", "127.0.0.1", "--port", "0", "--database", str(path))
-        assert second.returncode == 2 and "is running" in second.stderr, second.stdout
+        with pytest.raises(Refusal, match="is running"), room_database.held(path):
+            pass
         assert Sender("127.0.0.1", again.port, new_token()).send(report(), SECONDS) is Answer.WRONG_TOKEN
         again.process.send_signal(signal.SIGINT)
         assert again.process.wait(SECONDS) == 0
         assert again.process.stdout is not None and "has ended" in again.process.stdout.read()
 
 
-def test_who_opens_connections_and_says_nothing_keeps_nobody_out(path: Path) -> None:
-    with running(path) as room, contextlib.ExitStack() as exits:
+@pytest.fixture(name="room", scope="module")
+def room_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("room") / "room.sqlite3") as made:
+        yield made
+
+
+def known(room: Running, name: str) -> list[dict[str, Any]]:
+    return [learner for learner in room.state()["learners"] if learner["name"] == name]
+
+
+def test_who_opens_connections_and_says_nothing_keeps_nobody_out(room: Running) -> None:
+    with contextlib.ExitStack() as exits:
         for _ in range(MOST_CONNECTIONS + 50):
             idle = exits.enter_context(socket.create_connection(("127.0.0.1", room.port)))
         idle.sendall(b"POST /reports HTTP/1.1\r\nHost: x\r\nContent-Length: 1")
-        assert room.sender().send(report(), SECONDS) is Answer.KEPT
-        assert len(room.state()["learners"]) == 1
+        assert room.sender().send(report("1" * 32, name="One"), SECONDS) is Answer.KEPT
+        assert len(known(room, "One")) == 1
 
 
 # --- the learner's side
@@ -606,7 +617,9 @@ NONSENSE = {
     "slow": _says_nothing,
     "silent": lambda connection: None,
     "no HTTP": says(b"SSH-2.0-OpenSSH_9.2\r\n"),
-    "a login page": says(b"HTTP/1.1 302 Found\r\nLocation: http://login.example\r\nContent-Length: 0\r\n\r\n"),
+    "a login page": says(
+        b"HTTP/1.1 302 Found\r\nLocation: http://login.example\r\nContent-Length: 0\r\n\r\n"
+    ),
     "endless": _is_endless,
     "numbers without end": says(b'HTTP/1.1 409 Conflict\r\nContent-Length: 15\r\n\r\n{"number": 1e99}'),
     "deep": says(b"HTTP/1.1 409 Conflict\r\nContent-Length: 5000\r\n\r\n" + b"[" * 5000),
@@ -618,7 +631,7 @@ def test_what_is_no_room_is_no_room(talk: Callable[[socket.socket], None], kept:
     with answering(talk) as port:
         sender = Sender("127.0.0.1", port, new_token())
         try:
-            assert sender.send(sender.numbered(report()), 0.5) is Answer.NONSENSE
+            assert sender.send(sender.numbered(report()), 0.2) is Answer.NONSENSE
         except WireError as error:
             assert "\n" not in error.got
 
@@ -650,11 +663,11 @@ def _token(path: Path) -> str:
     return token
 
 
-def test_a_clock_that_was_put_back_is_no_end_of_reports(path: Path, kept: Path) -> None:
-    with running(path) as room:
-        assert room.sender().send(report(number=2**50), SECONDS) is Answer.KEPT
-        sender = room.sender()
-        assert sender.send(sender.numbered(report()), SECONDS) is Answer.KEPT
+def test_a_clock_that_was_put_back_is_no_end_of_reports(room: Running, kept: Path) -> None:
+    assert room.sender().send(report("2" * 32, number=2**50), SECONDS) is Answer.KEPT
+    sender = room.sender()
+    assert sender.send(sender.numbered(report("2" * 32, name="Two")), SECONDS) is Answer.KEPT
+    assert len(known(room, "Two")) == 1
 
 
 # --- from make to the page
@@ -673,21 +686,60 @@ def make(checkout: Path, *words: str, **env: str) -> subprocess.CompletedProcess
     )
 
 
-def test_make_lab_tells_the_room_and_says_what(checkout: Path, path: Path) -> None:
-    with running(path) as room:
-        words = ["lab-1", f"ROOM=127.0.0.1:{room.port}", f"TOKEN={room.token}", f"NAME=O'{EVIL[:20]}"]
-        done = make(checkout, *words)
-        assert done.returncode == 0, done.stderr
-        (shown,) = re.findall(r"^    (\{.*\})$", done.stdout, re.MULTILINE)
-        sent = parsed(shown.encode())
-        assert (sent.lab, sent.verdict) == (1, None) and room.token not in shown
-        (learner,) = room.state()["learners"]
-        assert (learner["task"], learner["check"], learner["verdict"]) == (1, FIRST, "FAIL")
-        assert learner["name"] == sent.name == clean_name(f"O'{EVIL[:20]}")
-        refused = make(checkout, "lab-1", words[1], f"TOKEN={new_token()}", "FROM=solution")
+@pytest.mark.whole("rooms")
+def test_make_lab_tells_the_room_and_says_what(checkout: Path, room: Running) -> None:
+    words = ["lab-1", f"ROOM=127.0.0.1:{room.port}", f"TOKEN={room.token}", f"NAME=O'{EVIL[:20]}"]
+    done = make(checkout, *words)
+    assert done.returncode == 0, done.stderr
+    (shown,) = re.findall(r"^    (\{.*\})$", done.stdout, re.MULTILINE)
+    sent = parsed(shown.encode())
+    assert (sent.lab, sent.verdict) == (1, None) and room.token not in shown
+    (learner,) = known(room, clean_name(f"O'{EVIL[:20]}"))
+    assert (learner["task"], learner["check"], learner["verdict"]) == (1, FIRST, "FAIL")
+    refused = make(checkout, "lab-1", words[1], f"TOKEN={new_token()}", "FROM=solution")
     assert refused.returncode == 2 and "does not know this TOKEN" in refused.stderr
     assert "NotImplementedError" not in refused.stdout, "nothing was started"
     assert "NotImplementedError" in (checkout / "labs" / LAB.name / LAB.edit[0]).read_text(encoding="utf-8")
+
+
+@pytest.mark.whole("rooms")
+def test_a_watch_goes_on_whatever_becomes_of_its_room(checkout: Path, path: Path) -> None:
+    env = {**judging.environment(), "TERM": "dumb", "COLUMNS": "120", "PORT": "", "MODE": "embedded"}
+    edited = checkout / "labs" / LAB.name / LAB.edit[0]
+    solved = (SOLUTIONS / LAB.name / LAB.edit[0]).read_text(encoding="utf-8")
+    with running(path) as room:
+        words = ["make", "lab-1", f"ROOM=127.0.0.1:{room.port}", f"TOKEN={room.token}"]
+        terminal = Terminal(words, checkout, env)
+        terminal.await_text("Your name: ")
+        terminal.type("\x1b\n")
+        terminal.await_text("Your name: ")
+        terminal.type("Ada\n")
+        terminal.await_text(PROMPT)
+        terminal.type("h")
+        terminal.await_text("hint 1 of 3")
+        await_learner(room, hint=1, verdict="FAIL")
+        room.process.kill()
+    terminal.await_text(r"the room at 127.0.0.1:\d+: .*Your lab goes on")
+    edited.write_text(solved, encoding="utf-8")
+    terminal.await_text("checks pass")
+    with running(path, room.port) as room:
+        terminal.await_text("it is reached again")
+        await_learner(room, verdict="PASS", name="Ada")
+        terminal.type("q")
+        assert terminal.process.wait(SECONDS) == 0
+    assert terminal.shown.count("Your lab goes on") == 1
+    terminal.close()
+    assert_all_gone(checkout)
+
+
+def await_learner(room: Running, **said: Any) -> None:
+    deadline = time.monotonic() + SECONDS
+    while True:
+        (learner,) = room.state()["learners"]
+        if said.items() <= learner.items():
+            return
+        assert time.monotonic() < deadline, learner
+        time.sleep(0.05)
 
 
 def test_only_make_s_command_line_names_a_room() -> None:
@@ -699,4 +751,78 @@ def test_only_make_s_command_line_names_a_room() -> None:
     assert "launch.sh join 1 &&" in make(ROOT, "-n", "lab-1", "NAME=Ada").stdout
 
 
-__unused = (os, shutil, time, Browser, Tab, browser, program, PROMPT, Terminal, assert_all_gone)
+# --- in a browser
+
+
+pages = pytest.mark.whole("rooms")
+needs_browser = pytest.mark.skipif(program() is None, reason="there is no Chromium here")
+
+
+@pytest.fixture(name="chromium", scope="module")
+def chromium_fixture() -> Iterator[Browser]:
+    with browser() as started:
+        yield started
+
+
+def opened(chromium: Browser, url: str, width: int, dark: bool = False) -> Tab:
+    tab = chromium.tab()
+    tab.look(width, dark)
+    tab.open(url)
+    tab.await_true("document.querySelectorAll('tbody tr, .through-list li').length > 0")
+    return tab
+
+
+@pages
+@needs_browser
+@pytest.mark.parametrize("width, dark", [(360, False), (360, True), (1440, False), (1440, True)])
+@pytest.mark.parametrize("view", ["", "projector"])
+def test_the_pages_show_text_and_fit(
+    chromium: Browser, path: Path, view: str, width: int, dark: bool
+) -> None:
+    with running(path) as room:
+        names = {
+            "a": EVIL[:NAME_LENGTH],
+            "b": "x" * NAME_LENGTH,
+            "c": "Ada",
+            "d": "Ada",
+            "e": "Z" + "\u0334" * 39,
+        }
+        for letter, name in names.items():
+            assert (
+                room.sender().send(report(letter * 32, name=name, verdict="TIMEOUT"), SECONDS) is Answer.KEPT
+            )
+        room.sender().send(done(id="f" * 32, name="Grace"), SECONDS)
+        tab = opened(chromium, f"{room.page}{view}", width, dark)
+        assert tab.value("document.querySelectorAll('main script, main img').length") == 0
+        assert "taken" not in tab.value("document.title")
+        assert tab.value("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        text = tab.shown()
+        if view:
+            assert f"1 of {len(names) + 1}" in text and "Ada" not in text and "TOKEN=" in text
+        else:
+            assert EVIL[:NAME_LENGTH] in text and "no. 3" in text and "no. 4" in text and "through" in text
+        assert not tab.problems
+
+
+@pages
+@needs_browser
+def test_a_page_is_live_keeps_its_place_and_survives_a_restart(chromium: Browser, path: Path) -> None:
+    rows = "[...document.querySelectorAll('tbody tr')].map(row => row.querySelector('.person').textContent)"
+    with running(path) as room:
+        room.sender().send(report(), SECONDS)
+        room.sender().send(report(BOB, name="Bob"), SECONDS)
+        tab = opened(chromium, room.page, 1440)
+        tab.await_true(f"{rows}.join() === 'Ada,Bob'")
+        tab.value("window.bob = document.querySelectorAll('tbody tr')[1], window.sameDocument = true")
+        room.sender().send(done(number=2), SECONDS)
+        tab.await_true(f"{rows}.join() === 'Bob,Ada'")
+        assert tab.value("document.querySelector('tbody tr') === window.bob"), "it was not drawn anew"
+        tab.value("state.now += 3600, draw()")
+        assert tab.value("document.querySelectorAll('tr.quiet').length") == 2
+        assert "silent for 60 min" in tab.shown()
+        page = int(room.page.split(":")[2].split("/")[0])
+    tab.await_true("document.getElementById('status').className === 'lost'")
+    with running(path, page=page) as room:
+        room.sender().send(report("c" * 32, name="Grace"), SECONDS)
+        tab.await_true(f"{rows}.includes('Grace')")
+        assert tab.value("window.sameDocument") and not tab.problems

@@ -66,18 +66,21 @@ def _wipe(path: Path, sure: bool) -> str:
 
 def _serve(path: Path, options: argparse.Namespace) -> None:
     _raise_open_files()
-    reports = _listener(options.bind, options.port, "--port")
     beside = options.port + 1 if options.port else 0  # 0: whichever is free
-    page = _listener("127.0.0.1", beside if options.page_port is None else options.page_port, "--page-port")
-    database = RoomDatabase(path)
-    port = reports.getsockname()[1]
-    addresses = _addresses(options.bind)
-    lines = [LAB_LINE.format(address=f"{one}:{port}", token=database.token()) for one in addresses]
-    url = f"http://127.0.0.1:{page.getsockname()[1]}{AT}/"
-    for line in _greeting(path, database.count(), lines, url):
-        print(line, flush=True)
-    asyncio.run(run(Room(database, lines[0], _say), reports, page))
-    print(f"\nThe room has ended; all that was reported is in {shown(path)}.")
+    page_port = beside if options.page_port is None else options.page_port
+    with (
+        _listener(options.bind, options.port, "--port") as reports,
+        _listener("127.0.0.1", page_port, "--page-port") as page,
+    ):
+        database = RoomDatabase(path)
+        port = reports.getsockname()[1]
+        addresses = [f"{one}:{port}" for one in _addresses(options.bind)]
+        lines = [LAB_LINE.format(address=one, token=database.token()) for one in addresses]
+        url = f"http://127.0.0.1:{page.getsockname()[1]}{AT}/"
+        for line in _greeting(path, database.count(), lines, url):
+            _say(line)
+        asyncio.run(run(Room(database, lines[0], _say), reports, page))
+    _say(f"\nThe room has ended; all that was reported is in {shown(path)}.")
 
 
 def _say(line: str) -> None:
