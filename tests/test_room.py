@@ -193,6 +193,13 @@ def test_how_long_is_by_the_room_s_clock_since_the_last_task_that_was_passed(dat
     assert (standing.task, standing.through, standing.since) == (None, TASKS, 60)
 
 
+def test_a_night_between_two_reports_makes_nobody_stuck(database: RoomDatabase) -> None:
+    for number, now in enumerate([0, 600, 100_600, 101_200]):
+        statuses(database, report(number=number), now=now)
+    (standing,) = database.standings()
+    assert standing.seen - standing.since == 1200
+
+
 def test_a_report_that_was_recorded_can_t_be_sent_again(database: RoomDatabase) -> None:
     assert statuses(database, report(number=5), report(number=5), report(number=4)) == [204, 409, 409]
     assert database.save([report(number=3)], 0.0)[0].latest == 5

@@ -15,7 +15,7 @@ from workshop.labs import Lab
 from workshop.paths import ROOT
 
 NAMES = ("WORKSHOP_ROOM", "WORKSHOP_ROOM_TOKEN", "WORKSHOP_ROOM_NAME")
-LAST_SECONDS = 4.0  # for what is new at the end
+LAST_SECONDS = 3.0  # for what is new at the end
 
 
 @contextmanager

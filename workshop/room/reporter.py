@@ -24,7 +24,7 @@ from workshop.room.sent_report import Answer, Sender, report_now
 LOOK_SECONDS = 0.5
 LEAST_SECONDS = 1.0  # between two reports
 ALIVE_SECONDS = 15.0
-SEND_SECONDS = 3.0
+SEND_SECONDS = 2.0
 LAST_SECONDS = 2.0
 MOST_WAIT = 30.0  # between two attempts to reach a room that does not answer
 

@@ -22,6 +22,7 @@ MOST_LEARNERS = 1000
 APPLICATION = 0x526F6F6D  # "Room": that a file is one of ours
 VERSION = 1
 BUSY_SECONDS = 5.0
+AWAY_SECONDS = 1800.0
 SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE room (token TEXT NOT NULL);
@@ -53,8 +54,8 @@ class Saved:
 class Standing:
     """Where a learner stands in a lab.
 
-    `through` is the most tasks that they have passed, `since` when that last grew (or they began), `seen`
-    when they were last heard of. Two of one name have two numbers `learner`.
+    `through` is the most tasks that they have passed, `since` when that last grew, or they began (later by the
+    time that they were away), `seen` when they were last heard of. Two of one name have two numbers `learner`.
     """
 
     learner: int
@@ -133,11 +134,11 @@ class RoomDatabase:
     def _stand(self, learner: int, report: RoomReport, now: float) -> None:
         """Where they are now. A task that is broken again is not unlearned: `through` never falls."""
         through = passed_tasks(report)
-        asked = "SELECT through, since FROM standings WHERE learner = ? AND lab = ?"
+        asked = "SELECT through, since, seen FROM standings WHERE learner = ? AND lab = ?"
         known = self._connection.execute(asked, [learner, report.lab]).fetchone()
         since = now
         if known is not None and known[0] >= through:
-            through, since = known
+            through, since = known[0], _without_absence(*known[1:], now)
         self._connection.execute(
             "INSERT OR REPLACE INTO standings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -156,6 +157,12 @@ class RoomDatabase:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _without_absence(since: float, seen: float, now: float) -> float:
+    """Since when they try, without a night or a lunch between two reports."""
+    away = now - seen
+    return since + away if away > AWAY_SECONDS else since
 
 
 def passed_tasks(report: RoomReport) -> int:

@@ -98,7 +98,7 @@ function rowOf(learner) {
     ["last report", silent ? `silent for ${spoken(now() - learner.seen)}` : "now", "silence"],
     ["in this lab", `${learner.minutes} min`, ""],
     ["hints", learner.hint ? `${learner.hint} of ${state.hints}` : "none", ""],
-    ["since the last task", through ? "" : spoken(atTask), "for"],
+    ["for", through ? "" : spoken(atTask), "for"],
   ];
   const kind = [through ? "through" : "", silent ? "quiet" : "", !through && !silent && atTask > LONG_SECONDS ? "long" : ""];
   const from = JSON.stringify([kind, cells, learner.name, learner.number, learner.lab, learner.task, learner.check, learner.verdict, learner.through]);
