@@ -54,8 +54,8 @@ class Saved:
 class Standing:
     """Where a learner stands in a lab.
 
-    `through` is the most tasks that they have passed, `since` when that last grew, or they began (later by the
-    time that they were away), `seen` when they were last heard of. Two of one name have two numbers `learner`.
+    `through` is the most tasks that they have passed. `since` is when that last grew, or they began; later by
+    the time that they were away. `seen` is when they were last heard of. Two of one name differ in `learner`.
     """
 
     learner: int
