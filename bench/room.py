@@ -73,7 +73,8 @@ def keep(environment, **_):
     total = environment.stats.total
     rate = total.num_requests / max(0.001, total.last_request_timestamp - total.start_time)
     times = [total.get_response_time_percentile(share) for share in (0.5, 0.99, 1.0)]
-    result = dict(answered=answered, sent=total.num_requests, failed=total.num_failures, rate=rate, times=times)
+    result = dict(answered=answered, sent=total.num_requests, failed=total.num_failures)
+    result |= dict(rate=rate, times=times)
     with open(os.environ["ROOM_RESULT"], "w") as file:
         json.dump(result, file)
 """
@@ -133,7 +134,8 @@ def started(folder: Path) -> Iterator[Room]:
 def mark(room: Room, first: int, seconds: float, ends: threading.Event) -> dict[int, float]:
     """Report as the marker, and when that was answered."""
     sender = Sender("127.0.0.1", room.port, room.token)
-    sent, deadline = {}, time.monotonic() + seconds
+    sent: dict[int, float] = {}
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not ends.is_set():
         number = first + len(sent)
         report = RoomReport(MARKER, 0, "Marker", 1, 1, None, None, 0, number)

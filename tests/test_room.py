@@ -10,6 +10,7 @@ import json
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -239,7 +240,7 @@ def test_a_file_that_is_no_room_is_left_alone(tmp_path: Path) -> None:
     made._connection.execute(f"VACUUM INTO '{other}'")
     made._connection.execute("PRAGMA user_version")
     made.close()
-    with contextlib.closing(room_database.sqlite3.connect(other)) as connection:
+    with contextlib.closing(sqlite3.connect(other)) as connection:
         connection.execute("PRAGMA application_id = 1")
     for path in (text, other, tmp_path):
         before = path.read_bytes() if path.is_file() else b""
@@ -348,8 +349,8 @@ def test_what_is_answered_is_kept_and_what_a_stranger_sends_is_not_read(database
             again = await post(client, good, token)
             assert (again.status_code, again.json()) == (409, {"number": 1})
             other = report(number=2).as_bytes()
-            for wrong in ("", "sha256=", "sha256=" + "0" * 64, signature(other, new_token()), "é"):
-                assert (await post(client, other, token, wrong.encode())).status_code == 401
+            for wrong in ("", "sha256=", "sha256=" + "0" * 64, signature(other, new_token()), "x" * 9):
+                assert (await post(client, other, token, wrong)).status_code == 401
             assert (await post(client, b"{not json", "x")).status_code == 401, "the signature comes first"
             assert "not JSON" in (await post(client, b"{not json", token)).text
             answers = [await post(client, report(number=9, lab=88).as_bytes(), token), again]
@@ -392,7 +393,7 @@ def test_a_disk_that_is_full_is_said_and_nothing_is_promised(
             room.say = said.append
 
             def full(*_: Any) -> Any:
-                raise room_database.sqlite3.OperationalError("database or disk is full")
+                raise sqlite3.OperationalError("database or disk is full")
 
             with monkeypatch.context() as patch:
                 patch.setattr(database, "save", full)
@@ -580,7 +581,8 @@ def test_a_report_is_made_of_the_last_verdict_and_the_hints(
     assert found == report(
         number=0, task=TASKS, check=checks[-1]["name"], verdict="TIMEOUT", hint=2, minutes=3
     )
-    for broken in (None, {}, {"checks": [7]}, {"checks": [{"verdict": "FAIL"}]}, []):
+    kinds: list[Any] = [None, {}, {"checks": [7]}, {"checks": [{"verdict": "FAIL"}]}, []]
+    for broken in kinds:
         monkeypatch.setattr(sent_report, "last_result", lambda lab, broken=broken: broken)
         assert sent_report.report_now(ADA, "Ada", LAB, 0).verdict is None
 

@@ -138,7 +138,7 @@ class RoomDatabase:
         known = self._connection.execute(asked, [learner, report.lab]).fetchone()
         since = now
         if known is not None and known[0] >= through:
-            through, since = known[0], _without_absence(*known[1:], now)
+            through, since = known[0], _without_absence(known[1], known[2], now)
         self._connection.execute(
             "INSERT OR REPLACE INTO standings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
