@@ -310,13 +310,19 @@ def test_a_wipe_asks_for_a_word_and_takes_everything(
     again.close()
 
 
-@pytest.mark.parametrize("words", [["--port", "70000"], ["--bind", "256.1.1.1"], ["--page-port", "70000"]])
-def test_a_port_that_is_none_is_said(
-    words: list[str], path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    free = ["--bind", "127.0.0.1", "--port", "0", "--page-port", "0"]
-    assert main(["room", "--database", str(path), *free, *words]) == 2
-    assert "can't listen on" in capsys.readouterr().err
+def test_an_address_that_is_none_or_taken_is_said(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["room", "--database", str(path), "--page-port", "0"]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main([*words, "--bind", "127.0.0.1", "--port", port]) == 2
+        assert "Address already in use" in capsys.readouterr().err
+    assert main([*words, "--bind", "256.1.1.1", "--port", "0"]) == 2
+    assert "The room can't listen on 256.1.1.1:0" in capsys.readouterr().err
+    for number in ("70000", "-1", "x", "٣"):
+        with pytest.raises(SystemExit, match="2"):
+            main([*words, f"--port={number}"])
+        assert f"{number} is no port" in capsys.readouterr().err
+    assert not path.exists()
 
 
 # --- what it answers

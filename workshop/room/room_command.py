@@ -66,7 +66,7 @@ def _wipe(path: Path, sure: bool) -> str:
 
 def _serve(path: Path, options: argparse.Namespace) -> None:
     _raise_open_files()
-    beside = options.port + 1 if options.port else 0  # 0: whichever is free
+    beside = (options.port + 1) % 65536 if options.port else 0  # 0: whichever is free
     page_port = beside if options.page_port is None else options.page_port
     with (
         _listener(options.bind, options.port, "--port") as reports,
@@ -108,10 +108,9 @@ def _listener(address: str, port: int, option: str) -> socket.socket:
     """A socket that listens there. Raises Refusal in one line where it can't."""
     try:
         return socket.create_server((address, port), backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        said = getattr(error, "strerror", None) or str(error)
+    except OSError as error:
         raise Refusal(
-            f"The room can't listen on {address}:{port} ({said}). "
+            f"The room can't listen on {address}:{port} ({error.strerror or error}). "
             f"Another port: make room ARGS='{option} 8710'"
         ) from error
 
