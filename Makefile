@@ -35,7 +35,7 @@ unexport FROM TARGET ARGS SUBMISSIONS ROOM TOKEN NAME
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile | sed 's/%/N/'
 
-lab-%: FORCE     ## put nginx in front of your service, judge it, keep watching (FROM=solution fast-forwards)
+lab-%: FORCE     ## put nginx in front of your service, judge it, keep watching (FROM=solution fast-forwards; ROOM=host:port TOKEN=… shares)
 	@$(join) $(from) $(RUN) lab $* $(target) $(more)
 
 check-%: FORCE   ## judge once; exit code 0 when all passed, 2 otherwise
@@ -83,7 +83,7 @@ progress: FORCE  ## how far you are
 doctor: FORCE    ## what this machine has, and what is missing
 	@$(RUN) doctor $(more)
 
-room: FORCE      ## who is stuck where, as learners share it: make lab-N ROOM=host:port TOKEN=… (ARGS=--export, --wipe)
+room: FORCE      ## for a host: who is stuck where, by what learners share (ARGS="--export FILE", ARGS=--wipe)
 	@$(RUN) room $(if $(call given,PORT),--port "$(call given,PORT)") $(more)
 
 grade:           ## grade a class, in sandboxes: SUBMISSIONS=folder
