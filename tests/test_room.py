@@ -766,6 +766,36 @@ def test_only_make_s_command_line_names_a_room() -> None:
     assert "launch.sh join 1 &&" in make(ROOT, "-n", "lab-1", "NAME=Ada").stdout
 
 
+# What an engine is asked to run, instead of an engine.
+DOCKER = """#!/bin/sh
+case "$*" in
+info*) echo '27.0.0 [name=seccomp]' ;;
+*version*) echo 2.30.0 ;;
+*" run "*) echo "$WORKSHOP_ROOM, $WORKSHOP_ROOM_TOKEN, $WORKSHOP_ROOM_NAME: $*" >>"$0.log" ;;
+esac
+"""
+
+
+def test_in_docker_a_room_reaches_a_container_that_has_a_way_out(checkout: Path, tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "docker"
+    program.parent.mkdir()
+    program.write_text(DOCKER, encoding="utf-8")
+    program.chmod(0o755)
+    env = {"MODE": "docker", "PATH": f"{program.parent}:{judging.environment()['PATH']}"}
+    given = ["ROOM=10.0.0.1:8700", "TOKEN=abcd", "NAME=Ada L"]
+    for words in ([], given):
+        done = make(checkout, "lab-1", *words, **env)
+        assert done.returncode == 0, done.stdout + done.stderr
+    said = Path(f"{program}.log").read_text(encoding="utf-8").splitlines()
+    ran = [re.sub(r": compose .* run .*?((?:grade|report) .*)", r": \1", line) for line in said]
+    ours = "10.0.0.1:8700, abcd, Ada L"
+    assert ran == [", , : grade lab 1", f"{ours}: report join 1", f"{ours}: report lab 1"], said
+    services = (checkout / "compose.yaml").read_text(encoding="utf-8").partition("\nservices:\n")[2]
+    blocks = dict(re.findall(r"^  (\w+):.*\n((?:    .*\n|\n)+)", services, re.MULTILINE))
+    assert "WORKSHOP_ROOM_TOKEN" in blocks.pop("report") and "networks: [back]" in services
+    assert not any("WORKSHOP_ROOM" in block for block in blocks.values()), "their code hears of no room"
+
+
 # --- in a browser
 
 
