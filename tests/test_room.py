@@ -792,7 +792,8 @@ def test_in_docker_a_room_reaches_a_container_that_has_a_way_out(checkout: Path,
     assert ran == [", , : grade lab 1", f"{ours}: report join 1", f"{ours}: report lab 1"], said
     services = (checkout / "compose.yaml").read_text(encoding="utf-8").partition("\nservices:\n")[2]
     blocks = dict(re.findall(r"^  (\w+):.*\n((?:    .*\n|\n)+)", services, re.MULTILINE))
-    assert "WORKSHOP_ROOM_TOKEN" in blocks.pop("report") and "networks: [back]" in services
+    report_block = blocks.pop("report")
+    assert "WORKSHOP_ROOM_TOKEN" in report_block and "networks: [back, front]" in report_block
     assert not any("WORKSHOP_ROOM" in block for block in blocks.values()), "their code hears of no room"
 
 
