@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -296,8 +297,9 @@ def test_a_wipe_asks_for_a_word_and_takes_everything(
     monkeypatch.setattr("sys.stdin", io.StringIO("wipe\n"))  # no terminal: nobody reads the question
     assert main(words) == 2 and "--wipe --yes" in capsys.readouterr().err
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("builtins.input", lambda question: "yes")
-    assert main(words) == 2 and "Nothing was deleted." in capsys.readouterr().err
+    for answer in ("yes", "", EOFError()):
+        monkeypatch.setattr("builtins.input", Mock(side_effect=[answer]))
+        assert main(words) == 2 and "Nothing was deleted." in capsys.readouterr().err
     assert path.exists()
     with room_database.held(path):
         assert main([*words, "--yes"]) == 2 and "is running" in capsys.readouterr().err
@@ -318,10 +320,9 @@ def test_an_address_that_is_none_or_taken_is_said(path: Path, capsys: pytest.Cap
         assert "Address already in use" in capsys.readouterr().err
     assert main([*words, "--bind", "256.1.1.1", "--port", "0"]) == 2
     assert "The room can't listen on 256.1.1.1:0" in capsys.readouterr().err
-    for number in ("70000", "-1", "x", "٣"):
-        with pytest.raises(SystemExit, match="2"):
-            main([*words, f"--port={number}"])
-        assert f"{number} is no port" in capsys.readouterr().err
+    for number in ("70000", "-1"):
+        assert main([*words, f"--port={number}"]) == 2
+        assert f"--port {number} can't be used" in capsys.readouterr().err
     assert not path.exists()
 
 

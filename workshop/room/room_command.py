@@ -55,10 +55,16 @@ def _wipe(path: Path, sure: bool) -> str:
         what = f"{shown(path)}: {count} learner{'' if count == 1 else 's'}, and the token"
         if not sure and not sys.stdin.isatty():
             raise Refusal(f"Nothing was deleted. To delete {what}: make room ARGS='--wipe --yes'")
-        if not sure and input(f"This deletes {what}. Type wipe to go on: ").strip() != "wipe":
+        if not sure and _typed(f"This deletes {what}. Type wipe to go on: ") != "wipe":
             raise Refusal("Nothing was deleted.")
         remove(path)
     return f"Deleted {what}. The next `make room` begins with a new one."
+
+
+def _typed(question: str) -> str:
+    with contextlib.suppress(EOFError):
+        return input(question).strip()
+    return ""
 
 
 # --- serving
@@ -105,13 +111,15 @@ def _greeting(path: Path, count: int, lines: list[str], url: str) -> list[str]:
 
 
 def _listener(address: str, port: int, option: str) -> socket.socket:
-    """A socket that listens there. Raises Refusal in one line where it can't."""
+    """A socket that listens there; port 0 takes any. Raises Refusal in one line where it can't."""
+    if not 0 <= port <= 65535:
+        raise Refusal(f"{option} {port} can't be used: give a number from 1024 to 65535.")
     try:
         return socket.create_server((address, port), backlog=BACKLOG)
     except OSError as error:
+        why = str(error.strerror or error).split(" (while")[0]
         raise Refusal(
-            f"The room can't listen on {address}:{port} ({error.strerror or error}). "
-            f"Another port: make room ARGS='{option} 8710'"
+            f"The room can't listen on {address}:{port} ({why}). Another port: make room ARGS='{option} 8710'"
         ) from error
 
 
