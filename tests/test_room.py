@@ -29,6 +29,7 @@ from tests import judging
 from tests.browser import Browser, Tab, browser, program
 from tests.terminal import PROMPT, Terminal
 from tests.test_bad_input import assert_all_gone, checkout_fixture
+from tests.test_broken import left_running
 from workshop.cli import main
 from workshop.errors import Refusal
 from workshop.judge.http_wire import WireError
@@ -529,6 +530,7 @@ def test_who_opens_connections_and_says_nothing_keeps_nobody_out(room: Running) 
 def kept_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A .workshop of its own: who they are, and what was judged."""
     monkeypatch.setattr(joining, "KEPT", tmp_path / "room.json")
+    monkeypatch.setattr(joining, "SENT", tmp_path / "room-sent.json")
     monkeypatch.setattr(sent_report, "last_result", lambda lab: None)
     monkeypatch.setattr(sent_report, "level_given", lambda lab, task: 2)
     return tmp_path / "room.json"
@@ -547,6 +549,8 @@ def given(room: str = "127.0.0.1:8700", token: str = "abcd-efgh-jkmn", name: str
         ({"room": "10.0.0.1:70000"}, "can't be used"),
         ({"room": "-oProxy:22"}, "can't be used"),
         ({"room": "a b:22"}, "can't be used"),
+        ({"room": "a..b:22"}, "can't be used"),
+        ({"room": "a" * 64 + ":22"}, "can't be used"),
         ({"room": "https://10.0.0.1:8700"}, "can't be used"),
         ({"token": ""}, "TOKEN is missing"),
         ({"token": "abcd"}, "TOKEN can't be used"),
@@ -670,6 +674,8 @@ def test_a_room_that_is_away_is_said_once_and_once_that_it_is_back(
         assert capfd.readouterr().err.count("it is reached again") == 1
         (shown,) = room.state()["learners"]
         assert (shown["name"], shown["hint"], shown["verdict"]) == ("Ada", 2, None)
+    sent = parsed((kept.parent / "room-sent.json").read_bytes())
+    assert (sent.name, sent.hint, sent.number > 0) == ("Ada", 2, True), "a learner can look at what was sent"
 
 
 def _token(path: Path) -> str:
@@ -796,6 +802,10 @@ def test_in_docker_a_room_reaches_a_container_that_has_a_way_out(checkout: Path,
     report_block = blocks.pop("report")
     assert "WORKSHOP_ROOM_TOKEN" in report_block and "networks: [back, front]" in report_block
     assert not any("WORKSHOP_ROOM" in block for block in blocks.values()), "their code hears of no room"
+    deadline = time.monotonic() + SECONDS
+    while left_running(checkout):  # what limits the launcher's questions to an engine ends a moment later
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 # --- in a browser

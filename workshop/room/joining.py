@@ -18,11 +18,13 @@ from workshop.errors import EXIT_PASSED, Refusal
 from workshop.judge.http_wire import WireError
 from workshop.labs import find
 from workshop.paths import STATE
-from workshop.room.room_report import ID, NAME_LENGTH, clean_name, plain_token
+from workshop.room.room_report import ID, NAME_LENGTH, RoomReport, clean_name, plain_token
 from workshop.room.sent_report import Answer, Sender, report_now
 
 KEPT = STATE / "room.json"
-ADDRESS = re.compile(r"(?:http://)?([A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}))[:]([0-9]{1,5})/?")
+SENT = STATE / "room-sent.json"
+LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})"
+ADDRESS = re.compile(rf"(?:http://)?({LABEL}(?:\.{LABEL}){{0,30}}):([0-9]{{1,5}})/?")
 # What a container calls the machine that it runs on (compose.yaml).
 OUTSIDE = "host.docker.internal"
 FIRST_SECONDS = 2.0
@@ -52,7 +54,9 @@ def join(lab_text: str) -> int:
     report = sender.numbered(report_now(member.id, member.name, lab, minutes=0))
     print(f"The room at {member.room} is told this, {EVERY}, and nothing else:")
     print(f"    {report.as_bytes().decode()}")
-    print("Your code stays here. It travels as plain text: others in your network could read it.", flush=True)
+    print("Your code stays here. What was sent last is always in .workshop/room-sent.json.")
+    print("It travels as plain text: others in your network could read it.", flush=True)
+    keep_sent(report)
     try:
         answer = sender.send(report, FIRST_SECONDS)
     except WireError as error:
@@ -124,6 +128,12 @@ def _keep(known: str, name: str) -> None:
     draft.write_text(json.dumps({"id": known, "name": name}, ensure_ascii=False), encoding="utf-8")
     draft.chmod(0o600)
     draft.replace(KEPT)
+
+
+def keep_sent(report: RoomReport) -> None:
+    """Have the learner see what is sent, at any time."""
+    with suppress(OSError):
+        SENT.write_bytes(report.as_bytes() + b"\n")
 
 
 def reached(host: str) -> str:

@@ -17,7 +17,7 @@ import time
 from workshop.errors import Refusal
 from workshop.judge.http_wire import WireError
 from workshop.labs import Lab, find
-from workshop.room.joining import Member, member_of, reached
+from workshop.room.joining import Member, keep_sent, member_of, reached
 from workshop.room.room_report import RoomReport
 from workshop.room.sent_report import Answer, Sender, report_now
 
@@ -58,8 +58,10 @@ class Reporter:
             self.send(report, seconds)
 
     def send(self, report: RoomReport, seconds: float) -> None:
+        numbered = self.sender.numbered(report)
+        keep_sent(numbered)
         try:
-            answer = self.sender.send(self.sender.numbered(report), seconds)
+            answer = self.sender.send(numbered, seconds)
         except (WireError, OSError, ValueError) as error:  # ValueError: a host's name that can't be looked up
             self._have_failed(getattr(error, "got", None) or str(error))
             return

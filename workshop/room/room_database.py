@@ -82,7 +82,11 @@ class RoomDatabase:
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            self._prepare()
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
 
     def _prepare(self) -> None:
         empty = not self._one("SELECT count(*) FROM sqlite_master")
