@@ -24,13 +24,19 @@ else
 unexport MODE
 endif
 export PORT PYTHON
-unexport FROM TARGET ARGS SUBMISSIONS
+# Where a learner reports to, and as whom, goes on under names that are nobody else's.
+joins = $(strip $(foreach one,ROOM TOKEN NAME,$(call given,$(one))))
+join = $(if $(joins),$(RUN) join $* &&)
+export WORKSHOP_ROOM = $(call given,ROOM)
+export WORKSHOP_ROOM_TOKEN = $(call given,TOKEN)
+export WORKSHOP_ROOM_NAME = $(call given,NAME)
+unexport FROM TARGET ARGS SUBMISSIONS ROOM TOKEN NAME
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile | sed 's/%/N/'
 
-lab-%: FORCE     ## put nginx in front of your service, judge it, keep watching (FROM=solution fast-forwards)
-	@$(from) $(RUN) lab $* $(target) $(more)
+lab-%: FORCE     ## put nginx in front of your service, judge it, keep watching (FROM=solution fast-forwards; ROOM=host:port TOKEN=… shares)
+	@$(join) $(from) $(RUN) lab $* $(target) $(more)
 
 check-%: FORCE   ## judge once; exit code 0 when all passed, 2 otherwise
 	@$(RUN) check $* $(target) $(more)
@@ -76,6 +82,9 @@ progress: FORCE  ## how far you are
 
 doctor: FORCE    ## what this machine has, and what is missing
 	@$(RUN) doctor $(more)
+
+room: FORCE      ## for a host: who is stuck where, by what learners share (ARGS="--export FILE", ARGS=--wipe)
+	@$(RUN) room $(if $(call given,PORT),--port "$(call given,PORT)") $(more)
 
 grade:           ## grade a class, in sandboxes: SUBMISSIONS=folder
 regrade:         ## all of them once more; ARGS=--diff shows every grade that changed

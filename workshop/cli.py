@@ -14,6 +14,8 @@ from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, Refusal
 from workshop.grade import options as grade_options
 from workshop.judge.stack import DEFAULT_PORT, Stack, attached, embedded, is_attached
 from workshop.labs import Lab, find, target_folder
+from workshop.learn.room_reports import reporting
+from workshop.room import room_options
 
 EPILOG = (
     "Exit codes: 0 all passed, 1 some failed, 2 wrong usage, 3 the workshop's own failure. "
@@ -53,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
             continue
         if name == "compare":
             compare_command.options(command)
+            continue
+        if name == "room":
+            room_options.options(command)
             continue
         if name == "completion":
             command.add_argument("shell", choices=("bash", "zsh"))
@@ -137,7 +142,7 @@ def lab(options: argparse.Namespace) -> int:
     chosen = find(options.lab)
     target_folder(chosen, options.target)
     watched = sys.stdin.isatty() and sys.stdout.isatty() and not options.as_json
-    with _stack_for(chosen, options, page=watched) as stack:
+    with reporting(chosen), _stack_for(chosen, options, page=watched) as stack:
         _say(stack.notes)
         if watched:
             from workshop.learn.watch import watch
@@ -365,6 +370,22 @@ def bundle(options: argparse.Namespace) -> int:
     return EXIT_PASSED
 
 
+# --- a class ----------------------------------------------------------------------------------------
+
+
+def room(options: argparse.Namespace) -> int:
+    from workshop.room import room_command
+
+    return room_command.room(options)
+
+
+def join(options: argparse.Namespace) -> int:
+    """Before `lab`: who reports to which room, and what is sent."""
+    from workshop.room import joining
+
+    return joining.join(options.lab)
+
+
 def grade(options: argparse.Namespace) -> int:
     """Grade a class, in sandboxes."""
     from workshop.grade import command
@@ -411,6 +432,8 @@ COMMANDS = [
     ("restore", "bring work back from .workshop/attic: the latest, or --kept NAME", restore),
     ("attic", "what of your work is kept in .workshop/attic", attic),
     ("progress", "how far you are", progress),
+    ("room", "who is stuck where: the host's page, of what learners choose to share", room),
+    ("join", "before `lab`: say who you are to a room (make lab-N ROOM=host:port TOKEN=…)", join),
     ("grade", "grade a folder of submissions, in sandboxes, into the files that an LMS takes", grade),
     ("regrade", "grade all of them again, whatever is known of them", regrade),
     ("merge", "put the results of `grade --shard` together", merge),

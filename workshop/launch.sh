@@ -228,10 +228,12 @@ case $MODE in auto | docker | embedded) ;; *) stop 2 "MODE is docker or embedded
 case $command in
 lab | check | trace | load | serve) [ -n "$plain" ] || ! lab_exists "$number" || stack=yes ;;
 catch-up | reset | restore | solution) service=edit ;;
+join) service=report ;;
 down) everything_down ;;
 esac
 is_writable || stop 2 "This folder can't be written to: $checkout. Copy the workshop to a folder of your own."
-case $command in autograder | bundle | compare | grade | regrade | bench | test) embedded "$@" ;; esac
+[ "$command" != lab ] || [ -z "$WORKSHOP_ROOM" ] || service=report
+case $command in autograder | bundle | compare | grade | regrade | room | bench | test) embedded "$@" ;; esac
 
 if [ -n "$stack" ]; then
     take_lock

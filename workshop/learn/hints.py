@@ -89,11 +89,22 @@ def _failing(lab: Lab) -> tuple[int, str] | None:
     return None
 
 
+def level_given(lab: Lab, task: int) -> int:
+    """How many levels of hints have been opened for a task: 0 to 3."""
+    levels = [level for key, level in _given().items() if key.startswith(f"{lab.name}/{task}/")]
+    return max(levels, default=0)
+
+
+def _given() -> dict[str, int]:
+    with suppress(OSError, ValueError):
+        given: dict[str, int] = json.loads(GIVEN.read_text(encoding="utf-8"))
+        return given
+    return {}
+
+
 def _count(key: str, levels: int) -> int:
     """Which level is next; kept, so that the next call goes further. The last one repeats."""
-    given: dict[str, int] = {}
-    with suppress(OSError, ValueError):
-        given = json.loads(GIVEN.read_text(encoding="utf-8"))
+    given = _given()
     given[key] = min(given.get(key, 0) + 1, levels)
     with suppress(OSError):
         STATE.mkdir(exist_ok=True)

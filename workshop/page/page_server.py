@@ -11,34 +11,29 @@ import asyncio
 import contextlib
 import json
 import os
-import secrets
 import socket
 import sys
 from collections.abc import AsyncIterator
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import uvicorn
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from workshop.labs import Lab, find
 from workshop.page.lab_state import LabState, hint_id
 from workshop.page.lesson import lesson, rendered
-from workshop.paths import PAGE_ASSETS
+from workshop.page.safe_answers import asset, from_template, headers, not_there
 
 AT = "/__lab"
 LINE_LIMIT = 32 << 20
 ALIVE_SECONDS = 15.0
 RETRY_MS = 500
-KINDS = {".js": "text/javascript", ".css": "text/css"}
 LEVELS = ("A question", "Where to look", "Something alike")
-HERE = Path(__file__).parent
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 class Page:
@@ -105,7 +100,8 @@ class Page:
             }
             for section in self.state._hints
         ]
-        return _page("lab.html.j2", lab=self.lab, lesson=Markup(lesson(self.lab)), hints=hints)
+        text = Markup(lesson(self.lab))
+        return from_template(TEMPLATES, "lab.html.j2", at=AT, lab=self.lab, lesson=text, hints=hints)
 
     async def text(self, request: Request) -> Response:
         """Another lab's lesson, or a file beside one."""
@@ -113,61 +109,16 @@ class Page:
             lab = find(request.path_params["lab"])
             html = Markup(lesson(lab, request.path_params["name"]))
         except Exception:  # no such lab, no such file
-            return _not_there()
-        return _page("text.html.j2", lab=lab, lesson=html)
+            return not_there()
+        return from_template(TEMPLATES, "text.html.j2", at=AT, lab=lab, lesson=html)
 
     async def stream(self, request: Request) -> Response:
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(self.events(), media_type="text/event-stream", headers=headers)
+        unbuffered = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(self.events(), media_type="text/event-stream", headers=unbuffered)
 
     async def timeline(self, request: Request) -> Response:
         found = self.state.timelines.get(request.path_params["check"])
-        return _not_there() if found is None else JSONResponse(found, headers=_headers())
-
-
-def _headers(nonce: str = "") -> dict[str, str]:
-    """What a browser may do with an answer: next to nothing; scripts and styles of ours, by their nonce."""
-    ours = (
-        f"script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; "
-        if nonce
-        else ""
-    )
-    policy = f"default-src 'none'; {ours}base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    return {
-        "Content-Security-Policy": f"{policy}; require-trusted-types-for 'script'; trusted-types 'none'",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-store",
-    }
-
-
-@cache
-def _templates() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _page(name: str, **values: Any) -> Response:
-    nonce = secrets.token_urlsafe(16)
-    text = _templates().get_template(name).render(at=AT, nonce=nonce, **values)
-    return HTMLResponse(text, headers=_headers(nonce))
-
-
-def _not_there() -> Response:
-    return Response("There is no such thing here.\n", 404, _headers(), "text/plain")
-
-
-async def asset(request: Request) -> Response:
-    path = PAGE_ASSETS / request.path_params["path"]
-    inside = path.resolve().is_relative_to(PAGE_ASSETS)
-    if not inside or path.suffix not in KINDS or not path.is_file():
-        return _not_there()
-    return FileResponse(path, headers=_headers(), media_type=KINDS[path.suffix])
+        return not_there() if found is None else JSONResponse(found, headers=headers())
 
 
 def application(page: Page) -> Starlette:
