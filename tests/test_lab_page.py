@@ -134,19 +134,25 @@ def test_hints_are_those_that_the_command_would_give(tmp_path: Path) -> None:
 # --- what it answers
 
 
+def asked(lab: Lab, target: Path, path: str) -> httpx.Response:
+    """What the page's application answers, without a server."""
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(application(Page(lab, str(target))))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.get(path)
+
+    return asyncio.run(ask())
+
+
 class Client:
-    """Asks the page's application, without a server."""
+    """Asks the page of one lab."""
 
     def __init__(self, target: Path) -> None:
-        self._application = application(Page(LAB, str(target)))
+        self._target = target
 
     def get(self, path: str) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self._application)
-            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                return await client.get(path)
-
-        return asyncio.run(ask())
+        return asked(LAB, self._target, path)
 
 
 @pytest.fixture(name="client")

@@ -28,6 +28,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Mount, Route
 
 from workshop.labs import Lab, find
+from workshop.page.comparison import comparison
 from workshop.page.lab_state import LabState, hint_id
 from workshop.page.lesson import lesson, rendered
 from workshop.paths import PAGE_ASSETS
@@ -105,7 +106,8 @@ class Page:
             }
             for section in self.state._hints
         ]
-        return _page("lab.html.j2", lab=self.lab, lesson=Markup(lesson(self.lab)), hints=hints)
+        text = Markup(lesson(self.lab))
+        return _page("lab.html.j2", lab=self.lab, lesson=text, hints=hints, compared=comparison(self.lab))
 
     async def text(self, request: Request) -> Response:
         """Another lab's lesson, or a file beside one."""

@@ -16,6 +16,7 @@ function draw(state) {
   if (String(state.lab) !== bar.dataset.lab) return location.reload(); // another lab is watched now
   drawStatus(state);
   drawTasks(state);
+  drawYours(state);
   const load = JSON.stringify(state.load);
   if (state.load && load !== loadDrawn) drawLoad(document.getElementById("curves"), state.load);
   loadDrawn = load;
@@ -78,11 +79,15 @@ function drawCheck(check, isFirst) {
   if (hadFocus) details.querySelector("summary").focus();
 }
 
+function wordOf(check) {
+  return { PASS: "", FAIL: "failed", "": "not judged yet", SKIPPED: "later" }[check.verdict] ?? check.verdict;
+}
+
 function headline(check, name) {
   const sign = element("span", { className: "sign" }, SIGNS[check.verdict] || "✗");
   sign.setAttribute("aria-hidden", "true");
   const title = element("span", { className: "title" }, check.title);
-  const word = { PASS: "", FAIL: "failed", "": "not judged yet", SKIPPED: "later" }[check.verdict] ?? check.verdict;
+  const word = wordOf(check);
   if (word) title.append(element("span", { className: "word" }, word));
   return element(name, { className: "headline" }, sign, title, element("span", { className: "of" }, `${check.points}/${check.of}`));
 }
@@ -120,6 +125,35 @@ function timelineOf(check) {
   return details;
 }
 
+// The learner's own column beside the real servers.
+function drawYours(state) {
+  const checks = new Map(state.tasks.flatMap((task) => task.checks).map((check) => [check.name, check]));
+  const cells = [...document.querySelectorAll(".compared [data-check]")];
+  for (const cell of cells) {
+    const check = checks.get(cell.dataset.check);
+    if (check) drawOwnCell(cell, check);
+  }
+  const held = document.getElementById("held");
+  if (held) held.textContent = cells.filter((cell) => checks.get(cell.dataset.check)?.verdict === "PASS").length;
+}
+
+function drawOwnCell(cell, check) {
+  const sign = element("span", {}, SIGNS[check.verdict] || "✗");
+  sign.setAttribute("aria-hidden", "true");
+  cell.className = `yours ${isFailed(check) ? "differs" : check.verdict === "PASS" ? "holds" : "not-reached"}`;
+  cell.classList.toggle("due", check.due);
+  cell.replaceChildren(sign, element("span", { className: "spoken" }, wordOf(check) || "passes"));
+}
+
+// What a link leads to is folded away.
+function unfold() {
+  const place = document.getElementById(location.hash.slice(1));
+  if (!place || place.localName !== "details") return;
+  place.open = true;
+  place.scrollIntoView();
+  place.querySelector("summary").focus({ preventScroll: true });
+}
+
 function listen() {
   const source = new EventSource(`${at}/events`);
   source.addEventListener("state", (event) => draw(JSON.parse(event.data)));
@@ -133,4 +167,6 @@ function listen() {
   });
 }
 
+addEventListener("hashchange", unfold);
+unfold();
 listen();
