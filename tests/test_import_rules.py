@@ -19,6 +19,7 @@ COMMON = {
     "workshop.last_verdicts",
     "workshop.markdown_links",
     "workshop.paths",
+    "workshop.self_contained",
 }
 # What loads the learner's code, or stands in the process that does.
 BESIDE_THE_LEARNER = {
@@ -54,6 +55,8 @@ MAY: dict[str, set[str]] = {
         "workshop.grade.untrusted_text",
     },
     "workshop.grade.results": {
+        "workshop.run.unix_to_tcp",
+        "workshop.judge.timeline",
         "workshop.judge.verdict",
         "workshop.grade.judging",
         "workshop.grade.submissions",

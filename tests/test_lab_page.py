@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -13,38 +11,32 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import httpx
 import pytest
 
 from tests import judging
-from tests.browser import SECONDS, Browser, Tab, browser, program
+from tests.browser import Browser, browser
+from tests.pages import AXE, EVIL, TIMELINE, alone, asked, failing, needs_browser, opened
 from tests.terminal import PROMPT, Terminal, pid_of, watched
 from tests.test_bad_input import assert_all_gone
 from workshop.labs import Lab, Service, all_labs, find
 from workshop.learn.hints import sections
-from workshop.learn.lab_page import LabPage
 from workshop.load import curves_page
 from workshop.load.load_verdict import LoadVerdict, Outcome, Run, Series
 from workshop.load.result import LoadResult
 from workshop.page.clause_links import link
 from workshop.page.lab_state import LabState, titles
 from workshop.page.lesson import lesson, rendered
-from workshop.page.page_server import Page, application
 from workshop.paths import PAGE_ASSETS, ROOT, SOLUTIONS
 from workshop.run import nginx_config, tcp_ports
 from workshop.run.nginx_config import Front
 
 LAB = find("2")
 FILE = LAB.edit[0]
-EVIL = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
 RECORDED = "once more, and recorded"
-needs_browser = pytest.mark.skipif(program() is None, reason="there is no Chromium here")
 
 
 # --- the lesson and its links
@@ -95,20 +87,6 @@ def test_a_rule_leads_to_its_clause(rule: str, address: str) -> None:
 # --- the state
 
 
-def failing(name: str, **finding: Any) -> dict[str, Any]:
-    said = {
-        "sent": "",
-        "got": "",
-        "expected": "",
-        "rule": "",
-        "where": "",
-        "trace": [],
-        "again": [],
-        **finding,
-    }
-    return {"name": name, "title": name, "task": 1, "verdict": "FAIL", "points": 0, "of": 2, "finding": said}
-
-
 def test_a_save_makes_every_check_due_and_a_verdict_settles_them(tmp_path: Path) -> None:
     state = LabState(LAB, str(tmp_path))
     state.hear({"saved": FILE})
@@ -132,17 +110,6 @@ def test_hints_are_those_that_the_command_would_give(tmp_path: Path) -> None:
 
 
 # --- what it answers
-
-
-def asked(lab: Lab, target: Path, path: str) -> httpx.Response:
-    """What the page's application answers, without a server."""
-
-    async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(application(Page(lab, str(target))))
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            return await client.get(path)
-
-    return asyncio.run(ask())
 
 
 class Client:
@@ -187,14 +154,11 @@ def test_nothing_else_of_the_checkout_is_shown(client: Client, path: str) -> Non
     assert client.get(f"/__lab/{path}").status_code == 404
 
 
-def test_the_vendored_library_is_the_one_that_its_note_names() -> None:
-    folder = PAGE_ASSETS / "uplot"
-    named = dict(
-        re.findall(
-            r"sha256:([0-9a-f]{64})  (?:dist/)?(\S+)", (folder / "README.md").read_text(encoding="utf-8")
-        )
-    )
-    assert len(named) == 3
+@pytest.mark.parametrize("folder, count", [(PAGE_ASSETS / "uplot", 3), (AXE, 2)])
+def test_a_vendored_library_is_the_one_that_its_note_names(folder: Path, count: int) -> None:
+    note = (folder / "README.md").read_text(encoding="utf-8")
+    named = dict(re.findall(r"sha256:([0-9a-f]{64})  (?:dist/)?(\S+)", note))
+    assert len(named) == count
     for digest, name in named.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
 
@@ -217,51 +181,10 @@ def test_nginx_shows_it_where_it_is_asked_to_and_a_lab_that_wants_the_path_has_i
 # --- a page by itself, that hears what a test says
 
 
-@contextlib.contextmanager
-def alone(lab: Lab, target: Path) -> Iterator[LabPage]:
-    stack: Any = SimpleNamespace(front=None, mode="embedded", lab=lab)
-    page = LabPage(stack, str(target))
-    try:
-        yield page
-    finally:
-        page.end()
-
-
 @pytest.fixture(name="chromium", scope="module")
 def chromium_fixture() -> Iterator[Browser]:
     with browser() as running:
         yield running
-
-
-def opened(chromium: Browser, url: str, width: int = 1440) -> Tab:
-    tab = chromium.tab()
-    tab.look(width)
-    until = time.monotonic() + SECONDS
-    while not tcp_ports.is_listening("127.0.0.1", int(url.split(":")[2].split("/")[0])):
-        assert time.monotonic() < until, url
-        time.sleep(0.02)
-    tab.open(url)
-    tab.await_true("document.querySelectorAll('.check').length > 0")
-    return tab
-
-
-TIMELINE = {
-    "events": [
-        {"at": 0.001, "lane": "client", "what": "sent", "data": EVIL, "size": 9, "connection": 1},
-        {
-            "at": 2.5,
-            "lane": "server",
-            "what": f"printed {EVIL}",
-            "data": EVIL * 40,
-            "size": None,
-            "connection": 0,
-        },
-    ],
-    "waits": [{"start": 0.001, "seconds": 2.499, "after": f"client: {EVIL}"}],
-    "silent": {"nginx": EVIL},
-    "seconds": 2.6,
-    "left_out": 3,
-}
 
 
 @needs_browser

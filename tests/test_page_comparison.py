@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser import Browser, Tab, browser
-from tests.test_lab_page import EVIL, alone, asked, failing, needs_browser, opened
+from tests.pages import EVIL, alone, asked, failing, needs_browser, opened
 from workshop.compare import recorded
 from workshop.compare.implementations import compared_labs
 from workshop.compare.recorded import DIFFERS, word_of
