@@ -101,7 +101,9 @@ class Browser:
 
     def tab(self) -> Tab:
         """A new tab, on a connection of its own."""
-        socket = self._exits.enter_context(connect(self._url, max_size=None, open_timeout=SECONDS))
+        socket = self._exits.enter_context(
+            connect(self._url, max_size=None, open_timeout=SECONDS, close_timeout=1)
+        )
         whole = Tab(socket, "")
         target = whole.ask("Target.createTarget", url="about:blank")["targetId"]
         return Tab(socket, whole.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"])
