@@ -102,7 +102,7 @@ class Browser:
     def tab(self) -> Tab:
         """A new tab, on a connection of its own."""
         socket = self._exits.enter_context(
-            connect(self._url, max_size=None, open_timeout=SECONDS, close_timeout=1)
+            connect(self._url, max_size=None, open_timeout=SECONDS, close_timeout=1, ping_interval=None)
         )
         whole = Tab(socket, "")
         target = whole.ask("Target.createTarget", url="about:blank")["targetId"]

@@ -307,6 +307,24 @@ def test_a_save_turns_a_task_green_in_every_tab_and_the_stream_survives_a_restar
     assert_all_gone(target)
 
 
+@needs_browser
+@pytest.mark.whole("pages in a browser")
+def test_a_tab_goes_along_to_the_lab_that_is_watched_next(
+    chromium: Browser, target: Path, tmp_path: Path
+) -> None:
+    port, other = tcp_ports.free_port(), find("1")
+    shutil.copytree(judging.starter(other), tmp_path / "other")
+    with watched("2", target, judging.environment(), port=port) as terminal:
+        tab = opened(chromium, url_of(terminal))
+        terminal.type("q")
+        assert terminal.process.wait(30) == 0
+    with watched("1", tmp_path / "other", judging.environment(), port=port):
+        tab.await_true(f"document.querySelectorAll('.check').length === {len(other.checks)}")
+        assert tab.value("document.querySelector('h1').textContent").startswith("Lab 1 ")
+        tab.await_true("document.querySelectorAll('.failed').length > 0")
+        assert not tab.problems
+
+
 def test_a_watch_goes_on_without_its_page(target: Path) -> None:
     with watched("2", target, judging.environment()) as terminal:
         os.kill(pid_of(terminal, "workshop.page.page_server"), signal.SIGKILL)
