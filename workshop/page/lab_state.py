@@ -9,10 +9,10 @@ import ast
 import json
 from typing import Any
 
+from workshop import clauses
 from workshop.labs import Lab
 from workshop.last_verdicts import last_result
 from workshop.learn import hints
-from workshop.page import clause_links
 from workshop.paths import STATE
 
 REPORTS = STATE / "reports"
@@ -135,7 +135,7 @@ class LabState:
             **{key: known[key] for key in ("name", "title", "verdict", "points", "of")},
             "due": name in self.due,
             "finding": known["finding"] if failed else None,
-            "link": clause_links.link(known["finding"]["rule"]) if failed else "",
+            "link": (clauses.link(known["finding"]["rule"]) or "") if failed else "",
             "hint": self._hint(task, known["finding"]) if failed else "",
             "timeline": self._recorded[name] if name in self.timelines else None,
         }
