@@ -77,6 +77,17 @@ def test_a_save_makes_every_check_due_and_a_verdict_settles_them(tmp_path: Path)
     assert not any(check["due"] for task in state.as_dict()["tasks"] for check in task["checks"])
 
 
+def test_a_run_that_came_to_no_result_is_not_taken_for_a_verdict(tmp_path: Path) -> None:
+    """Its process ended, or what it told was lost on the way: what stands there is of an earlier one."""
+    state = LabState(LAB, str(tmp_path))
+    for ends, whole in (({"idle": True}, False), ({"result": {"seed": 7, "mode": "embedded"}}, True)):
+        state.hear({"began": LAB.checks})
+        state.hear({"check": failing(LAB.checks[0])})
+        state.hear(ends)
+        state.hear({"idle": True})
+        assert (state.status["judging"], state.status["whole"]) == (False, whole)
+
+
 def test_hints_are_those_that_the_command_would_give(tmp_path: Path) -> None:
     lab = next(lab for lab in all_labs() if any(section.when for section in sections(lab)))
     section = next(section for section in sections(lab) if section.when)

@@ -16,6 +16,7 @@ TRANSCRIPT = """== test_task1_a
   0.154  #1   agent  < {"at_rest": true}\\n
   2.152  #2   8000   < </script><script>x</script> ... 900 bytes more
   2.153  #2   8000   was reset
+  2.154  #2   8000   nothing came in time
          3 events more
 == test_task1_b
   0.001  #3   8001   open
@@ -41,6 +42,7 @@ def test_what_failed_is_drawn_run_by_run() -> None:
         ("client", "sent"),
         ("client", "got"),
         ("client", "saw a reset"),
+        ("client", "nothing came in time"),
     ]
     assert first.events[3].size == len(b"GET /caf\xe9 HTTP/1.1\r\n\r\n")
     assert first.events[4].size == len("</script><script>x</script>") + 900 and first.left_out == 3

@@ -48,7 +48,7 @@ class LabState:
     def __init__(self, lab: Lab, target: str) -> None:
         self.lab, self.target = lab, target
         self.version = 0
-        self.status: Json = {"judging": False, "saved": "", "seed": None, "mode": ""}
+        self.status: Json = {"judging": False, "whole": True, "saved": "", "seed": None, "mode": ""}
         self.checks: dict[str, Json] = {}
         self.due: set[str] = set()  # checks that the verdict that runs has not come to
         self.timelines: dict[str, Json] = {}
@@ -73,10 +73,11 @@ class LabState:
                 self.due.discard(check["name"])
                 self._take(check)
             case {"result": result}:
-                self.status |= {"judging": False, "seed": result["seed"], "mode": result["mode"]}
+                self.status |= {"judging": False, "whole": True}
+                self.status |= {"seed": result["seed"], "mode": result["mode"]}
                 self.due.clear()
-            case {"idle": _}:
-                self.status["judging"] = False
+            case {"idle": _}:  # after a result, or without one: then what is due was not judged, or not told
+                self.status |= {"judging": False, "whole": self.status["whole"] and not self.due}
                 self.due.clear()
             case {"load": _}:
                 self.load = latest_load(self.lab)

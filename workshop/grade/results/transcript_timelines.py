@@ -16,9 +16,9 @@ from workshop.run import unix_to_tcp
 
 FILE = "timelines.js"
 SHOWN = 1200  # characters of one event
-WORDS = "|".join(map(re.escape, sorted(WIRE_WORDS, key=len, reverse=True)))
 LINE = re.compile(
-    rf"\s*(?P<at>\d+\.\d+)  #(?P<number>\d+)\s+(?P<port>agent|\d+)\s+(?P<word>{WORDS})(?: (?P<data>.*))?"
+    r"\s*(?P<at>\d+\.\d+)  #(?P<number>\d+)\s+(?P<port>agent|\d+)\s+"
+    r"(?P<word>[<>]|[a-z][a-z -]*)(?: (?P<data>(?<=[<>] ).*))?"
 )
 MORE = re.compile(r"(?P<kept>.*) \.\.\. (?P<more>\d+) bytes more")
 LEFT_OUT = re.compile(r"\s*(\d+) events more")
@@ -65,7 +65,7 @@ def _events(lines: list[str]) -> Iterator[Event]:
         at, number, word = float(found["at"]), int(found["number"]), found["word"]
         if found["port"] != "agent":
             to = "nginx" if int(found["port"]) == unix_to_tcp.FRONT else f"port {found['port']}"
-            what = f"connected to {to}" if word == "open" else WIRE_WORDS[word]
+            what = f"connected to {to}" if word == "open" else WIRE_WORDS.get(word, word)
             yield Event(at, "client", what, data, size, number)
             continue
         if word == ">":

@@ -24,11 +24,12 @@ function draw(state) {
 
 function drawStatus(state) {
   const status = document.getElementById("status");
-  const { judging, saved } = state.status;
+  const { judging, saved, whole } = state.status;
   const checks = state.tasks.flatMap((task) => task.checks);
   const passed = checks.filter((check) => check.verdict === "PASS").length;
   status.className = judging ? "judging" : "";
-  status.textContent = judging ? `judging${saved ? ` ${saved}` : ""} …` : `${passed} of ${checks.length} checks pass`;
+  const known = `${passed} of ${checks.length} checks pass${whole ? "" : ", as far as is known: the last run gave no whole verdict"}`;
+  status.textContent = judging ? `judging${saved ? ` ${saved}` : ""} …` : known;
   document.getElementById("points").textContent = `${state.points} of ${state.of} points`;
   document.title = `${state.points}/${state.of} · ${document.title.replace(/^\d+\/\d+ · /, "")}`;
 }
