@@ -6,7 +6,6 @@ import base64
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -102,7 +101,9 @@ class Browser:
 
     def tab(self) -> Tab:
         """A new tab, on a connection of its own."""
-        socket = self._exits.enter_context(connect(self._url, max_size=None))
+        socket = self._exits.enter_context(
+            connect(self._url, max_size=None, open_timeout=SECONDS, close_timeout=1, ping_interval=None)
+        )
         whole = Tab(socket, "")
         target = whole.ask("Target.createTarget", url="about:blank")["targetId"]
         return Tab(socket, whole.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"])
@@ -124,17 +125,23 @@ def browser() -> Iterator[Browser]:
             "about:blank",
         ]
         running = subprocess.Popen(
-            words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
+            words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
         )
         try:
-            assert running.stderr is not None
-            lines = iter(running.stderr.readline, "")
-            url = next(match[1] for line in lines if (match := re.search(r"listening on (ws://\S+)", line)))
-            made = Browser(url)
+            made = Browser(_address(Path(folder) / "DevToolsActivePort", running))
             yield made
             made.close()
         finally:
             os.killpg(running.pid, signal.SIGKILL)  # the program may be a script that started the browser
             running.wait()
-            assert running.stderr is not None
-            running.stderr.close()
+
+
+def _address(note: Path, running: subprocess.Popen[bytes]) -> str:
+    """Where a browser that has started can be asked: it writes port and path into a file of its folder."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        words = note.read_text(encoding="utf-8").split() if note.exists() else []
+        if len(words) == 2:
+            return f"ws://127.0.0.1:{words[0]}{words[1]}"
+        assert running.poll() is None and time.monotonic() < deadline, "the browser did not start"
+        time.sleep(0.02)

@@ -20,6 +20,7 @@ COMMON = {
     "workshop.last_verdicts",
     "workshop.markdown_links",
     "workshop.paths",
+    "workshop.self_contained",
 }
 # What loads the learner's code, or stands in the process that does.
 BESIDE_THE_LEARNER = {
@@ -34,7 +35,14 @@ MAY: dict[str, set[str]] = {
     "workshop.run": set(),
     "workshop.judge": {"workshop.run"},
     "workshop.learn": {"workshop.run", "workshop.judge", "workshop.warm_runs"},
-    "workshop.page": {"workshop.run", "workshop.judge.verdict", "workshop.learn.hints"},
+    "workshop.page": {
+        "workshop.run",
+        "workshop.judge.verdict",
+        "workshop.learn.hints",
+        "workshop.compare.comparison_table",
+        "workshop.compare.recorded",
+        "workshop.compare.rules",
+    },
     "workshop.room": {
         "workshop.judge.http_wire",
         "workshop.judge.verdict",
@@ -56,6 +64,8 @@ MAY: dict[str, set[str]] = {
         "workshop.grade.untrusted_text",
     },
     "workshop.grade.results": {
+        "workshop.run.unix_to_tcp",
+        "workshop.judge.timeline",
         "workshop.judge.verdict",
         "workshop.grade.judging",
         "workshop.grade.submissions",

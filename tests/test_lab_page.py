@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -13,46 +11,34 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import httpx
 import pytest
 
 from tests import judging
-from tests.browser import SECONDS, Browser, Tab, browser, program
+from tests.browser import Browser, browser
+from tests.pages import AXE, EVIL, TIMELINE, alone, asked, failing, needs_browser, opened
 from tests.terminal import PROMPT, Terminal, pid_of, watched
 from tests.test_bad_input import assert_all_gone
 from workshop.labs import Lab, Service, all_labs, find
 from workshop.learn.hints import sections
-from workshop.learn.lab_page import LabPage
 from workshop.load import curves_page
 from workshop.load.load_verdict import LoadVerdict, Outcome, Run, Series
 from workshop.load.result import LoadResult
-from workshop.page.clause_links import link
 from workshop.page.lab_state import LabState, titles
 from workshop.page.lesson import lesson, rendered
-from workshop.page.page_server import Page, application
 from workshop.paths import PAGE_ASSETS, ROOT, SOLUTIONS
 from workshop.run import nginx_config, tcp_ports
 from workshop.run.nginx_config import Front
 
 LAB = find("2")
 FILE = LAB.edit[0]
-EVIL = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
 RECORDED = "once more, and recorded"
 
 
-def needs_browser(test: Any) -> Any:
-    """A browser starts, draws and ends: that is left to the whole proof."""
-    missing = pytest.mark.skipif(program() is None, reason="there is no Chromium here")
-    return pytest.mark.whole("pages in a browser")(missing(test))
-
-
-# --- the lesson and its links
+# --- the lesson
 
 
 @pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
@@ -76,42 +62,7 @@ def test_markdown_brings_no_markup_of_its_own() -> None:
     assert "href" not in html
 
 
-@pytest.mark.parametrize(
-    "rule, address",
-    [
-        ("RFC 9112 §6.3", "https://www.rfc-editor.org/rfc/rfc9112#section-6.3"),
-        ("RFC 9110 §9.3.2 and this lab", "https://www.rfc-editor.org/rfc/rfc9110#section-9.3.2"),
-        (
-            'PEP 3333, "The start_response() Callable"',
-            "https://peps.python.org/pep-3333/#the-start-response-callable",
-        ),
-        (
-            'ASGI lifespan, "Startup Failed"',
-            "https://asgi.readthedocs.io/en/latest/specs/lifespan.html#startup-failed",
-        ),
-        ('ASGI, "Applications"', "https://asgi.readthedocs.io/en/latest/specs/main.html#applications"),
-        ("this lab", ""),
-    ],
-)
-def test_a_rule_leads_to_its_clause(rule: str, address: str) -> None:
-    assert link(rule) == address
-
-
 # --- the state
-
-
-def failing(name: str, **finding: Any) -> dict[str, Any]:
-    said = {
-        "sent": "",
-        "got": "",
-        "expected": "",
-        "rule": "",
-        "where": "",
-        "trace": [],
-        "again": [],
-        **finding,
-    }
-    return {"name": name, "title": name, "task": 1, "verdict": "FAIL", "points": 0, "of": 2, "finding": said}
 
 
 def test_a_save_makes_every_check_due_and_a_verdict_settles_them(tmp_path: Path) -> None:
@@ -126,6 +77,17 @@ def test_a_save_makes_every_check_due_and_a_verdict_settles_them(tmp_path: Path)
     assert not any(check["due"] for task in state.as_dict()["tasks"] for check in task["checks"])
 
 
+def test_a_run_that_came_to_no_result_is_not_taken_for_a_verdict(tmp_path: Path) -> None:
+    """Its process ended, or what it told was lost on the way: what stands there is of an earlier one."""
+    state = LabState(LAB, str(tmp_path))
+    for ends, whole in (({"idle": True}, False), ({"result": {"seed": 7, "mode": "embedded"}}, True)):
+        state.hear({"began": LAB.checks})
+        state.hear({"check": failing(LAB.checks[0])})
+        state.hear(ends)
+        state.hear({"idle": True})
+        assert (state.status["judging"], state.status["whole"]) == (False, whole)
+
+
 def test_hints_are_those_that_the_command_would_give(tmp_path: Path) -> None:
     lab = next(lab for lab in all_labs() if any(section.when for section in sections(lab)))
     section = next(section for section in sections(lab) if section.when)
@@ -136,22 +98,26 @@ def test_hints_are_those_that_the_command_would_give(tmp_path: Path) -> None:
     assert check["hint"] == f"hints-{sections(lab).index(section)}"
 
 
+def test_a_rule_leads_to_the_clause_that_the_table_names(tmp_path: Path) -> None:
+    state, (known, other) = LabState(LAB, str(tmp_path)), LAB.checks[:2]
+    state.hear({"check": failing(known, rule="RFC 9112 §6.3")})
+    state.hear({"check": failing(other, rule="this lab")})
+    first, second = state.as_dict()["tasks"][0]["checks"][:2]
+    assert first["link"] == "https://www.rfc-editor.org/rfc/rfc9112.html#section-6.3"
+    assert second["link"] == ""
+
+
 # --- what it answers
 
 
 class Client:
-    """Asks the page's application, without a server."""
+    """Asks the page of one lab."""
 
     def __init__(self, target: Path) -> None:
-        self._application = application(Page(LAB, str(target)))
+        self._target = target
 
     def get(self, path: str) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self._application)
-            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                return await client.get(path)
-
-        return asyncio.run(ask())
+        return asked(LAB, self._target, path)
 
 
 @pytest.fixture(name="client")
@@ -186,14 +152,11 @@ def test_nothing_else_of_the_checkout_is_shown(client: Client, path: str) -> Non
     assert client.get(f"/__lab/{path}").status_code == 404
 
 
-def test_the_vendored_library_is_the_one_that_its_note_names() -> None:
-    folder = PAGE_ASSETS / "uplot"
-    named = dict(
-        re.findall(
-            r"sha256:([0-9a-f]{64})  (?:dist/)?(\S+)", (folder / "README.md").read_text(encoding="utf-8")
-        )
-    )
-    assert len(named) == 3
+@pytest.mark.parametrize("folder, count", [(PAGE_ASSETS / "uplot", 3), (AXE, 2)])
+def test_a_vendored_library_is_the_one_that_its_note_names(folder: Path, count: int) -> None:
+    note = (folder / "README.md").read_text(encoding="utf-8")
+    named = dict(re.findall(r"sha256:([0-9a-f]{64})  (?:dist/)?(\S+)", note))
+    assert len(named) == count
     for digest, name in named.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
 
@@ -216,54 +179,14 @@ def test_nginx_shows_it_where_it_is_asked_to_and_a_lab_that_wants_the_path_has_i
 # --- a page by itself, that hears what a test says
 
 
-@contextlib.contextmanager
-def alone(lab: Lab, target: Path) -> Iterator[LabPage]:
-    stack: Any = SimpleNamespace(front=None, mode="embedded", lab=lab)
-    page = LabPage(stack, str(target))
-    try:
-        yield page
-    finally:
-        page.end()
-
-
 @pytest.fixture(name="chromium", scope="module")
 def chromium_fixture() -> Iterator[Browser]:
     with browser() as running:
         yield running
 
 
-def opened(chromium: Browser, url: str, width: int = 1440) -> Tab:
-    tab = chromium.tab()
-    tab.look(width)
-    until = time.monotonic() + SECONDS
-    while not tcp_ports.is_listening("127.0.0.1", int(url.split(":")[2].split("/")[0])):
-        assert time.monotonic() < until, url
-        time.sleep(0.02)
-    tab.open(url)
-    tab.await_true("document.querySelectorAll('.check').length > 0")
-    return tab
-
-
-TIMELINE = {
-    "events": [
-        {"at": 0.001, "lane": "client", "what": "sent", "data": EVIL, "size": 9, "connection": 1},
-        {
-            "at": 2.5,
-            "lane": "server",
-            "what": f"printed {EVIL}",
-            "data": EVIL * 40,
-            "size": None,
-            "connection": 0,
-        },
-    ],
-    "waits": [{"start": 0.001, "seconds": 2.499, "after": f"client: {EVIL}"}],
-    "silent": {"nginx": EVIL},
-    "seconds": 2.6,
-    "left_out": 3,
-}
-
-
 @needs_browser
+@pytest.mark.whole("pages in a browser")
 @pytest.mark.parametrize("width", [360, 1440])
 def test_what_programs_say_is_text_and_fits(chromium: Browser, tmp_path: Path, width: int) -> None:
     with alone(LAB, tmp_path) as page:
@@ -283,6 +206,7 @@ def test_what_programs_say_is_text_and_fits(chromium: Browser, tmp_path: Path, w
 
 
 @needs_browser
+@pytest.mark.whole("pages in a browser")
 def test_a_check_that_is_looked_at_stays_open_and_keeps_the_focus(chromium: Browser, tmp_path: Path) -> None:
     with alone(LAB, tmp_path) as page:
         tab = opened(chromium, page.url)
@@ -308,6 +232,7 @@ def load_result(reason: str = "") -> LoadResult:
 
 
 @needs_browser
+@pytest.mark.whole("pages in a browser")
 def test_a_load_run_s_page_needs_nothing_else_and_draws_both_sides(chromium: Browser, tmp_path: Path) -> None:
     path = tmp_path / "run.html"
     path.write_text(curves_page.page(load_result(EVIL)), encoding="utf-8")
@@ -322,6 +247,7 @@ def test_a_load_run_s_page_needs_nothing_else_and_draws_both_sides(chromium: Bro
 
 
 @needs_browser
+@pytest.mark.whole("pages in a browser")
 def test_the_last_load_run_is_on_the_page(
     chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,6 +281,7 @@ def url_of(terminal: Terminal) -> str:
 
 
 @needs_browser
+@pytest.mark.whole("pages in a browser")
 def test_a_save_turns_a_task_green_in_every_tab_and_the_stream_survives_a_restart(
     chromium: Browser, target: Path
 ) -> None:
@@ -381,6 +308,24 @@ def test_a_save_turns_a_task_green_in_every_tab_and_the_stream_survives_a_restar
             assert tab.value("window.sameDocument"), "nobody had to load it again"
             assert not tab.problems
     assert_all_gone(target)
+
+
+@needs_browser
+@pytest.mark.whole("pages in a browser")
+def test_a_tab_goes_along_to_the_lab_that_is_watched_next(
+    chromium: Browser, target: Path, tmp_path: Path
+) -> None:
+    port, other = tcp_ports.free_port(), find("1")
+    shutil.copytree(judging.starter(other), tmp_path / "other")
+    with watched("2", target, judging.environment(), port=port) as terminal:
+        tab = opened(chromium, url_of(terminal))
+        terminal.type("q")
+        assert terminal.process.wait(30) == 0
+    with watched("1", tmp_path / "other", judging.environment(), port=port):
+        tab.await_true(f"document.querySelectorAll('.check').length === {len(other.checks)}")
+        assert tab.value("document.querySelector('h1').textContent").startswith("Lab 1 ")
+        tab.await_true("document.querySelectorAll('.failed').length > 0")
+        assert not tab.problems
 
 
 def test_a_watch_goes_on_without_its_page(target: Path) -> None:

@@ -26,7 +26,8 @@ import httpx
 import pytest
 
 from tests import judging
-from tests.browser import Browser, Tab, browser, program
+from tests.browser import Browser, Tab, browser
+from tests.pages import needs_browser
 from tests.terminal import PROMPT, Terminal
 from tests.test_bad_input import assert_all_gone, checkout_fixture
 from tests.test_broken import left_running
@@ -812,7 +813,6 @@ def test_in_docker_a_room_reaches_a_container_that_has_a_way_out(checkout: Path,
 
 
 pages = pytest.mark.whole("rooms")
-needs_browser = pytest.mark.skipif(program() is None, reason="there is no Chromium here")
 
 
 @pytest.fixture(name="chromium", scope="module")

@@ -157,6 +157,7 @@ def test_the_command_writes_everything(tmp_path: Path) -> None:
         "gradescope.json",
         "junit.xml",
         "report.html",
+        "timelines.js",
         "transcript.txt",
     }
     assert (out / "index.html").exists() and (out / "summary.csv").exists()

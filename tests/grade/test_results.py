@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.pages import without_ours
 from workshop.errors import Refusal
 from workshop.grade.judging.manifest import Manifest, named_secret
 from workshop.grade.judging.outcome import Outcome, blank
@@ -21,6 +22,7 @@ from workshop.grade.judging.outcome_cache import Store, canonical
 from workshop.grade.results import results_folder, summary_csv
 from workshop.grade.results.late_policy import Policy, local, score
 from workshop.grade.results.lms_export import filled
+from workshop.grade.results.score_distribution import distribution
 from workshop.grade.results.student_result import Graded, Result, result_of
 from workshop.grade.submissions.class_roster import Person, Roster
 from workshop.grade.submissions.collect import Submission
@@ -56,7 +58,7 @@ def test_everything_on_a_page_is_escaped(manifest: Manifest, tmp_path: Path) -> 
     pages = [*tmp_path.glob("students/*/report.html"), tmp_path / "index.html"]
     assert len(pages) == 2
     for path in pages:
-        text = path.read_text(encoding="utf-8")
+        text = without_ours(path.read_text(encoding="utf-8"))
         assert "<script" not in text and "\x1b" not in text and "\u202e" not in text and "\0" not in text
     for path in tmp_path.glob("students/*/junit.xml"):
         assert len(ElementTree.parse(path).getroot()) == len(manifest.lab.checks)
@@ -64,6 +66,31 @@ def test_everything_on_a_page_is_escaped(manifest: Manifest, tmp_path: Path) -> 
     assert row["id"].startswith("'=") and row["raw"] == str(
         manifest.lab.points - manifest.lab.points_of(first)
     )
+
+
+def test_the_same_work_gives_the_same_pages(manifest: Manifest, tmp_path: Path) -> None:
+    """Times are in the files that say when: run.json, transcript.txt and timelines.js."""
+    first = manifest.lab.checks[0]
+    for number, out in enumerate(("one", "other")):
+        outcome = passing(manifest, first)
+        outcome.run = {"seconds": number}
+        outcome.transcript = f"== {first}\n  0.00{number}  #1   8000   open\n"
+        results_folder.write_all(tmp_path / out, [result(manifest, "ada", outcome)])
+    files = {path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()}
+    differ = {path.name for path in files if not same(tmp_path / "one" / path, tmp_path / "other" / path)}
+    assert differ == {"run.json", "transcript.txt", "timelines.js"}
+
+
+def same(one: Path, other: Path) -> bool:
+    return one.read_bytes() == other.read_bytes()
+
+
+def test_scores_are_spread_over_ten_bars() -> None:
+    found = distribution([(0, 30), (2.9, 30), (3, 30), (29.9, 30), (30, 30), (30, 30)])
+    assert found is not None and [bar.count for bar in found.bars] == [2, 1, *[0] * 7, 3]
+    assert found.mean == 16.0 and found.median == 16.4
+    assert found.words == "0 to 10 %: 2, 10 to 20 %: 1, 90 to 100 %: 3"
+    assert distribution([]) is None
 
 
 def test_the_grid_says_how_many_passed_each_check(manifest: Manifest, tmp_path: Path) -> None:

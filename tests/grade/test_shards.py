@@ -31,7 +31,7 @@ def workshop(*words: object) -> subprocess.CompletedProcess[str]:
 def files_of(out: Path) -> dict[str, bytes]:
     """All results, without what a run says of itself: times are no two runs' the same."""
     paths = [*out.glob("students/*/*"), out / "index.html", out / "summary.csv"]
-    kept = [path for path in paths if path.name not in ("run.json", "transcript.txt")]
+    kept = [path for path in paths if path.name not in ("run.json", "timelines.js", "transcript.txt")]
     return {str(path.relative_to(out)): path.read_bytes() for path in kept}
 
 

@@ -22,6 +22,7 @@ import pytest
 from tests.hostile.cases import PROGRAMS, Case
 from tests.hostile.held import note
 from tests.hostile.hostile_grading import BUDGET, CANARY, Bench, Done, Weakly
+from tests.pages import without_ours
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import Outcome
 from workshop.grade.judging.outcome_cache import canonical
@@ -125,8 +126,9 @@ def assert_harmless(manifest: Manifest, outcome: Outcome, folder: Path) -> None:
     results = [result_of(manifest, Policy(), [graded])]
     results_folder.write_all(folder, results)
     for path in [*folder.glob("students/*/report.html"), folder / "index.html"]:
-        text = path.read_text(encoding="utf-8")
+        text = without_ours(path.read_text(encoding="utf-8"))
         assert not [word for word in HARMFUL if word in text], path
+    assert all("<" not in path.read_text() for path in folder.glob("students/*/timelines.js"))
     told = [path for path in folder.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
     assert not told, "a hidden check could be read"
     (junit,) = folder.glob("students/*/junit.xml")

@@ -131,12 +131,16 @@ def _standing(rules: list[Rule], data: Record, yours: dict[str, Any]) -> list[st
     return lines
 
 
-def summary(data: Record) -> str:
-    """How many of the checks each holds whole, in one line."""
+def held(data: Record) -> dict[str, int]:
+    """How many of the checks each implementation holds whole."""
     failed: dict[str, set[str]] = {name: set() for name in data["implementations"]}
     for one in data["points"]:
         for name, result in one["results"].items():
             if word_of(result) == DIFFERS:
                 failed[name].add(one["check"])
-    count = len(data["checks"])
-    return ", ".join(f"{name} {count - len(checks)}" for name, checks in failed.items())
+    return {name: len(data["checks"]) - len(checks) for name, checks in failed.items()}
+
+
+def summary(data: Record) -> str:
+    """The same in one line."""
+    return ", ".join(f"{name} {count}" for name, count in held(data).items())

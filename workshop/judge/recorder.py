@@ -16,24 +16,12 @@ from weakref import WeakKeyDictionary
 from workshop.judge import http_wire, probe_client
 from workshop.judge.shown_bytes import clean, show_bytes
 from workshop.judge.stack import Stack
-from workshop.judge.timeline import Event, Timeline, of_nginx, timeline
+from workshop.judge.timeline import WIRE_WORDS, Event, Timeline, of_nginx, timeline
 from workshop.run import process
 
 SHOWN = 1200  # bytes of one event
 LOG_PATIENCE = 0.3  # seconds in which nginx's line about a request may still come
 KEPT = 4000  # events of a check: a flood is counted nowhere else
-
-WHATS = {
-    "open": "connected",
-    "refused": "was refused",
-    ">": "sent",
-    "<": "got",
-    "end": "got the end of the stream",
-    "half-close": "said that it sends no more",
-    "close": "closed",
-    "reset": "reset the connection",
-    "was reset": "saw a reset",
-}
 
 
 class Recorder:
@@ -74,7 +62,7 @@ class Recorder:
             if what == "open" and not wire.bridged:
                 self._ports[wire.socket.getsockname()[1]] = number
             size = len(data) if data else None
-            self._add("client", WHATS.get(what, what), show_bytes(data, SHOWN), size, number)
+            self._add("client", WIRE_WORDS.get(what, what), show_bytes(data, SHOWN), size, number)
 
     def on_probe(self, events: list[dict[str, Any]], seconds: float) -> None:
         """Events as the probe gives them, before anything of them is decoded."""

@@ -19,6 +19,18 @@ EVENTS = 160  # of one check that are kept; what lies in the middle is counted
 LONG_WAIT = 0.1  # seconds in which nothing happens, that are worth a line …
 CUT = 0.005  # seconds by which nginx's clock may be behind
 LARGE_PART = 0.2  # … or this part of the whole
+# What an observer of http_wire hears of a connection, as a timeline says it.
+WIRE_WORDS = {
+    "open": "connected",
+    "refused": "was refused",
+    ">": "sent",
+    "<": "got",
+    "end": "got the end of the stream",
+    "half-close": "said that it sends no more",
+    "close": "closed",
+    "reset": "reset the connection",
+    "was reset": "saw a reset",
+}
 
 
 @dataclass

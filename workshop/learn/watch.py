@@ -69,6 +69,8 @@ class Watch:
     def _loop(self, keyboard: int) -> int:
         if self.page.url:
             print(f"Lesson, verdicts and hints in a browser: {self.page.url}", flush=True)
+        else:
+            print("In Docker mode this lab has no page in a browser: its nginx is yours.", flush=True)
         self._judge()
         while True:
             asked = [keyboard, self.saved, *([self.page.descriptor] if self.page.descriptor >= 0 else [])]

@@ -6,17 +6,15 @@ the page lets these scripts run and no other: what a service said is a string to
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import time
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from workshop.load.result import LoadResult
-from workshop.paths import PAGE_ASSETS, SERVICES, STATE
+from workshop.paths import SERVICES, STATE
+from workshop.self_contained import carried, in_script
 
 REPORTS = STATE / "reports"
 KEPT = 10
@@ -38,11 +36,7 @@ def write(result: LoadResult) -> Path:
 
 
 def page(result: LoadResult) -> str:
-    styles = [_asset(name) for name in STYLES]
-    scripts = [*(_asset(name) for name in SCRIPTS), BEGIN]
-    policy = (
-        f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; base-uri 'none'"
-    )
+    ours = carried(STYLES, SCRIPTS, BEGIN)
     templates = Environment(
         loader=FileSystemLoader(SERVICES / "load"),
         undefined=StrictUndefined,
@@ -51,10 +45,8 @@ def page(result: LoadResult) -> str:
     )
     return templates.get_template("curves.html.j2").render(
         result=result,
-        policy=policy,
-        styles=[Markup(text) for text in styles],  # ours, not escaped
-        scripts=[Markup(text) for text in scripts],
-        run=Markup(_in_script(numbers(result))),
+        ours=ours,
+        run=in_script(numbers(result)),
         when=time.strftime("%Y-%m-%d %H:%M"),
     )
 
@@ -62,18 +54,3 @@ def page(result: LoadResult) -> str:
 def numbers(result: LoadResult) -> str:
     """The result as the JSON that a browser reads: what is no number is null."""
     return json.dumps(json.loads(json.dumps(result.as_dict()), parse_constant=lambda _: None))
-
-
-def _asset(name: str) -> str:
-    return (PAGE_ASSETS / name).read_text(encoding="utf-8")
-
-
-def _hashes(texts: list[str]) -> str:
-    """The texts that a browser may take, as a policy names them."""
-    digests = (hashlib.sha256(text.encode()).digest() for text in texts)
-    return " ".join(f"'sha256-{base64.b64encode(one).decode()}'" for one in digests)
-
-
-def _in_script(text: str) -> str:
-    """JSON that can't end the element it stands in, nor begin another one."""
-    return text.replace("<", "\\u003c").replace("&", "\\u0026")

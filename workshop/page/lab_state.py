@@ -9,10 +9,10 @@ import ast
 import json
 from typing import Any
 
+from workshop import clauses
 from workshop.labs import Lab
 from workshop.last_verdicts import last_result
 from workshop.learn import hints
-from workshop.page import clause_links
 from workshop.paths import STATE
 
 REPORTS = STATE / "reports"
@@ -48,7 +48,7 @@ class LabState:
     def __init__(self, lab: Lab, target: str) -> None:
         self.lab, self.target = lab, target
         self.version = 0
-        self.status: Json = {"judging": False, "saved": "", "seed": None, "mode": ""}
+        self.status: Json = {"judging": False, "whole": True, "saved": "", "seed": None, "mode": ""}
         self.checks: dict[str, Json] = {}
         self.due: set[str] = set()  # checks that the verdict that runs has not come to
         self.timelines: dict[str, Json] = {}
@@ -73,10 +73,11 @@ class LabState:
                 self.due.discard(check["name"])
                 self._take(check)
             case {"result": result}:
-                self.status |= {"judging": False, "seed": result["seed"], "mode": result["mode"]}
+                self.status |= {"judging": False, "whole": True}
+                self.status |= {"seed": result["seed"], "mode": result["mode"]}
                 self.due.clear()
-            case {"idle": _}:
-                self.status["judging"] = False
+            case {"idle": _}:  # after a result, or without one: then what is due was not judged, or not told
+                self.status |= {"judging": False, "whole": self.status["whole"] and not self.due}
                 self.due.clear()
             case {"load": _}:
                 self.load = latest_load(self.lab)
@@ -135,7 +136,7 @@ class LabState:
             **{key: known[key] for key in ("name", "title", "verdict", "points", "of")},
             "due": name in self.due,
             "finding": known["finding"] if failed else None,
-            "link": clause_links.link(known["finding"]["rule"]) if failed else "",
+            "link": (clauses.link(known["finding"]["rule"]) or "") if failed else "",
             "hint": self._hint(task, known["finding"]) if failed else "",
             "timeline": self._recorded[name] if name in self.timelines else None,
         }

@@ -24,6 +24,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from workshop.labs import Lab, find
+from workshop.page.comparison import comparison
 from workshop.page.lab_state import LabState, hint_id
 from workshop.page.lesson import lesson, rendered
 from workshop.page.safe_answers import asset, from_template, headers, not_there
@@ -101,7 +102,8 @@ class Page:
             for section in self.state._hints
         ]
         text = Markup(lesson(self.lab))
-        return from_template(TEMPLATES, "lab.html.j2", at=AT, lab=self.lab, lesson=text, hints=hints)
+        words = {"lab": self.lab, "lesson": text, "hints": hints, "compared": comparison(self.lab)}
+        return from_template(TEMPLATES, "lab.html.j2", at=AT, **words)
 
     async def text(self, request: Request) -> Response:
         """Another lab's lesson, or a file beside one."""

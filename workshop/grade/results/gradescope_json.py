@@ -59,10 +59,16 @@ def _load(result: Result, scored: bool) -> list[dict[str, Any]]:
 
 def told(check: dict[str, Any]) -> list[str]:
     """What a check says, a line each."""
-    finding = check["finding"]
     lines = [] if check["verdict"] in ("PASS", "FAIL") else [check["verdict"]]
-    lines += [f"{key:<10}{finding[key]}" for key in LINES if finding.get(key)]
-    return lines + [f"{'':<10}{line}" for line in finding.get("trace", [])]
+    lines += [f"{label:<10}{text}" for label, text in labelled(check) if label != "trace"]
+    return lines + [f"{'':<10}{line}" for line in check["finding"].get("trace", [])]
+
+
+def labelled(check: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a check says, each part with its label."""
+    finding = check["finding"]
+    found = [(label, finding[label]) for label in LINES if finding.get(label)]
+    return [*found, *([("trace", "\n".join(finding["trace"]))] if finding.get("trace") else [])]
 
 
 def said(data: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from workshop.grade.judging.outcome_cache import canonical, write_whole
-from workshop.grade.results import gradescope_json, html_pages, junit_xml, summary_csv
+from workshop.grade.results import gradescope_json, html_pages, junit_xml, summary_csv, transcript_timelines
 from workshop.grade.results.student_result import Result
 from workshop.grade.untrusted_text import one_line
 
@@ -25,6 +25,7 @@ def write_all(out: Path, results: list[Result]) -> None:
         write_whole(folder / "junit.xml", junit_xml.document(result))
         write_whole(folder / "report.html", html_pages.student(result))
         write_whole(folder / "transcript.txt", result.transcript)
+        write_whole(folder / transcript_timelines.FILE, html_pages.timelines(result))
         log = out / LOGS / f"{result.folder}.txt"
         log.unlink(missing_ok=True)
         if result.log:

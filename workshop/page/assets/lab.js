@@ -16,6 +16,7 @@ function draw(state) {
   if (String(state.lab) !== bar.dataset.lab) return location.reload(); // another lab is watched now
   drawStatus(state);
   drawTasks(state);
+  drawYours(state);
   const load = JSON.stringify(state.load);
   if (state.load && load !== loadDrawn) drawLoad(document.getElementById("curves"), state.load);
   loadDrawn = load;
@@ -23,11 +24,12 @@ function draw(state) {
 
 function drawStatus(state) {
   const status = document.getElementById("status");
-  const { judging, saved } = state.status;
+  const { judging, saved, whole } = state.status;
   const checks = state.tasks.flatMap((task) => task.checks);
   const passed = checks.filter((check) => check.verdict === "PASS").length;
   status.className = judging ? "judging" : "";
-  status.textContent = judging ? `judging${saved ? ` ${saved}` : ""} …` : `${passed} of ${checks.length} checks pass`;
+  const known = `${passed} of ${checks.length} checks pass${whole ? "" : ", as far as is known: the last run gave no whole verdict"}`;
+  status.textContent = judging ? `judging${saved ? ` ${saved}` : ""} …` : known;
   document.getElementById("points").textContent = `${state.points} of ${state.of} points`;
   document.title = `${state.points}/${state.of} · ${document.title.replace(/^\d+\/\d+ · /, "")}`;
 }
@@ -78,11 +80,15 @@ function drawCheck(check, isFirst) {
   if (hadFocus) details.querySelector("summary").focus();
 }
 
+function wordOf(check) {
+  return { PASS: "", FAIL: "failed", "": "not judged yet", SKIPPED: "later" }[check.verdict] ?? check.verdict;
+}
+
 function headline(check, name) {
   const sign = element("span", { className: "sign" }, SIGNS[check.verdict] || "✗");
   sign.setAttribute("aria-hidden", "true");
   const title = element("span", { className: "title" }, check.title);
-  const word = { PASS: "", FAIL: "failed", "": "not judged yet", SKIPPED: "later" }[check.verdict] ?? check.verdict;
+  const word = wordOf(check);
   if (word) title.append(element("span", { className: "word" }, word));
   return element(name, { className: "headline" }, sign, title, element("span", { className: "of" }, `${check.points}/${check.of}`));
 }
@@ -120,6 +126,35 @@ function timelineOf(check) {
   return details;
 }
 
+// The learner's own column beside the real servers.
+function drawYours(state) {
+  const checks = new Map(state.tasks.flatMap((task) => task.checks).map((check) => [check.name, check]));
+  const cells = [...document.querySelectorAll(".compared [data-check]")];
+  for (const cell of cells) {
+    const check = checks.get(cell.dataset.check);
+    if (check) drawOwnCell(cell, check);
+  }
+  const held = document.getElementById("held");
+  if (held) held.textContent = cells.filter((cell) => checks.get(cell.dataset.check)?.verdict === "PASS").length;
+}
+
+function drawOwnCell(cell, check) {
+  const sign = element("span", {}, SIGNS[check.verdict] || "✗");
+  sign.setAttribute("aria-hidden", "true");
+  cell.className = `yours ${isFailed(check) ? "differs" : check.verdict === "PASS" ? "holds" : "not-reached"}`;
+  cell.classList.toggle("due", check.due);
+  cell.replaceChildren(sign, element("span", { className: "spoken" }, wordOf(check) || "passes"));
+}
+
+// What a link leads to is folded away.
+function unfold() {
+  const place = document.getElementById(location.hash.slice(1));
+  if (!place || place.localName !== "details") return;
+  place.open = true;
+  place.scrollIntoView();
+  place.querySelector("summary").focus({ preventScroll: true });
+}
+
 function listen() {
   const source = new EventSource(`${at}/events`);
   source.addEventListener("state", (event) => draw(JSON.parse(event.data)));
@@ -133,4 +168,6 @@ function listen() {
   });
 }
 
+addEventListener("hashchange", unfold);
+unfold();
 listen();
