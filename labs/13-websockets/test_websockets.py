@@ -21,7 +21,7 @@ from chat_guests import (
     websocket_scope,
     words,
 )
-from chat_in_process import in_process
+from chat_in_process import failed_send_means_left, in_process
 from slow_member import heard_until_gone, last_words
 
 from workshop.judge.checks import (
@@ -436,7 +436,7 @@ def test_task3_taken_name_is_told_so(front: Client, probe: Probe, rng: random.Ra
     rule='RFC 6455 §7.1.5: 1006 for an end without a close frame; ASGI www, "Disconnect - receive event"',
 )
 def test_task4_member_that_vanishes_has_left(
-    front: Client, service: Callable[[str], Client], rng: random.Random
+    front: Client, service: Callable[[str], Client], probe: Probe, rng: random.Random
 ) -> None:
     """A member that vanishes without a close frame has left, and the room goes on"""
     room = room_name(rng)
@@ -463,6 +463,7 @@ def test_task4_member_that_vanishes_has_left(
                 got=f"{ada} hears {found!r}",
                 expected=f"that {grace} left, with the code that websocket.disconnect has (1006, or 1005)",
             )
+        failed_send_means_left(probe)
         guests.becomes(room, [ada], "the others have vanished")
         text = words(rng)
         host.say(text)

@@ -671,7 +671,7 @@ class App:
         socket = WebSocket({**scope, "path_params": params}, receive, send)
         try:
             if route is None:
-                raise HTTPException(404)
+                raise HTTPException(404, "no such WebSocket")
             await call(route.handler, **await values_for(route.plan, socket))
         except WebSocketDisconnect:
             return

@@ -37,8 +37,11 @@ class Played:
         self.sent = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.is_gone = False
 
     async def send(self, message):
+        if self.is_gone:
+            raise OSError("the client has gone")
         self.sent.append(message)
         await self.gate.wait()
 
@@ -115,6 +118,30 @@ async def cancelled(app, name):
     seen = {"members": await members(app), "left": other.heard("left")}
     other.leave()
     await asyncio.wait(tasks, timeout=PATIENCE)
+    return seen
+
+
+async def send_is_first_to_know(app, name):
+    """A `send` raises OSError, then the disconnect comes: who is in the room, and what the other one hears."""
+    one, other = Played(name), Played("Grace")
+    tasks = [one.join(app)]
+    await until(lambda: one.heard("welcome"))
+    tasks.append(other.join(app))
+    await until(lambda: other.heard("welcome") and one.heard("joined"))
+    one.is_gone = True
+    other.say("Is anybody there?")
+    await until(lambda: other.has_heard(1))
+    await asyncio.sleep(0)
+    one.inbox.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await until(lambda: other.heard("left"))
+    texts = [json.loads(message["text"]) for message in other.sent if message.get("text")]
+    codes = [text.get("code") for text in texts if text["type"] == "left"]
+    seen = {"members": await members(app), "said": other.heard("said"), "codes": codes}
+    other.leave()
+    await asyncio.wait(tasks, timeout=PATIENCE)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)  # whether the OSError is raised is left to the chat
     return seen
 
 
