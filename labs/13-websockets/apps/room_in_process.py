@@ -121,8 +121,22 @@ async def cancelled(app, name):
     return seen
 
 
+async def tasks_of_those_who_left(app, name):
+    """How many tasks there are after the first visit of somebody, and after the fifth."""
+    counts = []
+    for _ in range(5):
+        one = Played(name)
+        call = one.join(app)
+        await until(lambda one=one: one.heard("welcome"))
+        one.leave()
+        await asyncio.wait([call], timeout=PATIENCE)
+        await until(lambda: len(asyncio.all_tasks()) <= min(counts, default=1))
+        counts.append(len(asyncio.all_tasks()))
+    return [counts[0], counts[-1]]
+
+
 async def send_is_first_to_know(app, name):
-    """A `send` raises OSError, then the disconnect comes: who is in the room, and what the other one hears."""
+    """A `send` raises OSError, then the disconnect comes: who is in the room, what the other one hears."""
     one, other = Played(name), Played("Grace")
     tasks = [one.join(app)]
     await until(lambda: one.heard("welcome"))
@@ -181,11 +195,16 @@ async def _never_reads(app, name):
         if not await until(partial(host.has_heard, number + BURST)) or host.heard("left"):
             break
     began = asyncio.get_running_loop().time()
+    again = Played(name)
+    coming = again.join(app)
+    await until(lambda: again.heard("welcome"))
     done, _ = await asyncio.wait({stuck}, timeout=LONG)
     took = asyncio.get_running_loop().time() - began
+    seen = {"took": took if done else None, "members": await members(app)}
     stuck.cancel()
-    host.leave()
-    await asyncio.wait({stuck, talking}, timeout=LONG)
+    for one in (again, host):
+        one.leave()
+    await asyncio.wait({stuck, talking, coming}, timeout=LONG)
     if done:
         stuck.result()  # what it has raised is raised
-    return took if done else None
+    return seen
