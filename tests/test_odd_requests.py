@@ -1,4 +1,4 @@
-"""Labs 4, 8, 10, 16, 17, 18: what a client may get wrong is 4xx, never 500; what it may say is understood."""
+"""Labs 2, 4, 8, 10, 16 to 18: what a client may get wrong is 4xx, not 500; what it may say is understood."""
 
 from __future__ import annotations
 
@@ -348,3 +348,35 @@ print(json.dumps([[status, body.decode(), "content-length" in head]
 def test_lab_18_sends_no_content_where_there_is_none(status: str) -> None:
     """RFC 9110 §15.3.5, §15.3.6, §15.4.5; a 304 that names a length ends connections under httptools."""
     assert run("18-mini-framework", NO_CONTENT, status) == [[int(status), "", False]] * 4
+
+
+def test_lab_2_sends_no_content_with_a_205() -> None:
+    """RFC 9110 §15.3.6; its length says so."""
+    code = "from http_text import build_response\n"
+    code += "print(json.dumps(build_response(205, [], b'form').decode().partition('\\r\\n\\r\\n')[::2]))"
+    head, content = run("02-http-is-text", code)
+    assert head.endswith("\r\nContent-Length: 0")
+    assert content == ""
+
+
+@pytest.mark.parametrize("coding", ["", " , "])
+def test_lab_2_takes_an_empty_transfer_encoding_for_no_length(coding: str) -> None:
+    """RFC 9112 §6.1, §6.3: Content-Length does not count beside it."""
+    code = """
+from http_text import body_length, read_content
+from messages import Refused, Request, Response
+
+fields = [("Host", "a"), ("Transfer-Encoding", sys.argv[1])]
+if sys.argv[2]:
+    fields.append(("Content-Length", "3"))
+said = []
+for read in (lambda: body_length(Request("POST", "/", "HTTP/1.1", fields)),
+             lambda: list(read_content(None, Response(200, "OK", "HTTP/1.1", fields), "GET"))):
+    try:
+        said.append(read())
+    except Refused as refused:
+        said.append(refused.status)
+print(json.dumps(said))
+"""
+    assert run("02-http-is-text", code, coding, "") == [400, 501]
+    assert run("02-http-is-text", code, coding, "length") == [400, 501]

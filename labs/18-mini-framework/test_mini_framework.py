@@ -7,19 +7,31 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
-from client_calls import CLIENT, answers_are_whole, call, lifespan_is_lived_through, schemes_and_codes
+from client_calls import (
+    CLIENT,
+    a_shutdown_fails,
+    answers_are_whole,
+    call,
+    lifespan_is_lived_through,
+    schemes_and_codes,
+)
 from http_answers import (
     JSON,
     PATIENCE,
+    an_own_handler_explains,
     breaks_off,
     complains_of,
+    errands_are_kept_apart,
     half_a_body_is_none,
+    head_promises_the_same,
     long_bodies_come_whole,
     members,
     no_content,
     no_nan_goes_out,
+    odd_errands_are_no_accident,
     other_types_are_no_json,
     parcels_are_validated,
+    pieces_are_closed,
     problems,
     response_says,
     sent_types,
@@ -29,13 +41,14 @@ from http_answers import (
 )
 from tasks_and_chat import people_talk, tasks_are_kept
 from websocket_talks import (
+    a_client_has_left,
     are_refused,
     closes,
+    conversations_get_no_response,
     heard,
     hears,
     opened,
     the_first_route_talks,
-    websocket_scope,
 )
 
 from workshop.judge.checks import (
@@ -66,12 +79,8 @@ def test_task1_routes_are_found_by_path_and_method(service: Any, probe: Probe, r
     got = members(value(client.get(f"/line/{quote(first, safe='')}/{rest}")))
     expect("path_params: first", got.get("first"), first, "{first} is one segment of the path, decoded")
     expect("path_params: rest", got.get("rest"), rest, "{rest:path} is anything, slashes too")
-    expect(
-        "path_params of /line/x/",
-        members(value(client.get("/line/x/"))).get("rest"),
-        "",
-        "anything: nothing, too",
-    )
+    got = members(value(client.get("/line/x/")))
+    expect("path_params of /line/x/", got.get("rest"), "", "anything: nothing, too")
     got = value(client.get("/first/fixed"))
     why = "/first/{name} is registered before /first/fixed: the first route that fits is taken"
     expect("what GET /first/fixed returned", got, ["the first route", "fixed"], why)
@@ -86,6 +95,7 @@ def test_task1_routes_are_found_by_path_and_method(service: Any, probe: Probe, r
     head = client.request("HEAD", "/line")
     status(head, 200, "every resource that has GET has HEAD")
     expect("the body of HEAD", head.body, b"")
+    head_promises_the_same(client)
     wrong = client.request("PATCH", "/line")
     status(wrong, 405, "the path is known, the method is not")
     allow = {one.strip() for one in (wrong.get("Allow") or "").split(",")}
@@ -152,8 +162,10 @@ def test_task1_stream_ends_with_its_client(service: Any, probe: Probe, rng: rand
     """A stream goes out piece by piece, and ends when its client leaves"""
     client = service("switchboard")
     number = rng.randrange(3, 9)
-    answer = client.get(f"/ticks?number={number}")
-    status(answer, 200)
+    code = rng.choice([203, 404])
+    answer = client.get(f"/ticks?number={number}&status={code}")
+    status(answer, code, "StreamingResponse(pieces, status_code)")
+    expect("X-Note", answer.get("X-Note"), "ticks", "StreamingResponse(pieces, status_code, headers)")
     expect("body", answer.body.decode(), "".join(f"{at}\n" for at in range(number)))
     with client.connect(seconds=2 * PATIENCE) as connection:
         connection.send(b"GET /ticks HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -170,15 +182,7 @@ def test_task1_stream_ends_with_its_client(service: Any, probe: Probe, rng: rand
             )
         time.sleep(0.02)
     that(counts.get("opened", 0) >= 1, "no stream was opened", "one that was opened, and then closed")
-    seen = probe.call("framework_features:stream_whose_send_fails")
-    expect(
-        "what became of the pieces",
-        seen,
-        ["piece 0", "closed"],
-        "`send` may be the first to raise when the client has left (OSError): no more pieces, and aclose()",
-        rule='ASGI www, "Disconnected Client - send exception"; framework.py, StreamingResponse',
-        sent="a StreamingResponse whose first http.response.body raises OSError in `send`",
-    )
+    pieces_are_closed(probe)
 
 
 # --- task 2: values from annotations ----------------------------------------------------------------
@@ -196,18 +200,20 @@ def test_task2_path_and_query_have_their_types(service: Any, rng: random.Random)
         maybe = rng.randrange(99)
         got = value(client.get(f"{target}&loud={text}&maybe={maybe}"))
         expect(f"with loud={text}", got, [number, ratio, word, loud, maybe], "bool, and int | None")
+    got = value(client.get(f"/typed/{number}?word=&ratio={ratio}"))
+    expect("with word=", got, [number, ratio, "", False, None], "an empty text is a text")
     no_nan_goes_out(client, rng.choice(["nan", "inf", "-inf"]))
 
 
 @check(task=2, rule="framework.py, App: a parameter that is a dataclass is the body's JSON")
-def test_task2_json_becomes_a_dataclass(service: Any, rng: random.Random) -> None:
+def test_task2_json_becomes_a_dataclass(service: Any, probe: Probe, rng: random.Random) -> None:
     """A JSON body becomes a dataclass, with dataclasses and lists in it"""
     client = service("switchboard")
     number = rng.randrange(999)
     short = {"title": title(rng), "minutes": rng.randrange(99)}
     rest: dict[str, Any] = {"price": 0.0, "urgent": False, "tags": [], "owner": None}
     owner = {"name": name(rng), "age": rng.randrange(99)}
-    long = {**short, "price": 2.5, "urgent": True, "tags": [title(rng), "b"], "owner": owner}
+    long = {**short, "price": 2.5, "urgent": True, "tags": [title(rng), "b", "c"], "owner": owner}
     null = {**short, "owner": None}
     for body, wanted in ((short, {**short, **rest}), (null, {**short, **rest}), (long, long)):
         sent = json.dumps(body).encode()
@@ -222,6 +228,8 @@ def test_task2_json_becomes_a_dataclass(service: Any, rng: random.Random) -> Non
         answer = client.request("POST", "/errands/1", [("Content-Type", kind)], json.dumps(short).encode())
         status(answer, 200, f"{kind} is JSON", rule="RFC 9110 §8.3.1")
     other_types_are_no_json(client, json.dumps(short).encode())
+    odd_errands_are_no_accident(client, rng)
+    errands_are_kept_apart(probe)
 
 
 @check(task=2, rule="RFC 9110 §15.5.21: understood, and can't be processed")
@@ -245,6 +253,7 @@ def test_task2_what_is_wrong_is_named(service: Any, rng: random.Random) -> None:
         ({"minutes": 5}, ("body", "title")),
         ({**good, "title": 5}, ("body", "title")),
         ({**good, "minutes": "soon"}, ("body", "minutes")),
+        ({**good, "minutes": 5.5}, ("body", "minutes")),
         ({**good, "tags": "a"}, ("body", "tags")),
         ({**good, "tags": ["a", [], "b"]}, ("body", "tags", 1)),
         ({**good, "owner": {"age": 3}}, ("body", "owner", "name")),
@@ -297,7 +306,7 @@ def test_task3_websocket_from_accept_to_close(service: Any, probe: Probe, rng: r
             hears(socket, f"{text.upper()}? in blue")
         socket.send("bye")
         hears(socket, b"bye")
-        closes(socket, 4001, "close(4001, …)")
+        closes(socket, 4001, "close(4001, 'bye')", "bye")
     code = rng.randrange(4100, 4200)
     with client.websocket("/shout/1") as socket:
         opened(socket).close(code)
@@ -309,19 +318,7 @@ def test_task3_websocket_from_accept_to_close(service: Any, probe: Probe, rng: r
         time.sleep(0.02)
     are_refused(client)
     the_first_route_talks(client)
-    events = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": text}]
-    gone = {"type": "websocket.disconnect", "code": 1001}
-    seen = probe.asgi("framework_features:app", websocket_scope("/careless"), [*events, gone])
-    expect("sent", sent_types(seen), ["websocket.accept", "websocket.send"], "nothing after a disconnect")
-    that("still running" not in seen.names(), "the call goes on", "the call returns: the client has left")
-    expect(
-        "what the handler saw",
-        probe.call("framework_features:socket_whose_send_fails"),
-        ["WebSocketDisconnect 1006"],
-        "`send` may be the first to raise when the client has left; 1006 is an end without a close",
-        rule='ASGI www, "WebSocket": Disconnected Client; RFC 6455 §7.1.5',
-        sent="a WebSocket whose `send` raises OSError after accept, and await websocket.send_text(…)",
-    )
+    a_client_has_left(probe, text)
 
 
 @check(task=3, rule="ASGI, Lifespan Protocol")
@@ -343,6 +340,7 @@ def test_task3_lifespan_opens_and_closes(service: Any, probe: Probe) -> None:
     expect("sent by an App without a lifespan", sent_types(bare), wanted)
     broken = probe.asgi("framework_features:broken", scope, [begin])
     expect("sent when it raises", sent_types(broken), ["lifespan.startup.failed"])
+    a_shutdown_fails(probe, scope)
     message = broken.sends[0].get("message", "")
     that("there is no ink" in str(message), f"message = {message!r}", "the reason, for the server's log")
     client = service("switchboard")
@@ -386,6 +384,8 @@ def test_task4_errors_find_their_handler(service: Any, probe: Probe, rng: random
         "the 500 sent, and the LookupError raised again, so that the server logs it",
     )
     expect("sent", sent_types(seen)[:1], ["http.response.start"])
+    an_own_handler_explains(probe)
+    conversations_get_no_response(probe)
     no_content(probe, "/refused?status=304&text=same", "HTTPException(304)")
     breaks_off(probe, "/half", "the exception")
     breaks_off(probe, "/torn", "the application's own OSError")

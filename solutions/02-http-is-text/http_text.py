@@ -178,6 +178,9 @@ def build_response(status: int, fields: Fields, body: bytes = b"", method: str =
     Raises ValueError for a field that is no field, that would end the head, or that is about framing.
     """
     lines = [check_field(name, value) for name, value in fields]
+    # RFC 9110 §15.3.6: no content in a 205, and a length that says so
+    if status == 205:
+        body = b""
     # RFC 9110 §6.6.1: a server with a clock says when
     if status >= 200 and not values(fields, "Date"):
         lines.append(f"Date: {formatdate(usegmt=True)}")
@@ -500,12 +503,12 @@ def read_content(
     # 1: nothing, whatever the fields say
     if method == "HEAD" or response.status in (204, 304):
         return b"", []
-    # 3, 4: Transfer-Encoding beats Content-Length
-    codings = members(response.fields, "Transfer-Encoding")
-    if codings == ["chunked"]:
+    # 3, 4: Transfer-Encoding beats Content-Length, an empty one too
+    if values(response.fields, "Transfer-Encoding"):
+        codings = members(response.fields, "Transfer-Encoding")
+        if codings != ["chunked"]:
+            raise Refused(501, f"no such transfer coding here: {codings}")
         return (yield from read_chunks(stream, MAX_ANSWER))
-    if codings:
-        raise Refused(501, f"no such transfer coding here: {codings}")
     # 5, 6: so many bytes, and the rest of the stream is not ours
     lengths = values(response.fields, "Content-Length")
     if lengths:

@@ -39,7 +39,7 @@ SUBPROTOCOLS = ("chat.json", "chat.lines")
 
 # Close codes. RFC 6455 §7.4.1 defines those up to 1011, IANA's registry 1013; 4000 to 4999 are ours (§7.4.2).
 NORMAL, UNSUPPORTED, INVALID, TOO_BIG, TRY_AGAIN_LATER, NAME_TAKEN = 1000, 1003, 1007, 1009, 1013, 4009
-NO_STATUS, ABNORMAL = 1005, 1006  # never on the wire: what receive says when there was no code, or no close
+ABNORMAL = 1006  # never on the wire: what receive says when there was no close frame
 
 
 class Closing(Exception):
@@ -113,7 +113,7 @@ async def next_message(receive: Receive) -> str | bytes:
     """The next message. Raises Left at the end, and Closing 1009 for a message over MESSAGE_LIMIT."""
     event = await receive()
     if event["type"] == "websocket.disconnect":
-        raise Left(event.get("code", NO_STATUS))
+        raise Left(event["code"])
     # ASGI www, "Receive": one of the two is there and not None; an empty text is a message, too.
     text: str | None = event.get("text")
     message = text if text is not None else bytes(event["bytes"])

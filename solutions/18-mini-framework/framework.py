@@ -198,12 +198,7 @@ class StreamingResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def deliver(body: bytes, more_body: bool) -> None:
-            try:
-                await send({"type": "http.response.body", "body": body, "more_body": more_body})
-            except OSError as error:
-                # ASGI www, "Disconnected Client": since spec_version 2.4 `send` may be the first to know.
-                # Only here: an OSError of the pieces themselves, a disk's, is the application's.
-                raise ClientDisconnect from error
+            await send({"type": "http.response.body", "body": body, "more_body": more_body})
 
         async def work() -> None:
             await self.begin(send)
@@ -226,9 +221,10 @@ class StreamingResponse(Response):
             await asyncio.gather(working, leaving, return_exceptions=True)
             if isinstance(self.pieces, AsyncGenerator):
                 await self.pieces.aclose()
-        error = None if working.cancelled() else working.exception()
-        if error is not None and not isinstance(error, ClientDisconnect):
-            raise error
+        # ASGI www, "Disconnected Client": `send` may be the first to know. Its OSError goes back to the
+        # server, which does not log it.
+        if not working.cancelled():
+            working.result()
 
 
 # --- task 2: values from annotations ----------------------------------------------------------------
@@ -419,8 +415,8 @@ class WebSocket(Connection):
     async def _event(self) -> Message:
         event = await self._receive()
         if event["type"] == "websocket.disconnect":
-            # ASGI www, "Disconnect": a code that is absent is 1005.
-            raise WebSocketDisconnect(event.get("code") or 1005, event.get("reason") or "")
+            # ASGI www, "Disconnect": the code is always there, the reason may be absent.
+            raise WebSocketDisconnect(event["code"], event.get("reason") or "")
         return event
 
     async def _connect(self) -> None:
@@ -675,7 +671,7 @@ class App:
         socket = WebSocket({**scope, "path_params": params}, receive, send)
         try:
             if route is None:
-                raise HTTPException(404)
+                raise HTTPException(404, "no such WebSocket")
             await call(route.handler, **await values_for(route.plan, socket))
         except WebSocketDisconnect:
             return

@@ -82,6 +82,7 @@ class TestClient:
     def _scope(self, kind: str, target: str, headers: Mapping[str, str]) -> Scope:
         """ASGI www, "HTTP Connection Scope": the path decoded, the raw path and the query as they were."""
         parts = urlsplit(target)
+        # RFC 9112 §3.2: one Host; the test's own takes the place of ours.
         fields = {"host": "testserver", **headers}
         return {
             "type": kind,
@@ -109,7 +110,8 @@ class TestClient:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """One request, answered to its end."""
-        fields = dict(headers or {})
+        # RFC 9110 §5.1: names are compared without case.
+        fields = {name.lower(): value for name, value in (headers or {}).items()}
         if json is not None:
             content = json_text.dumps(json).encode()
             fields.setdefault("content-type", "application/json")

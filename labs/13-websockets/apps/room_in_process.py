@@ -37,8 +37,11 @@ class Played:
         self.sent = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.is_gone = False
 
     async def send(self, message):
+        if self.is_gone:
+            raise OSError("the client has gone")
         self.sent.append(message)
         await self.gate.wait()
 
@@ -118,6 +121,44 @@ async def cancelled(app, name):
     return seen
 
 
+async def tasks_of_those_who_left(app, name):
+    """How many tasks there are after the first visit of somebody, and after the fifth."""
+    counts = []
+    for _ in range(5):
+        one = Played(name)
+        call = one.join(app)
+        await until(lambda one=one: one.heard("welcome"))
+        one.leave()
+        await asyncio.wait([call], timeout=PATIENCE)
+        await until(lambda: len(asyncio.all_tasks()) <= min(counts, default=1))
+        counts.append(len(asyncio.all_tasks()))
+    return [counts[0], counts[-1]]
+
+
+async def send_is_first_to_know(app, name):
+    """A `send` raises OSError, then the disconnect comes: who is in the room, what the other one hears."""
+    one, other = Played(name), Played("Grace")
+    tasks = [one.join(app)]
+    await until(lambda: one.heard("welcome"))
+    tasks.append(other.join(app))
+    await until(lambda: other.heard("welcome") and one.heard("joined"))
+    one.is_gone = True
+    other.say("Is anybody there?")
+    await until(lambda: other.has_heard(1))
+    await asyncio.sleep(0)
+    one.inbox.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await until(lambda: other.heard("left"))
+    texts = [json.loads(message["text"]) for message in other.sent if message.get("text")]
+    codes = [text.get("code") for text in texts if text["type"] == "left"]
+    seen = {"members": await members(app), "said": other.heard("said"), "codes": codes}
+    other.leave()
+    await asyncio.wait(tasks, timeout=PATIENCE)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)  # whether the OSError is raised is left to the chat
+    return seen
+
+
 def never_reads(app, name):
     """Somebody who takes nothing after its welcome: the seconds until its call returned, or None."""
     with asyncio.Runner(loop_factory=FastLoop) as runner:
@@ -154,11 +195,16 @@ async def _never_reads(app, name):
         if not await until(partial(host.has_heard, number + BURST)) or host.heard("left"):
             break
     began = asyncio.get_running_loop().time()
+    again = Played(name)
+    coming = again.join(app)
+    await until(lambda: again.heard("welcome"))
     done, _ = await asyncio.wait({stuck}, timeout=LONG)
     took = asyncio.get_running_loop().time() - began
+    seen = {"took": took if done else None, "members": await members(app)}
     stuck.cancel()
-    host.leave()
-    await asyncio.wait({stuck, talking}, timeout=LONG)
+    for one in (again, host):
+        one.leave()
+    await asyncio.wait({stuck, talking, coming}, timeout=LONG)
     if done:
         stuck.result()  # what it has raised is raised
-    return took if done else None
+    return seen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workshop.judge.checks import Probe, fail, made, ref
+from workshop.judge.checks import Probe, fail, made, ref, that
 
 
 def in_process(probe: Probe, what: str, who: str, then: str) -> Any:
@@ -14,3 +14,47 @@ def in_process(probe: Probe, what: str, who: str, then: str) -> Any:
     if seen.raised is not None:
         fail(f"{seen.raised['type']}: {seen.raised['message']}", "no exception")
     return seen.values[-1]
+
+
+def gone_for_good(probe: Probe) -> None:
+    """The call of a member that reads nothing ends, and takes nobody else of that name out of the room."""
+    then = "Grace talks until it has left the room; of what it is sent, it takes nothing any more"
+    then += "; another Ada comes before its call returns"
+    seen = in_process(probe, "never_reads", "Ada", then)
+    that(
+        seen["took"] is not None,
+        got="the call of a disconnected member that reads nothing goes on after 60 s (on a faster clock)",
+        expected="the call returns after FAREWELL seconds: the send of the close waits, too",
+        rule="this lab's contract, in app.py: FAREWELL",
+    )
+    that(
+        seen["members"] == ["Ada", "Grace"],
+        got=f"the first Ada's call has returned; /stats has {seen['members']!r}",
+        expected="['Ada', 'Grace']: the second Ada is still there, for only the first one has left",
+        rule="this lab's contract, in app.py: a member whose outbox overflows leaves the room at once",
+    )
+
+
+def no_task_stays(probe: Probe) -> None:
+    """Whoever has left leaves no task behind."""
+    seen = in_process(probe, "tasks_of_those_who_left", "Ada", "a disconnect; and all that five times")
+    first, last = seen
+    that(
+        last <= first,
+        got=f"{first} asyncio tasks after the first visit, {last} after the fifth",
+        expected="no more: the tasks of a call end with it",
+        rule="asyncio, Task.cancel",
+    )
+
+
+def failed_send_means_left(probe: Probe) -> None:
+    """`send` may be the first to know that a member has left: it raises OSError."""
+    seen = in_process(probe, "send_is_first_to_know", "Ada", "Grace speaks; Ada's `send` raises OSError")
+    is_code = len(seen["codes"]) == 1 and type(seen["codes"][0]) is int and seen["codes"] != [1000]
+    that(
+        seen["members"] == ["Grace"] and seen["said"] == 1 and is_code,
+        got=f"/stats has {seen['members']!r}; Grace heard {seen['said']} of her own words, and that somebody"
+        f" left with the codes {seen['codes']!r}",
+        expected="['Grace'], 1, and [1006]: there was no close frame, so 1000 would be wrong",
+        rule='ASGI www, "WebSocket": Disconnected Client; RFC 6455 §7.1.5',
+    )

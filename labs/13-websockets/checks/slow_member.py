@@ -28,6 +28,12 @@ def heard_until_gone(host: Guest, slow: str, filler: str) -> int:
             event = hears_beside(host, slow, heard)
             if event.get("type") == "left":
                 expect("who left", event.get("name"), slow, "the one who does not read")
+                code = event.get("code")
+                that(
+                    code not in (None, 1000),
+                    f"{slow} left with the code {code!r}",
+                    "1013, or another one that you close it with: a normal end it is not",
+                )
                 gone = True
                 continue
             heard += 1

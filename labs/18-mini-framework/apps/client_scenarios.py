@@ -57,6 +57,27 @@ def schemes() -> list[Any]:
         return found
 
 
+def odd_requests(host: str) -> list[Any]:
+    """What a handler sees of a Host, of an empty JSON, of an encoded query; the server; codes of a close."""
+    framework_features.HEARD.clear()
+    with TestClient(framework_features.app) as client:
+        hosts = client.get("/came-with", headers={"Host": host}).json()["host"]
+        empty = client.post("/seen", json={}).json()["body"]
+        kinds = client.post("/came-with", json={}).json()["content-type"]
+        tags = client.post("/seen?tag=a%26b").json()["tags"]
+        came = client.get("/came-with").json()
+        with client.websocket_connect("/shout/1") as socket:
+            socket.close()
+        codes = client.get("/heard").json()
+        return [
+            hosts,
+            [empty, kinds],
+            tags,
+            [came["host"][0] if came["host"] else None, came["server"]],
+            codes,
+        ]
+
+
 def a_lifespan() -> list[Any]:
     """What requests share within one `with`, and that the next one begins anew."""
     found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -172,6 +173,14 @@ async def scheme(request: Request) -> Any:
     return request.scope["scheme"]
 
 
+@app.post("/came-with")
+@app.get("/came-with")
+async def came_with(request: Request) -> Any:
+    """Fields that a request has once, and the server's address."""
+    fields = {name: request.headers.getlist(name) for name in ("host", "content-type")}
+    return {**fields, "server": request.scope.get("server")}
+
+
 @app.post("/seen")
 async def seen(request: Request) -> Any:
     body = await request.body()
@@ -196,6 +205,18 @@ async def answer(request: Request) -> Any:
     return Response(asked["text"], int(asked["status"]), headers, media_type="text/markdown")
 
 
+@app.post("/own-fields", status_code=201)
+async def own_fields() -> Any:
+    """It names its status, its type and its length itself."""
+    fields = {"Content-Type": "text/csv", "Content-Length": "3", "X-Note": "own"}
+    return Response(b"\xff,1", 202, fields)
+
+
+@app.get("/plain")
+async def plain() -> Any:
+    return Response("plain")
+
+
 @app.get("/count")
 async def count() -> Any:
     return STREAMS
@@ -217,7 +238,8 @@ async def ticks(request: Request) -> Any:
         finally:
             STREAMS["open"] -= 1
 
-    return StreamingResponse(pieces(), media_type="text/plain")
+    status = int(request.query_params.get("status") or 200)
+    return StreamingResponse(pieces(), status, {"X-Note": "ticks"}, media_type="text/plain")
 
 
 # Parameters.
@@ -311,6 +333,12 @@ async def ws_accident(websocket: WebSocket) -> None:
     raise LookupError("nobody handles this either")
 
 
+@app.websocket("/ws-trouble")
+async def ws_trouble(websocket: WebSocket) -> None:
+    await websocket.accept()
+    raise DeepTrouble("in a conversation")
+
+
 @app.get("/mark")
 async def mark(request: Request) -> Any:
     """Whether an earlier request's mark is in the state; then it leaves one."""
@@ -402,6 +430,22 @@ async def where(request: Request, name: str) -> Any:
     return [name, request.scope["root_path"], request.scope["path"]]
 
 
+@inner.get("/refused")
+async def inner_refused(request: Request) -> Any:
+    raise HTTPException(409, "taken")
+
+
+@inner.exception_handler(HTTPException)
+async def explained(request: Request, error: Any) -> Response:
+    return JSONResponse({"explained": error.detail}, error.status_code)
+
+
+async def stumbles(scope: Any, receive: Any, send: Any) -> None:
+    """Somebody else's application, which raises what this one has a handler for."""
+    raise DeepTrouble("below")
+
+
+app.mount("/stumbles", stumbles)
 app.mount("/below", below)
 app.mount("/inner", inner)
 
@@ -427,7 +471,41 @@ async def two_starts(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"which?"})
 
 
-# Servers of a few lines, whose `send` is the first to know that the client has gone.
+# Servers of a few lines: one for two requests at once, two whose `send` is the first to know that the client
+# has gone.
+
+
+async def two_errands_at_once() -> list[Any]:
+    """The first one's body comes when the second one has been answered; what each was answered."""
+    answered = asyncio.Event()
+
+    async def errand_of(number: int, dry: str, may_go_on: asyncio.Event) -> Any:
+        sent: list[Any] = []
+        content = json.dumps({"title": f"errand {number}", "minutes": number}).encode()
+
+        async def receive() -> Any:
+            await may_go_on.wait()
+            return {"type": "http.request", "body": content, "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1"}
+        scope |= {"method": "POST", "scheme": "http", "path": f"/errands/{number}", "root_path": ""}
+        fields = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+        scope |= {"query_string": f"dry={dry}".encode(), "headers": fields, "state": {}}
+        await app(scope, receive, send)
+        found = json.loads(b"".join(one.get("body", b"") for one in sent))
+        return [found.get("number"), found.get("dry"), (found.get("errand") or {}).get("title")]
+
+    at_once = asyncio.Event()
+    at_once.set()
+    first = asyncio.ensure_future(errand_of(7, "true", answered))
+    await asyncio.sleep(0)
+    second = await errand_of(8, "false", at_once)
+    answered.set()
+    return [await first, second]
+
 
 KEPT: list[Any] = []
 

@@ -43,6 +43,20 @@ def lifespan_is_lived_through(probe: Probe) -> None:
     that("there is no ink" in str(raised), f"with TestClient(broken): {raised}", why, where=CLIENT)
 
 
+def a_shutdown_fails(probe: Probe, scope: dict[str, Any]) -> None:
+    """What the lifespan raises at its end: the startup was complete, the shutdown is not."""
+    events = [{"type": "lifespan.startup"}, {"type": "pause", "until": 1}, {"type": "lifespan.shutdown"}]
+    seen = probe.asgi("framework_features:dry", scope, events)
+    types = [one.get("type") for one in seen.sends if isinstance(one, dict)]
+    failed = types == ["lifespan.startup.complete", "lifespan.shutdown.failed"]
+    that(
+        failed or (types == ["lifespan.startup.complete"] and seen.raised),
+        f"sent {types}, raised {seen.raised and seen.raised['type']}",
+        "lifespan.startup.complete, then lifespan.shutdown.failed: the lifespan raised after its yield",
+        rule='ASGI, "Shutdown Failed"',
+    )
+
+
 def schemes_and_codes(probe: Probe) -> None:
     """What a scope says of its scheme, and what a close without a code means."""
     found = call(probe, "schemes")
@@ -51,8 +65,34 @@ def schemes_and_codes(probe: Probe) -> None:
     expect("two schemes, two codes", found, ["http", "ws", 1000, 1000], why, rule=rule, where=CLIENT)
 
 
+def requests_say_what_was_meant(probe: Probe, word: str) -> None:
+    """A field of the test's own, an empty JSON, an encoded query, and the server's port."""
+    hosts, empty, tags, servers, codes = call(probe, "odd_requests", word)
+    why = "the test's own Host takes the place of the client's: a request has one"
+    expect("each Host", hosts, [word], why, rule="RFC 9112 §3.2", where=CLIENT)
+    expect("what json={} sent", empty, ["{}", ["application/json"]], "{} is JSON as well", where=CLIENT)
+    expect("?tag=a%26b", tags, ["a&b"], "query_string is as it was in the target, encoded", where=CLIENT)
+    host, server = servers
+    port = int(host.rpartition(":")[2]) if ":" in str(host) else 80
+    that(
+        server is None or server[1] == port,
+        f"scope['server'] = {server}, Host: {host}",
+        f"port {port}: a Host without a port means 80",
+        rule="RFC 9110 §4.2.1, §7.2",
+        where=CLIENT,
+    )
+    that(
+        codes and all(code in (1000, 1005) for code in codes),
+        f"codes that the application got at socket.close() and after it: {codes}",
+        "1000, a normal close, or 1005, none",
+        rule="RFC 6455 §7.4.1",
+        where=CLIENT,
+    )
+
+
 def answers_are_whole(probe: Probe) -> None:
     """Streams, broken answers and accidents."""
+    requests_say_what_was_meant(probe, "ada.example")
     text = call(probe, "a_stream")
     why = "http.disconnect comes when the client leaves or the answer is complete, not before"
     expect("client.get('/ticks?number=3').text", text, "0\n1\n2\n", why, rule=DISCONNECT, where=CLIENT)

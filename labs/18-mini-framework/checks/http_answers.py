@@ -97,6 +97,7 @@ def response_says(client: Client, probe: Probe, rng: random.Random) -> None:
     expect("X-Note", answer.get("X-Note"), note, "Response(…, headers=…)")
     kind = (answer.get("Content-Type") or "").partition(";")[0]
     expect("Content-Type", kind, "text/markdown", "Response(…, media_type=…)")
+    own_fields_count(probe)
     length = str(len(text.encode()))
     expect("Content-Length", answer.get("Content-Length"), length, "of the bytes", rule="RFC 9110 §8.6")
     no_content(probe, "/kept", "Response(…, 304, headers)", kept=("age", "x-note"))
@@ -109,6 +110,45 @@ def response_says(client: Client, probe: Probe, rng: random.Random) -> None:
             rule="framework.py, Response; RFC 9110 §5.5",
             sent=f"Response('hi', 200, {{{key!r}: {field!r}}})",
         )
+
+
+def sent_by(seen: Transcript) -> tuple[Any, list[tuple[bytes, bytes]], bytes]:
+    """Status, fields and body of what an application has sent."""
+    sends = [one for one in seen.sends if isinstance(one, dict)]
+    start = next((one for one in sends if one.get("type") == "http.response.start"), {})
+    fields = [(bytes(key), bytes(text)) for key, text in start.get("headers", [])]
+    return start.get("status"), fields, b"".join(one.get("body", b"") for one in sends)
+
+
+def own_fields_count(probe: Probe) -> None:
+    """A Response is sent as it is, and what it names itself is named once."""
+    scope = http_scope("POST", "/own-fields")
+    code, fields, body = sent_by(probe.asgi("framework_features:app", scope, [{"type": "http.request"}]))
+    why = "a Response is sent as it is, whatever status_code its route has"
+    expect("status of Response(…, 202) from a route with status_code=201", code, 202, why)
+    expect("the body of Response(b'\\xff,1')", body, b"\xff,1", "bytes stay as they are")
+    for name, wanted in ((b"content-type", [b"text/csv"]), (b"content-length", [b"3"])):
+        got = [text for key, text in fields if key.lower() == name]
+        why = "the response names it itself: once is enough"
+        expect(f"each {name.decode()}", got, wanted, why, rule="RFC 9110 §8.3, §8.6, §5.3")
+    names = [key for key, _ in fields]
+    expect("names", names, [one.lower() for one in names], "in lower case", rule='ASGI www, "Response Start"')
+    scope = http_scope(path="/plain")
+    _, fields, _ = sent_by(probe.asgi("framework_features:app", scope, [{"type": "http.request"}]))
+    kinds = [text.partition(b";")[0] for key, text in fields if key.lower() == b"content-type"]
+    expect("content-type of Response('plain')", kinds, [b"text/plain"], rule="framework.py, Response")
+
+
+def head_promises_the_same(client: Client) -> None:
+    """A Content-Length of HEAD, where there is one, is that of GET."""
+    length = client.get("/line").get("Content-Length")
+    promised = client.request("HEAD", "/line").get("Content-Length")
+    that(
+        promised in (None, length),
+        f"Content-Length = {promised} for HEAD, {length} for GET",
+        "the same, or none",
+        rule="RFC 9110 §8.6: MUST NOT, unless it is that of GET",
+    )
 
 
 def half_a_body_is_none(probe: Probe, body: bytes) -> None:
@@ -192,7 +232,8 @@ def parcels_are_validated(client: Client) -> None:
             "422, or JSON without NaN and Infinity: no client can read those",
             rule="RFC 8259 §6",
         )
-    for body in (b'{"title": "\\ud83d", "minutes": 5}', b"[" * 100_000):
+    half = (b'{"title": "\\ud83d", "minutes": 5}', b'{"title": "\\uD83D", "minutes": 5}')
+    for body in (*half, b"[" * 100_000):
         answer = client.request("POST", "/errands/1", JSON, body)
         got = f"status = {answer.status} for {body[:40]!r}"
         that(400 <= answer.status < 500, got, "422: it can't be used", rule="RFC 8259 §8.2, §9")
@@ -214,6 +255,30 @@ def long_bodies_come_whole(client: Client, size: int) -> None:
     expect("the length of request.body()", value(much), 2_000_000)
 
 
+def odd_errands_are_no_accident(client: Client, rng: random.Random) -> None:
+    """A field that no Errand has, a body without a type, and `true` for an integer."""
+    good = {"title": title(rng), "minutes": 5}
+    rule = "RFC 9110 §15.5, §15.6: what a client sends is no error of the server"
+    for kind, body, why in (
+        (JSON, {**good, "colour": "red"}, "an Errand has no colour: leave it out, or complain of it"),
+        ([], good, "it has no Content-Type: refuse it, or look whether it is JSON"),
+    ):
+        code = client.request("POST", "/errands/1", kind, json.dumps(body).encode()).status
+        got = f"status = {code} for {json.dumps(body)}{'' if kind else ' without Content-Type'}"
+        that(code in (200, 415, 422), got, f"200, 415 or 422: {why}", rule=rule)
+    answer = client.request("POST", "/errands/1", JSON, json.dumps({**good, "minutes": True}).encode())
+    if answer.status == 200:
+        minutes = members(members(value(answer)).get("errand")).get("minutes")
+        that(
+            type(minutes) is int,
+            f"minutes = {json.dumps(minutes)} for true",
+            "422, or 1: `minutes` is an int, and JSON's true is none",
+            rule="lesson, task 2: True is an int; RFC 8259 §3",
+        )
+    else:
+        status(answer, 422, "true is no integer")
+
+
 def other_types_are_no_json(client: Client, body: bytes) -> None:
     for kind in ("text/plain", "application/cbor"):
         other = client.request("POST", "/errands/1", [("Content-Type", kind)], body)
@@ -233,3 +298,40 @@ def breaks_off(probe: Probe, path: str, what: str) -> None:
     that(half.raised, f"no exception from {path}", f"{what}, so that the server closes the connection")
     ended = any(one.get("type") == "http.response.body" and not one.get("more_body") for one in half.sends)
     that(not ended, "the body was ended as if it were whole", "an incomplete body, and an exception")
+
+
+def an_own_handler_explains(probe: Probe) -> None:
+    """An application's own handler for HTTPException takes the place of the framework's."""
+    seen = probe.asgi("framework_features:inner", http_scope(path="/refused"), [{"type": "http.request"}])
+    code, _, body = sent_by(seen)
+    try:
+        found = json.loads(body)
+    except NOT_JSON:
+        found = body[:100]
+    expect(
+        "what HTTPException(409, 'taken') became",
+        [code, found],
+        [409, {"explained": "taken"}],
+        "the application has a handler for HTTPException itself: no class is nearer",
+    )
+
+
+def pieces_are_closed(probe: Probe) -> None:
+    """A stream whose client has left, and `send` is the first to know."""
+    seen = probe.call("framework_features:stream_whose_send_fails")
+    expect(
+        "what became of the pieces",
+        seen,
+        ["piece 0", "closed"],
+        "`send` may be the first to raise when the client has left (OSError): no more pieces, and aclose()",
+        rule='ASGI www, "Disconnected Client - send exception"; framework.py, StreamingResponse',
+        sent="a StreamingResponse whose first http.response.body raises OSError in `send`",
+    )
+
+
+def errands_are_kept_apart(probe: Probe) -> None:
+    """Two requests at once."""
+    seen = probe.call("framework_features:two_errands_at_once")
+    wanted = [[7, True, "errand 7"], [8, False, "errand 8"]]
+    sent = "two errands at once; the first one's body comes when the second one has been answered"
+    expect("number, dry, title of each", seen, wanted, "no request sees the values of another", sent=sent)

@@ -2,9 +2,19 @@
 
 from typing import Any
 
-from http_answers import PATIENCE
+from http_answers import PATIENCE, sent_types
 
-from workshop.judge.checks import Client, Closed, Deadline, WebSocket, fail, http_scope, that
+from workshop.judge.checks import (
+    Client,
+    Closed,
+    Deadline,
+    Probe,
+    WebSocket,
+    expect,
+    fail,
+    http_scope,
+    that,
+)
 
 
 def opened(socket: WebSocket) -> WebSocket:
@@ -26,9 +36,13 @@ def hears(socket: WebSocket, wanted: str | bytes, who: str = "the client") -> No
     that(got == wanted, f"{who} received {got!s:.200}", f"{wanted!r}")
 
 
-def closes(socket: WebSocket, code: int, why: str) -> None:
+def closes(socket: WebSocket, code: int, why: str, reason: str = "") -> None:
     got = heard(socket, f"close {code}: {why}")
-    that(isinstance(got, Closed) and got.code == code, f"received {got!s:.200}", f"close {code}: {why}")
+    that(
+        isinstance(got, Closed) and (got.code, got.reason) == (code, reason),
+        f"received {got!s:.200}",
+        f"{Closed(code, reason)}: {why}",
+    )
 
 
 def the_first_route_talks(client: Client) -> None:
@@ -55,3 +69,40 @@ def websocket_scope(path: str, query: bytes = b"", **more: Any) -> dict[str, Any
     scope = http_scope(path=path, query=query, type="websocket", scheme="ws", subprotocols=[], **more)
     del scope["method"]
     return scope
+
+
+def conversations_get_no_response(probe: Probe) -> None:
+    """An exception in a conversation: nothing of HTTP is sent, and what nobody handles is raised."""
+    events = [{"type": "websocket.connect"}]
+    for path, whose in (
+        ("/ws-accident", "a WebSocket's handler"),
+        ("/ws-trouble", "a WebSocket's handler, and has a handler for requests"),
+        ("/stumbles/x", "a mounted application, and has a handler for requests"),
+    ):
+        seen = probe.asgi("framework_features:app", websocket_scope(path), events)
+        types = [str(one.get("type")) for one in seen.sends if isinstance(one, dict)]
+        that(
+            not any(one.startswith("http.") for one in types),
+            f"sent {types}",
+            f"no event of HTTP: the exception comes from {whose}; this scope is a WebSocket",
+            rule='ASGI www, "WebSocket"',
+        )
+    seen = probe.asgi("framework_features:app", websocket_scope("/ws-accident"), events)
+    that(seen.raised, "no exception from /ws-accident", "the LookupError, so that the server logs it")
+
+
+def a_client_has_left(probe: Probe, text: str) -> None:
+    """A handler that does not catch the end, and a `send` that is the first to know."""
+    events = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": text}]
+    gone = {"type": "websocket.disconnect", "code": 1001}
+    seen = probe.asgi("framework_features:app", websocket_scope("/careless"), [*events, gone])
+    expect("sent", sent_types(seen), ["websocket.accept", "websocket.send"], "nothing after a disconnect")
+    that("still running" not in seen.names(), "the call goes on", "the call returns: the client has left")
+    expect(
+        "what the handler saw",
+        probe.call("framework_features:socket_whose_send_fails"),
+        ["WebSocketDisconnect 1006"],
+        "`send` may be the first to raise when the client has left; 1006 is an end without a close",
+        rule='ASGI www, "WebSocket": Disconnected Client; RFC 6455 §7.1.5',
+        sent="a WebSocket whose `send` raises OSError after accept, and await websocket.send_text(…)",
+    )

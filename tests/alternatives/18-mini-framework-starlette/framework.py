@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse as Plain
+from starlette.responses import PlainTextResponse
 from starlette.responses import Response as PlainResponse
 from starlette.responses import StreamingResponse as Stream
 from starlette.routing import Match, Mount, Route, WebSocketRoute
@@ -38,7 +39,7 @@ class OneLine:
         super().init_headers(headers)
 
 
-class Response(OneLine, PlainResponse):
+class Response(OneLine, PlainTextResponse):
     pass
 
 

@@ -5,7 +5,7 @@ import json
 from fastapi import FastAPI, HTTPException, Request, WebSocket, WebSocketDisconnect
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.responses import Response as PlainResponse
+from fastapi.responses import PlainTextResponse as PlainResponse
 from fastapi.responses import StreamingResponse as Stream
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
