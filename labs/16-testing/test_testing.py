@@ -272,8 +272,8 @@ def check_wsgi_endings(probe):
     seen = probe.steps(
         ("c", made("client:WSGIClient", ref("apps_to_test:starts_again"))),
         asked("get", "/"),
-        sent="an application that calls start_response('200 OK', …), catches a LookupError of its own, and calls "
-        "start_response('500 Sorry', …, sys.exc_info())",
+        sent="an application that calls start_response('200 OK', …), catches a LookupError of its own, and "
+        "calls start_response('500 Sorry', …, sys.exc_info())",
     )
     if not seen.raised or "LookupError" not in seen.raised["bases"]:
         status = said(seen.raised) if seen.raised else getattr(seen.values[-1], "status", None)

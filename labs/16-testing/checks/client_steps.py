@@ -122,7 +122,8 @@ def key_of(mapping: Any, key: str, what: str, **more: str) -> Any:
 def cookies_of(fields: Any) -> list[str]:
     """The cookies in the fields that an application saw, sorted.
 
-    A Set-Cookie that is no pair ("crumbs", of apps_to_test) is ignored by RFC 6265 §5.2, and kept by browsers.
+    A Set-Cookie that is no pair ("crumbs", of apps_to_test) may be there: RFC 6265 §5.2 ignores it, browsers
+    keep it.
     """
     values = [value for name, value in pairs(fields, "headers") if name == "cookie"]
     that(

@@ -1,11 +1,11 @@
 """Lab 16 over werkzeug's test client, Starlette's, and asgiref's communicator for streams.
 
 What they don't have in common with the lab is bridged here, and said. Starlette's client raises for an
-application that has no lifespan, or that returns at once, goes on after lifespan.startup.failed when the application returns
-quietly, cancels a stream that is left, where asgiref can tell it of the disconnect, and takes a response
-that breaks off for a whole one. asgiref's communicator keeps any number of messages. Werkzeug's client,
-when it buffers, loses what was given to write(), joins Cookie fields by commas, and deletes a cookie only
-for a Max-Age of 0.
+application that has no lifespan, or that returns at once, goes on after lifespan.startup.failed when the
+application returns quietly, cancels a stream that is left, where asgiref can tell it of the disconnect, and
+takes a response that breaks off for a whole one. asgiref's communicator keeps any number of messages.
+Werkzeug's client, when it buffers, loses what was given to write(), joins Cookie fields by commas, and
+deletes a cookie only for a Max-Age of 0.
 """
 
 import asyncio
