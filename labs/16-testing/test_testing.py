@@ -29,7 +29,7 @@ from client_steps import (
     text_of,
 )
 from learner_suite import SHAPES, Suite, catches, must_pass
-from lifespan_ends import exceptions_reach_the_test, nothing_is_left
+from lifespan_ends import exceptions_reach_the_test, lifespan_that_returns, nothing_is_left
 from session_ends import session_ends, websocket_scope
 from whole_streams import endless_streams_wait_and_end, stream_is_whole
 
@@ -56,11 +56,7 @@ STATE = 'ASGI lifespan, "Lifespan State"'
 DISCONNECT = 'ASGI www, "Disconnect - receive event"'
 BODY = 'ASGI www, "Response Body - send event"'
 WEBSOCKET = 'ASGI www, "WebSocket": connect, accept, receive, send, disconnect'
-COOKIES = "RFC 6265 §5.2, §5.3 and §5.4"
-NOTHING_LEFT = "this lab, `__exit__`: nothing of the application's runs any more, and the loop is closed"
 SUITE = "a test passes on every right implementation, and fails on a wrong one"
-
-PLAIN = [("Content-Type", "text/plain")]
 
 
 # --- task 1 -------------------------------------------------------------------------------------------
@@ -73,6 +69,7 @@ def test_task1_environ_is_what_a_server_would_give(probe, rng):
     target = f"/caf%C3%A9/a+b/{number}%2F?x=a%26b&n={number}&y=?"
     kind = rng.choice(["application/json", "text/plain; charset=utf-8"])
     fields = [("X-Word", "one"), ("Content-Type", kind), ("Host", f"h{number}.test"), ("x-word", "two")]
+    fields += [("Cookie", "a=1"), ("cookie", "b=2; c=3")]
     shown = f"make_environ('PUT', {target!r}, {fields!r}, {body!r})"
     own_length = [("content-length", str(len(body)))]
     steps = (
@@ -109,6 +106,13 @@ def test_task1_environ_is_what_a_server_would_give(probe, rng):
         expected="HTTP_X_WORD = 'one, two'     repeated fields are one list, joined by commas",
         rule="RFC 9110 §5.3",
     )
+    cookie = key_of(environ, "HTTP_COOKIE", "the environ")
+    that(
+        isinstance(cookie, str) and cookie.replace(" ", "") == "a=1;b=2;c=3",
+        got=f"HTTP_COOKIE = {cookie!r}",
+        expected="HTTP_COOKIE = 'a=1; b=2; c=3'     cookies are joined by '; ': a comma may be in a value",
+        rule="RFC 6265 §5.4",
+    )
     expect("wsgi.input.read()", values["body"], body, "the body")
     expect("wsgi.input.read() again", values["rest"], b"", "the body has an end")
     other = values["next"]
@@ -141,7 +145,7 @@ def test_task1_scope_is_what_a_server_would_give(probe, rng):
     """make_scope builds what a server would"""
     number, body = rng.randrange(1000), name(rng).encode()
     target = f"/caf%C3%A9/a+b/{number}?x=a%26b&n={number}&y=?"
-    fields = [("X-Word", "one"), ("Host", f"h{number}.test"), ("x-word", "two")]
+    fields = [("X-Word", "one"), ("host", f"h{number}.test"), ("x-word", "two")]
     own_length = [("Content-Length", str(len(body)))]
     values = ask(
         probe,
@@ -266,6 +270,16 @@ def check_wsgi_endings(probe):
         why = "however the call ends, also when iterating raised"
         expect("calls of close()", closed, 1 if when == "iteration" else 0, why, rule=CLOSE)
     seen = probe.steps(
+        ("c", made("client:WSGIClient", ref("apps_to_test:starts_again"))),
+        asked("get", "/"),
+        sent="an application that calls start_response('200 OK', …), catches a LookupError of its own, and "
+        "calls start_response('500 Sorry', …, sys.exc_info())",
+    )
+    if not seen.raised or "LookupError" not in seen.raised["bases"]:
+        status = said(seen.raised) if seen.raised else getattr(seen.values[-1], "status", None)
+        why = "nothing was sent yet, so exc_info begins the response again (or raise that LookupError)"
+        expect("status", status, 500, why, rule='PEP 3333, "The start_response() Callable"')
+    seen = probe.steps(
         ("c", made("client:WSGIClient", ref("apps_to_test:never_starts"))),
         asked("get", "/"),
         sent="an application that returns [b'a body, and no status'], and never calls start_response",
@@ -320,6 +334,7 @@ def test_task3_asgi_client_lives_through_a_lifespan(probe, rng):
     seen = probe.steps(*entered(ASGI, ref("apps_to_test:no_disk")), sent=shown)
     must_raise(seen, "RuntimeError", "a test of an application that did not start must not go on")
     nothing_is_left(probe, shown)
+    lifespan_that_returns(probe)
     cookies_come_back(probe, rng, APP, (left(),))
     exceptions_reach_the_test(probe, word)
 
@@ -334,6 +349,7 @@ def test_task3_streams_are_read_as_they_come_and_left(probe, rng):
         ("status", attribute(named("in stream"), "status")),
         ("headers", attribute(named("in stream"), "headers")),
         ("chunk", made("builtins:next", named("in stream"))),
+        ("other", asked("get", "/echo")),
         ("before", LOG),
         left("stream"),
         ("after", LOG),
@@ -345,6 +361,7 @@ def test_task3_streams_are_read_as_they_come_and_left(probe, rng):
     why = "the chunk that was sent, while the response goes on"
     expect("next(s)", values["chunk"], b"first", why, rule=BODY)
     expect("inside the block, what it heard", values["before"], ["startup"], "the test has not left yet")
+    expect("status of client.get('/echo') inside the block", values["other"].status, 200)
     why = "to leave the block is to leave: the application hears it, and has ended when the test goes on"
     expect("after the block, what it heard", values["after"], ["startup", "http.disconnect"], why)
     endless_streams_wait_and_end(probe, rng)
@@ -376,10 +393,14 @@ def test_task4_session_is_the_browsers_end(probe, rng):
         *session("/echo", of="other"),
         asked("send", word, of="in session"),
         asked("send", b"\xff\x00" + word.encode(), of="in session"),
+        asked("send", "", of="in session"),
+        asked("send", b"", of="in session"),
         asked("send", "from the other", of="in other"),
         ("heard", asked("receive", of="in other")),
         ("text", asked("receive", of="in session")),
         ("bytes", asked("receive", of="in session")),
+        ("empty text", asked("receive", of="in session")),
+        ("empty bytes", asked("receive", of="in session")),
         ("chosen", attribute(named("in session"), "subprotocol")),
         ("none", attribute(named("in other"), "subprotocol")),
         left("session"),
@@ -387,10 +408,12 @@ def test_task4_session_is_the_browsers_end(probe, rng):
         left("other"),
         left(),
         sent=f"with client.websocket('/echo', subprotocols={offered!r}) as s, and another: "
-        f"s.send({word!r}), s.send(b'…'), s.receive() twice",
+        f"s.send({word!r}), s.send(b'…'), s.send(''), s.send(b''), s.receive() four times",
     )
     expect("the text that came back", values["text"], word, "text is a str")
     expect("the bytes that came back", values["bytes"], b"\xff\x00" + word.encode(), "binary is bytes")
+    empty = [values["empty text"], values["empty bytes"]]
+    expect("the empty messages that came back", empty, ["", b""], "a message may be empty: text, then binary")
     expect("what the other session heard", values["heard"], "from the other", "two sessions are apart")
     chosen = [values["chosen"], values["none"]]
     expect("subprotocol", chosen, [offered[1], None], "what the application chose")

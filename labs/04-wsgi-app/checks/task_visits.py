@@ -10,6 +10,7 @@ from typing import Any
 from workshop.judge.checks import (
     NOT_JSON,
     Client,
+    NoAnswer,
     Probe,
     Response,
     Transcript,
@@ -19,6 +20,7 @@ from workshop.judge.checks import (
     method,
     named,
     ref,
+    request_bytes,
     that,
 )
 
@@ -105,6 +107,40 @@ def after_unread_body(front: Client) -> None:
     connection. The next request on it may be a 502 of nginx's, which says nothing about the application.
     """
     front.get("/tasks")
+
+
+def connection_is_kept(client: Client, data: bytes) -> None:
+    """Fail when a refused body breaks a connection that the server has promised to keep.
+
+    More than once, if need be: a server may also close a connection because nothing came for some time.
+    """
+    for _ in range(5):
+        wrong = refused_and_asked_again(client, data)
+        if not wrong:
+            return
+    fail(
+        got=f"after the 413 on a connection: {wrong}",
+        expected="the next response on it: read the body that you refuse, up to nginx's 128 KiB; gunicorn "
+        "drains 64 KiB, then closes a connection that it promised to keep, and nginx sends somebody a 502",
+        sent=f"POST /tasks with a body of {len(data)} bytes, then GET /tasks on this connection; no nginx",
+        rule="RFC 9112 §9.3",
+    )
+
+
+def refused_and_asked_again(client: Client, data: bytes) -> str:
+    """What went wrong on this connection; "" when nothing did."""
+    with client.connect() as link:
+        try:
+            link.send(request_bytes("POST", "/tasks", [JSON], data))
+            refused = link.response("POST")
+            expect(f"status of a body of {len(data)} bytes, without nginx", refused.status, 413)
+            if "close" in (refused.get("Connection") or "").lower():
+                return ""  # it was said in the response, so nobody sends another request
+            link.send(request_bytes("GET", "/tasks"))
+            expect("status of GET /tasks on the same connection", link.response().status, 200)
+        except NoAnswer:
+            return "it ended, and GET /tasks had no response"
+    return ""
 
 
 def unlike_nginx(answer: Response) -> None:

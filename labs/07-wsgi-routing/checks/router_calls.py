@@ -7,7 +7,7 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
-from workshop.judge.checks import Probe, Transcript, fail, made, that, wsgi_app
+from workshop.judge.checks import Probe, Transcript, expect, fail, made, that, wsgi_app
 
 ARGS = "wsgiorg.routing_args"
 
@@ -145,3 +145,15 @@ def allow_has_what_is_named(probe: Probe, verb: str, methods: list[str]) -> None
     right = f"405, Allow = '{', '.join(methods)}'     in any order: the route names all of them itself"
     got = f"status = {seen.status!r}, Allow = {allow!r}"
     that(code(seen) == "405" and allowed(allow) == set(methods), got, right)
+
+
+def bad_patterns(probe: Probe, rng: random.Random) -> None:
+    """An unknown converter raises at the start; a path parameter before the end does so, or works."""
+    unknown = probe.wsgi(router(route(f"/x/<{word(rng)}:id>")), path="/x/1")
+    that(unknown.raised, f"an unknown converter, and {unknown.status}", "an exception, at the start")
+    hole = (unknown.raised or {}).get("type") == "NotImplementedError"
+    that(not hole, "NotImplementedError", "an exception that names the unknown converter")
+    early = probe.wsgi(router(route("/x/<path:rest>/edit", called="early")), path="/x/a/b/edit")
+    if not early.raised:
+        why = "or an exception, at the start: a path takes the rest, and stands last"
+        expect("rest", values_of(reached(early, "early", why)).get("rest"), "a/b", why)

@@ -6,9 +6,9 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from named_routes import URI
-from router_calls import latin
+from router_calls import calls, code, ended_well, field, latin, mount, router
 
-from workshop.judge.checks import Client, Response, expect, that
+from workshop.judge.checks import Client, Probe, Response, expect, that
 
 
 def same(answer: Response, values: dict[str, Any], why: str) -> None:
@@ -30,7 +30,8 @@ def said_by(answer: Response) -> dict[str, Any]:
 
 def goes_to(location: str | None, path: str, query: str) -> None:
     """Fail unless a Location leads to this path and query of the same site; it may be relative (§10.2.2)."""
-    why = f"{path}{'?' if query else ''}{query}     the same path with a slash, and the query as it was sent"
+    ending = "with a slash" if path.endswith("/") else "without its last slash"
+    why = f"{path}{'?' if query else ''}{query}     the same path {ending}, and the query as it was sent"
     got = f"Location = {location!r}"
     that(location and URI.fullmatch(location), got, why)
     parts = urlsplit(urljoin("http://localhost" + path.rstrip("/"), location or ""))
@@ -54,3 +55,20 @@ def tasks_api_is_at(front: Client, prefix: str, title: str) -> None:
     task = shown.json()
     expect("title", task.get("title") if isinstance(task, dict) else task, title)
     expect("status", front.request("DELETE", location).status, 204)
+
+
+def leads_nowhere_else(probe: Probe, both: dict[str, Any]) -> None:
+    """A slash too many, a target that is no path, and no path at all, under a router of routers."""
+    extra = probe.wsgi(both, path="/x/")
+    ended_well(extra)
+    refused = code(extra) == "404" or code(extra).startswith("3")
+    that(refused, f"status = {extra.status!r}", "404, or a redirect to /x")
+    if code(extra) != "404":
+        goes_to(field(extra, "Location"), "/x", "")
+    star = probe.wsgi(both, "OPTIONS", "*")
+    ended_well(star)
+    to = field(star, "Location")
+    got = f"status = {star.status!r}, Location = {to!r}"
+    that(not calls(star) and to is None, got, "no redirect: * is no path", rule="RFC 9110 §9.3.7")
+    bare = probe.wsgi(router(mount("/deep", both)), path="/deep")  # the inner router has an empty PATH_INFO
+    ended_well(bare)

@@ -1,10 +1,12 @@
-"""Calls an application for /events as a server would, and looks at what is left when the call has returned.
+"""Calls an application for a stream as a server would, and looks at what is left when the call has returned.
 
 Lab 10's checks run it beside the learner's application, in one event loop with it.
 """
 
 import asyncio
 import json
+
+import task_store
 
 SECONDS = 2.0  # for a call that has to end
 
@@ -77,6 +79,29 @@ async def what_is_raised(app, words):
         return "nothing: the call did not return"
     except BaseException as error:
         return ", ".join(said(error))
+    return "nothing: the call returned"
+
+
+async def full_disk(app, words):
+    """Let the store raise an OSError with these words while /tasks.csv is sent; what was raised then."""
+    kept = task_store.Tasks.all
+
+    def fail(self):
+        raise OSError(words)
+
+    async def send(message):
+        pass
+
+    task_store.Tasks.all = fail
+    try:
+        async with asyncio.timeout(SECONDS):
+            await app(scope_of("/tasks.csv"), Client().receive, send)
+    except TimeoutError:
+        return "nothing: the call did not return"
+    except BaseException as error:
+        return ", ".join(said(error))
+    finally:
+        task_store.Tasks.all = kept
     return "nothing: the call returned"
 
 

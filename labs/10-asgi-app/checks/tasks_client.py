@@ -40,6 +40,27 @@ def create(client: Client, title: str) -> dict[str, Any]:
     return dict(task)
 
 
+def overtaken_by_delete(client: Client, title: str) -> None:
+    """A task is deleted while the body of a PATCH for it is on its way."""
+    task = create(client, title)
+    body = json.dumps({"done": True}).encode()
+    fields = [JSON, ("Content-Length", str(len(body))), ("Connection", "close")]
+    with client.connect() as link:
+        link.send(request_bytes("PATCH", f"/tasks/{task['id']}", fields) + body[:3])
+        client.rests()
+        expect("status of DELETE", client.request("DELETE", f"/tasks/{task['id']}").status, 204)
+        link.send(body[3:])
+        answer = link.response("PATCH")
+    expect(
+        "status of PATCH",
+        answer.status,
+        404,
+        "at an `await` other requests have their turn: look for the task after it",
+        sent=f"PATCH /tasks/{task['id']}, three bytes of its body; DELETE /tasks/{task['id']}; the rest",
+        rule="RFC 9110 §15.5.5; README, rule 8",
+    )
+
+
 def located(answer: Response) -> str | None:
     """The path that Location names; RFC 9110 §10.2.2 allows any reference, a whole URL as well."""
     location = answer.get("Location")

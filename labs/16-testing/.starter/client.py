@@ -93,7 +93,10 @@ class Client:
         return headers
 
     def remember(self, headers):
-        """Keep the cookies that a response sets; drop those that it deletes, as "lang=; Max-Age=0" does."""
+        """Keep the cookies that a response sets; drop those that it deletes: "lang=; Max-Age=0".
+
+        An Expires in the past deletes one, too. Max-Age counts before Expires.
+        """
         # TODO task 2
 
 

@@ -10,7 +10,8 @@ GET  /cut               ASGI: one chunk of an unfinished response, and it return
 GET  /leaves-badly      ASGI: as /news, and raises when it hears that the client has left
 GET  /ends-badly        ASGI: a whole response, and then it raises
 GET  /background        ASGI: starts a task that goes on for ever, and answers
-ws   /echo              says it back; "close 4001" closes with that code, "close" with none; "raise" raises
+ws   /echo              says it back; "close 4001" closes with that code, "close" with none; "raise" raises,
+                        "return" returns, "raise later" raises after the disconnect
 ws   /closed            refused with 4403
 """
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -54,9 +56,22 @@ def never_starts(environ: dict[str, Any], start_response: Callable[..., Any]) ->
     return [b"a body, and no status"]
 
 
+def starts_again(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Begins, fails, and begins again with what it failed with: nothing has been sent yet."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    try:
+        raise LookupError("no such page")
+    except LookupError:
+        start_response("500 Sorry", [("X-Why", "no such page")], sys.exc_info())
+    return [b"sorry"]
+
+
 def cookies(query: str) -> list[tuple[str, str]]:
-    """A Set-Cookie for each pair, between two fields that are none, though they look like it."""
-    pairs = [("Set-Cookie", f"{name}={value}") for name, value in parse_qsl(query)]
+    """A Set-Cookie for each pair, after one that is no pair, and between fields that only look like it."""
+    pairs = [
+        ("Set-Cookie", "crumbs"),
+        *(("Set-Cookie", f"{name}={value}") for name, value in parse_qsl(query)),
+    ]
     return [("Cache-Control", "max-age=60"), *pairs, ("X-Cookie", "chocolate=1")]
 
 
@@ -143,11 +158,16 @@ async def news(scope: Scope, receive: Any, send: Any) -> None:
 
 
 async def flood(scope: Scope, receive: Any, send: Any) -> None:
-    await start_stream(send)
-    for number in range(FLOOD):
-        await send({"type": "http.response.body", "body": b"%d " % number, "more_body": True})
-        SENT.append(number)
-    await send({"type": "http.response.body"})
+    try:
+        await send({"type": "http.response.start", "status": 200})
+        for number in range(FLOOD):
+            await send({"type": "http.response.body", "body": b"%d " % number, "more_body": True})
+            SENT.append(number)
+        await send({"type": "http.response.body"})
+    finally:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        LOG.append("flood ended")
 
 
 async def cut(scope: Scope, receive: Any, send: Any) -> None:
@@ -213,6 +233,12 @@ async def no_disk(scope: Scope, receive: Any, send: Any) -> None:
     await send({"type": "lifespan.startup.failed", "message": "no disk"})
 
 
+async def stop_silently(scope: Scope, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+
+
 async def stop_badly(scope: Scope, receive: Any, send: Any) -> None:
     if scope["type"] != "lifespan":
         await echo(scope, receive, send)
@@ -242,6 +268,7 @@ async def converse(scope: Scope, receive: Any, send: Any) -> None:
         scope.get("state", {})["left by a session"] = True
         await receive()
         return
+    late = False
     chosen = next(iter(reversed(scope["subprotocols"])), None)
     await send({"type": "websocket.accept", "subprotocol": chosen})
     while (event := await receive())["type"] == "websocket.receive":
@@ -252,15 +279,22 @@ async def converse(scope: Scope, receive: Any, send: Any) -> None:
             )
         if text == "raise":
             raise LookupError("raised in the conversation")
+        if text == "return":
+            return
+        if text == "raise later":
+            late = True
+            continue
         if text == "close":
             await send({"type": "websocket.close"})
         elif text is not None and text.startswith("close "):
             await send({"type": "websocket.close", "code": int(text[6:]), "reason": "as asked"})
         elif text is not None:
-            await send({"type": "websocket.send", "text": text})
+            await send({"type": "websocket.send", "text": text, "bytes": None})
         else:
             await send({"type": "websocket.send", "bytes": data})
     LOG.append(f"disconnect {event.get('code')}")
+    if late:
+        raise LookupError("raised after the disconnect")
 
 
 def plain(scope: Scope) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 from client_steps import ask, asked, cookies_of, key_of, pairs, seen_by_app
 
@@ -16,33 +17,56 @@ PLAIN = [("Content-Type", "text/plain")]
 def cookies_come_back(probe: Any, rng: Any, begin: Any, end: Any) -> None:
     """What an application sets comes back with later requests, and what it takes back does not."""
     number = str(rng.randrange(10**6))
-    first = f"session={number}%3D%3D%3B+Path=/&lang=is%3B+HttpOnly%3B+Max-Age=soon%3B+Expires=never"
-    first += "&tea=green%3B+Expires=Fri%2C+31+Dec+9999+23:59:59+GMT"
+    first = {
+        "session": f"{number}==; Path=/",
+        "lang": "is; HttpOnly; Max-Age=soon; Expires=never",
+        "tea": "green; Expires=Fri, 31 Dec 9999 23:59:59 GMT",
+        "cake": "plum; Path=/; SameSite=Lax",
+        "soup": "hot",
+        "bread": "rye",
+    }
+    second = {
+        "ghost": "; Max-Age=0",
+        "lang": "; Max-Age=0; Expires=Fri, 31 Dec 9999 23:59:59 GMT",
+        "tea": "; max-age=-1",
+        "cake": f"; {rng.choice(['Expires', 'expires'])}=Thu, 01 Jan 1970 00:00:00 GMT",
+        "soup": "; Max-Age=soon; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+        "session": f"{number}0; Expires=Sat, 01 Jan 2000 00:00:00 GMT; Max-Age=60",
+    }
     values = ask(
         probe,
         *begin,
-        asked("get", f"/cookies?{first}"),
+        asked("get", f"/cookies?{urlencode(first)}"),
         ("first", asked("get", "/echo")),
-        asked("get", f"/cookies?lang=%3B+Max-Age=0&tea=%3B+max-age=0&session={number}0%3B+Max-Age=60"),
+        asked("get", f"/cookies?{urlencode(second)}"),
         ("second", asked("get", "/echo")),
         *end,
-        sent=f"a response with Set-Cookie: session={number}==; Path=/, lang=is; HttpOnly; Max-Age=soon; "
-        "Expires=never and tea=green; Expires in the year 9999; then "
-        "GET /echo; then lang with Max-Age=0, tea with max-age=0, and another session; then GET /echo",
+        sent=set_cookies(first),
     )
     why = "what was set is sent back, in one Cookie field; a value ends at the first ;"
     why += ", and an attribute that can't be read is ignored"
-    wanted = ["lang=is", f"session={number}==", "tea=green"]
+    wanted = ["bread=rye", "cake=plum", "lang=is", f"session={number}==", "soup=hot", "tea=green"]
     expect(
         "the cookies of the first GET /echo",
         cookies_of(key_of(seen_by_app(values["first"]), "headers", "it")),
         wanted,
         why,
         rule=COOKIES,
+        sent=set_cookies(first),
     )
-    why = "Max-Age=0 takes a cookie back, in any case; a new value replaces the old one"
-    second = cookies_of(key_of(seen_by_app(values["second"]), "headers", "it"))
-    expect("the cookies of the second", second, [f"session={number}0"], why, rule=COOKIES)
+    why = (
+        "a new value replaces the old one; a Max-Age of 0 or less, or an Expires in the past, takes a cookie "
+    )
+    why += "back, in any case; Max-Age counts before Expires"
+    got = cookies_of(key_of(seen_by_app(values["second"]), "headers", "it"))
+    wanted = ["bread=rye", f"session={number}0"]
+    expect("the cookies of the second", got, wanted, why, rule=COOKIES, sent=set_cookies(second))
+
+
+def set_cookies(cookies: dict[str, str]) -> str:
+    """What apps_to_test's /cookies sets, in words."""
+    pairs = ["crumbs", *(f"{name}={value}" for name, value in cookies.items())]
+    return "Set-Cookie: " + " | Set-Cookie: ".join(pairs) + " | then GET /echo"
 
 
 def requests_arrive(probe: Any, rng: Any, begin: Any, end: Any) -> None:

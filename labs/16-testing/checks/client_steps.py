@@ -120,6 +120,17 @@ def key_of(mapping: Any, key: str, what: str, **more: str) -> Any:
 
 
 def cookies_of(fields: Any) -> list[str]:
-    """The cookies in the fields that an application saw, sorted."""
+    """The cookies in the fields that an application saw, sorted.
+
+    A Set-Cookie that is no pair ("crumbs", of apps_to_test) may be there: RFC 6265 §5.2 ignores it, browsers
+    keep it.
+    """
     values = [value for name, value in pairs(fields, "headers") if name == "cookie"]
-    return sorted(part.strip() for value in values for part in value.split(";") if part.strip())
+    that(
+        len(values) < 2,
+        got=f"{len(values)} Cookie fields: {values!r}",
+        expected="one Cookie field for all cookies",
+        rule="RFC 6265 §5.4",
+    )
+    cookies = sorted(part.strip() for value in values for part in value.split(";") if part.strip())
+    return [one for one in cookies if one.strip("=") != "crumbs"]

@@ -10,6 +10,8 @@ from workshop.judge.checks import expect, made, ref, that
 
 NOTHING_LEFT = "this lab, `__exit__`: nothing of the application's runs any more, and the loop is closed"
 
+RETURNED = "this lab, task 3: while you wait for its message, the application may raise or return"
+
 
 def nothing_is_left(probe: Any, failed: str) -> None:
     """After the block no task runs, and the loop's descriptors are closed; also when startup failed."""
@@ -43,6 +45,19 @@ def nothing_is_left(probe: Any, failed: str) -> None:
     )
     why = "a startup that fails leaves no loop open: __exit__ is never called then"
     expect("open descriptors after it raised", values["after"], values["before"], why, rule=NOTHING_LEFT)
+
+
+def lifespan_that_returns(probe: Any) -> None:
+    """Who returns without an answer to startup or shutdown gives none: nobody waits for it."""
+    for app, event in (("be_silent", "lifespan.startup"), ("stop_silently", "lifespan.shutdown")):
+        ask(
+            probe,
+            ("client", made(ASGI, ref(f"apps_to_test:{app}"))),
+            caught("__enter__", of="client"),
+            caught("__exit__", None, None, None, of="client"),
+            sent=f"with ASGIClient(apps_to_test.{app}): an application that receives {event}, and returns",
+            rule=RETURNED,
+        )
 
 
 def exceptions_reach_the_test(probe: Any, word: str) -> None:

@@ -13,6 +13,7 @@ from client_steps import (
     caught,
     cookies_of,
     left,
+    must_raise,
     pairs,
     seen_by_app,
     session,
@@ -69,6 +70,16 @@ def session_ends(probe: Any, rng: Any) -> None:
         got=f"receive() after that: {values['again']!r}",
         expected="an exception: the session is over, and nothing will come",
     )
+    returning = (*APP, *session("/echo"), asked("send", "return", of="in session"))
+    shown = "s.send('return'), s.receive(): the application returns, without websocket.close"
+    ended = caught("__exit__", None, None, None, of="session")
+    values = ask(probe, *returning, ("got", caught("receive")), ended, left(), sent=shown)
+    that(
+        "type" in values["got"],
+        got=f"receive() gave {values['got']!r}",
+        expected="an exception: the application has ended, and nothing will come",
+        rule="this lab, rule 8",
+    )
     codeless = (*APP, *session("/echo"), asked("send", "close", of="in session"))
     shown = "s.send('close'), s.receive(): the application sends websocket.close, without a code"
     values = ask(probe, *codeless, ("closed", caught("receive")), left("session"), left(), sent=shown)
@@ -104,6 +115,15 @@ def session_ends(probe: Any, rng: Any) -> None:
         left(),
         sent="s.send('raise'), s.receive(): the application raises LookupError",
     )
+    later = probe.steps(
+        *APP,
+        *session("/echo"),
+        asked("send", "raise later", of="in session"),
+        left("session"),
+        sent="s.send('raise later'), and the block is left: the application raises LookupError when it hears "
+        "websocket.disconnect",
+    )
+    must_raise(later, "LookupError", "the application's own, when the block is left", rule=RAISED)
     kinds = [values[step].get("type") for step in ("raised", "or here")]
     that(
         "LookupError" in kinds,

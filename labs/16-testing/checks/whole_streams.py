@@ -88,10 +88,12 @@ def endless_streams_wait_and_end(probe: Any, rng: Any) -> None:
         *reads,
         ("sent", made("builtins:len", ref("apps_to_test:SENT"))),
         left("stream"),
+        ("log", LOG),
         left(),
         sent=f"with client.stream('GET', '/flood') as s: next(s), {count} times\n"
         "(5000 chunks, as fast as `send` takes them)",
     )
+    expect("after the block, its log", values["log"], ["startup", "flood ended"], why)
     that(
         values["sent"] < count + 100,
         got=f"the application had sent {values['sent']} chunks when the test had read {count}",

@@ -71,6 +71,7 @@ class Request:
         except ValueError:
             raise Problem(400, "what a length") from None
         if length > BODY_LIMIT:
+            environ["wsgi.input"].read(min(length, 2 * BODY_LIMIT))
             raise Problem(413, "too much")
         data = environ["wsgi.input"].read(max(0, length))
         if len(data) < length:

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from uuid import UUID
 
 KINDS = {
-    "uuid": (1, "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", UUID),
+    "uuid": (1, "(?i:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})", UUID),
     "int": (2, "(?:0|[1-9][0-9]{0,17})", int),
     "str": (3, "[^/]+", str),
     "path": (4, ".+", str),

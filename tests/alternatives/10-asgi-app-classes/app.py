@@ -216,12 +216,12 @@ class Site:
         except ValueError:
             seconds = math.nan
         if not 0 <= seconds < math.inf:
-            raise Stop(422, "how many seconds?")
+            raise Stop(400, "how many seconds?")
         work = asyncio.to_thread(slow_reports.render, self.tasks.all(), seconds)
         try:
             text = await asyncio.wait_for(work, timeout=1)
         except TimeoutError:
-            raise Stop(504, "it takes too long") from None
+            raise Stop(503, "it takes too long", retry_after="1") from None
         await request.start(200, "text/plain; charset=utf-8", content_length=str(len(text)))
         await request.piece(text.encode(), more=False)
 

@@ -6,12 +6,14 @@ Nothing holds an application back that sends without end, so its sends are count
 
 import asyncio
 import contextlib
+import email.utils
 import http.cookies
 import io
 import json as json_
 import queue
 import sys
 import threading
+import time
 import urllib.parse
 from collections import namedtuple
 
@@ -95,8 +97,7 @@ class Client:
             if name.lower() == "set-cookie":
                 for key, morsel in http.cookies.SimpleCookie(value).items():
                     self.jar[key] = morsel.coded_value
-                    age = morsel["max-age"]
-                    if age.removeprefix("-").isdecimal() and (age[0] == "-" or not age.strip("0")):
+                    if over(morsel["max-age"], morsel["expires"]):
                         self.jar.pop(key)
 
     def get(self, target="/", **more):
@@ -110,6 +111,15 @@ class Client:
 
     def delete(self, target="/", **more):
         return self.request("DELETE", target, **more)
+
+
+def over(age, date):
+    if age.removeprefix("-").isdecimal():
+        return age[0] == "-" or not age.strip("0")
+    if date:
+        with contextlib.suppress(ValueError):
+            return email.utils.parsedate_to_datetime(date).timestamp() <= time.time()
+    return False
 
 
 class WSGIClient(Client):

@@ -84,6 +84,8 @@ def in_json(error: HTTPException) -> Any:
 def fields() -> dict[str, Any]:
     if request.mimetype != "application/json":
         abort(415)
+    if (request.content_length or 0) > application.config["MAX_CONTENT_LENGTH"]:
+        request.environ["wsgi.input"].read(128 * 1024)  # Flask would leave it to gunicorn, which closes then
     try:
         said = request.get_json()
     except RecursionError:

@@ -1,8 +1,9 @@
 """Lab 7 over a real implementation: werkzeug's routing, and its dispatcher for what is mounted.
 
 What is said to it that it would do otherwise: `//` in a path is not made one slash; a uuid is narrower than
-any text (in werkzeug both weigh 100, and the first in the list wins); OPTIONS is answered here, as Flask does
-on top of werkzeug; and a SCRIPT_NAME that is not ASCII is encoded when a URL is built.
+any text (in werkzeug both weigh 100, and the first in the list wins); an int has the digits 0 to 9, not those
+of every script; OPTIONS is answered here, as Flask does on top of werkzeug; and a SCRIPT_NAME that is not
+ASCII is encoded when a URL is built.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
-from werkzeug.routing import Map, MapAdapter, Rule, UUIDConverter
+from werkzeug.routing import IntegerConverter, Map, MapAdapter, Rule, UUIDConverter
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response
 
@@ -34,6 +35,10 @@ class NarrowUUID(UUIDConverter):
     weight = 50
 
 
+class AsciiInteger(IntegerConverter):
+    regex = "[0-9]+"
+
+
 class Endpoint:
     """What a rule leads to: an object of its own, so that a name, or None, is never taken for another's."""
 
@@ -44,7 +49,8 @@ class Endpoint:
 class Router:
     def __init__(self, routes: Iterable[Route | Mount]) -> None:
         self.map = Map(
-            merge_slashes=False, converters={"uuid": NarrowUUID, "str": Map.default_converters["string"]}
+            merge_slashes=False,
+            converters={"uuid": NarrowUUID, "int": AsciiInteger, "str": Map.default_converters["string"]},
         )
         self.names: dict[str, Endpoint] = {}
         mounts: dict[str, WSGIApplication] = {}

@@ -130,6 +130,7 @@ async def follow(seen: int) -> AsyncIterator[bytes]:
 async def follow_tasks(request: Request) -> Response:
     last = request.headers.get("last-event-id", "")
     seen = int(last) if re.fullmatch("[0-9]{1,18}", last) else len(events)
+    seen = min(seen, len(events))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(follow(seen), media_type="text/event-stream", headers=headers)
 

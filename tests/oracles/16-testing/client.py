@@ -1,10 +1,11 @@
 """Lab 16 over werkzeug's test client, Starlette's, and asgiref's communicator for streams.
 
 What they don't have in common with the lab is bridged here, and said. Starlette's client raises for an
-application that has no lifespan, goes on after lifespan.startup.failed when the application returns
-quietly, cancels a stream that is left, where asgiref can tell it of the disconnect, and takes a response
-that breaks off for a whole one. asgiref's communicator keeps any number of messages. Werkzeug's client,
-when it buffers, loses what was given to write().
+application that has no lifespan, or that returns at once, goes on after lifespan.startup.failed when the
+application returns quietly, cancels a stream that is left, where asgiref can tell it of the disconnect, and
+takes a response that breaks off for a whole one. asgiref's communicator keeps any number of messages.
+Werkzeug's client, when it buffers, loses what was given to write(), joins Cookie fields by commas, and
+deletes a cookie only for a Max-Age of 0.
 """
 
 import asyncio
@@ -45,6 +46,9 @@ class Response:
 
 def builder(method, target, headers, body):
     path, _, query = target.partition("?")
+    cookies = [value for name, value in headers if name.lower() == "cookie"]
+    headers = [(name, value) for name, value in headers if name.lower() != "cookie"]
+    headers += [("Cookie", "; ".join(cookies))] if cookies else []
     stream = io.BytesIO(body) if body else None
     made = EnvironBuilder(
         unquote(path), method=method, query_string=query, headers=headers, input_stream=stream
@@ -102,7 +106,14 @@ def readable(cookie):
     """
     first, *attributes = cookie.split(";")
     return ";".join(
-        [first, *(one for one in attributes if not re.match(" *(max-age=[^-0-9]|expires=never)", one, re.I))]
+        [
+            first,
+            *(
+                re.sub("=-.*", "=0", one) if "age" in one.lower() else one
+                for one in attributes
+                if not re.match(" *(max-age=[^-0-9]|expires=never)", one, re.I)
+            ),
+        ]
     )
 
 
@@ -151,7 +162,7 @@ class ASGIClient(Client):
         self.client = TestClient(whole(self.app))
         try:
             self.client.__enter__()
-        except ValueError:  # no lifespan: Starlette's client takes that for a fault
+        except (ValueError, TypeError):  # no lifespan: Starlette's client takes that for a fault
             self.client = TestClient(with_lifespan(whole(self.app)))
             self.client.__enter__()
         if self.client.task.done():
@@ -169,7 +180,7 @@ class ASGIClient(Client):
 
     @contextlib.contextmanager
     def stream(self, method, target, headers=(), body=b""):
-        jar = "; ".join(f"{name}={value}" for name, value in self.client.cookies.items())
+        jar = "; ".join(f"{one.name}={one.value}" for one in self.client.cookies.jar if one.value)
         headers = [*headers, *([("Cookie", jar)] if jar else [])]
         scope = {**make_scope(method, target, headers, body), "state": self.client.app_state.copy()}
         with contextlib.closing(Stream(self, scope, body)) as stream:
@@ -227,7 +238,9 @@ class Stream:
         await self.app.send_input({"type": "http.request", "body": body, "more_body": False})
         start = await self.app.receive_output(5)
         self.status = start["status"]
-        self.headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in start["headers"]]
+        self.headers = [
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in start.get("headers", [])
+        ]
         self.complete = False
 
     def __iter__(self):
@@ -283,7 +296,9 @@ class Session:
             raise self.over
         message = self.run(self._message)
         if message is None:
-            return self.session.__exit__(None, None, None)
+            self.session.__exit__(None, None, None)
+            self.over = WebSocketDisconnect(1006, "the application returned")
+            raise self.over
         if message["type"] == "websocket.close":
             self.over = WebSocketDisconnect(message.get("code", 1000), message.get("reason"))
             raise self.over
