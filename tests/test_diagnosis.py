@@ -48,10 +48,8 @@ def test_nothing_is_said_where_nothing_was_forgotten() -> None:
 
 def test_where_a_program_waits_is_told_in_its_own_frames() -> None:
     assert waiting_frames(DUMP, Path("/t")) == [
-        "server.py:40 in work",
-        "server.py:12 in take",
-        "server.py:90 in <module>",
-        "server.py:77 in serve",
+        "server.py:40 in work → server.py:12 in take",
+        "server.py:90 in <module> → server.py:77 in serve",
     ]
     assert waiting_frames("nothing of the kind\n", Path("/t")) == []
 

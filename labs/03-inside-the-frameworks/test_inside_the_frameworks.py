@@ -372,7 +372,8 @@ def test_task3_asgi_prefix_is_added_to_root_path(probe, rng):
         seen = probe.asgi(mounts, scope, receive=[body_event()])
         ended_well(seen)
         called = seen.first("inner called") or {}
-        expect("the application that was called", called.get("name"), prefix, "the longest that fits")
+        why = f"the longest prefix of {prefix + path!r}, which is what is left of the path after root_path"
+        expect("the application that was called", called.get("name"), prefix, why)
         inner = called.get("scope", {})
         got, wanted = inner.get("root_path"), root + prefix
         expect("root_path", got, wanted, "what was mounted before stays in front" if root else "")

@@ -442,7 +442,7 @@ def test_task4_slash_redirects_keep_method_and_query(front, probe, rng):
     that(
         answer.status in KEEPS_METHOD,
         f"status = {answer.status}",
-        "307 or 308: after a 301 or 302, clients send a GET without the body",
+        "307 or 308, to /hello/<name>/: after a 301 or 302, clients send a GET without the body",
     )
     goes_to(answer.get("Location"), f"{target}/", query)
     said = said_by(front.request("POST", f"{target}/?{query}"))

@@ -32,6 +32,7 @@ def replace_everywhere() -> None:
 
 
 def witness(application: WSGIApplication, says: bool | None = None) -> WSGIApplication:
+    """Says in X-Compared how often hmac.compare_digest was asked, in X-Equal whether it said yes."""
     global lie
     lie = says
     replace_everywhere()

@@ -17,11 +17,13 @@ from workshop.judge.probe_requests import (
     ref,
 )
 from workshop.judge.probe_transcript import Transcript, decoded
+from workshop.judge.script_text import beside
 from workshop.judge.shown_bytes import show_bytes
 from workshop.judge.stack import SANDBOX, Stack
 from workshop.judge.start_failure import exit_text
 from workshop.judge.tracebacks import own
 from workshop.judge.verdict import Verdict
+from workshop.paths import APPS
 
 CALL_SECONDS = 3.0
 EVENTS_SHOWN = 8
@@ -47,10 +49,7 @@ class Probe:
 
     def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
         """Call "module:function"; its result as plain data. An exception of the learner's fails the check."""
-        transcript = self.steps(made(function, *args, **kwargs))
-        if transcript.raised:
-            raise ProbeTrouble(Verdict.FAIL, f"it raised {transcript.trace[-1]}", transcript.trace[:-1])
-        return transcript.values[-1]
+        return returned(self.steps(made(function, *args, **kwargs)))
 
     def raises(self, function: str, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         """Call "module:function"; the description of what it raised, or None when it returned."""
@@ -64,7 +63,9 @@ class Probe:
         listed = [
             {"as": step[0], "do": step[1]} if isinstance(step, tuple) else {"do": step} for step in steps
         ]
-        self._trail.sent = sent or "\n".join(describe(step["do"]) for step in listed)
+        self._trail.sent = sent or self._with_given(
+            "\n".join(describe(step["do"]) for step in listed), listed
+        )
         return self._ask("steps", {"steps": outgoing(listed)}, outgoing(listed), seconds)
 
     def wsgi(
@@ -90,13 +91,14 @@ class Probe:
         if body:
             values.setdefault("CONTENT_LENGTH", str(len(body)))
         request = {"app": _app(app), "environ": {**values, **environ}, "body": body, "take": take}
-        shown = {key: value for key, value in {**values, **environ}.items() if value != ""}
+        shown = {key: value for key, value in {**values, **environ}.items() if value != "" or key in environ}
         called = describe(_app(app))
         self._trail.sent = f"{called}(environ, start_response) with {shown!r}"
         if len(called) > LONG:  # a report cuts the end: what was asked comes first
             self._trail.sent = f"(environ, start_response) with {shown!r}\nto {called}"
         if body:
             self._trail.sent += f" and wsgi.input {show_bytes(body)}"
+        self._trail.sent = self._with_given(self._trail.sent, app)
         return self._ask("wsgi", {"request": outgoing(request)}, outgoing(request), seconds)
 
     def asgi(
@@ -117,10 +119,16 @@ class Probe:
         played += f", and {len(events) - EVENTS_SHOWN} more" if len(events) > EVENTS_SHOWN else ""
         self._trail.sent = f"{describe(_app(app))}(scope, receive, send) with the scope {asked!r}"
         self._trail.sent += f"; receive: {played}" if played else ""
+        self._trail.sent = self._with_given(self._trail.sent, app)
         return self._ask("asgi", {"request": outgoing(request)}, outgoing(request), seconds)
+
+    def _with_given(self, sent: str, value: Any) -> str:
+        """What was called, and on lines of their own what is not the learner's in it."""
+        return "\n".join([sent, *beside(value, (self._stack.lab.apps, APPS))])
 
     def _ask(self, kind: str, request: dict[str, Any], value: Any, seconds: float) -> Transcript:
         self._trail.via, self._trail.connection, self._trail.curl = "probe", None, ""
+        self._trail.response = None
         self._trail.modules = modules_in(value)
         self._trail.probe_trace, self._trail.probe_output = [], ""
         if observers:
@@ -149,6 +157,13 @@ class Probe:
                 raise
             raise Misbehaved("a transcript with a value that is none") from error
         return found
+
+
+def returned(transcript: Transcript) -> Any:
+    """The last step's result. An exception of the learner's fails the check."""
+    if transcript.raised:
+        raise ProbeTrouble(Verdict.FAIL, f"it raised {transcript.trace[-1]}", transcript.trace[:-1])
+    return transcript.values[-1]
 
 
 def _app(app: Any) -> Any:

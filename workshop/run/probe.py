@@ -214,20 +214,23 @@ def fork_and_answer(request: Json) -> bytes:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL) if not data else None
     _, status = os.waitpid(pid, 0)
+    if data is None:
+        return json.dumps({"events": [], "hung": True}).encode()
     if data:
         return data
     return json.dumps({"events": [], "died": os.waitstatus_to_exitcode(status)}).encode()
 
 
-def _read_all(reader: int, deadline: float) -> bytes:
-    pieces = []
+def _read_all(reader: int, deadline: float) -> bytes | None:
+    """Everything up to the end, or what came in time; None when nothing did."""
+    pieces: list[bytes] = []
     with os.fdopen(reader, "rb", buffering=0) as pipe:
         while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
             piece = pipe.read(1 << 16)
             if not piece:
-                break
+                return b"".join(pieces)
             pieces.append(piece)
-    return b"".join(pieces)
+    return b"".join(pieces) or None
 
 
 def import_first(module: str) -> Json:

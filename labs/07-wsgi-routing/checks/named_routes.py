@@ -71,7 +71,8 @@ def ask_urls(
     environ |= {"SERVER_NAME": "localhost", "SERVER_PORT": "80", "wsgi.url_scheme": "http"}
     url_for = attribute(named("router"), "url_for")
     calls = [made(url_for, environ, of, **values) for of, values in wanted]
-    asked: Transcript = probe.steps(("router", router(*routes)), *calls)
+    sent = "\n".join(called_as(*one) for one in wanted) if len(wanted) == 1 else ""
+    asked: Transcript = probe.steps(("router", router(*routes)), *calls, sent=sent)
     return asked
 
 
@@ -85,7 +86,7 @@ def refuses(probe: Any, routes: list[dict[str, Any]], unknown: str) -> None:
         seen = ask_urls(probe, routes, "", [(of, values)])
         that(
             seen.raised,
-            f"{seen.values[-1:]!r} for {what}",
+            f"{seen.values[-1] if seen.values else None!r} for {what}",
             "an exception: a link to nowhere is found too late",
         )
     slash = ask_urls(probe, routes, "", [("label", {"label": "a/b"})])
