@@ -487,7 +487,7 @@ def test_task4_upload_is_counted_to_its_end(probe, rng):
         body = b"".join(message.get("body", b"") for message in sends)
         size = sum(map(len, pieces))
         why = "more_body True: there is another piece, and upload did not receive it" if count > 1 else ""
-        expect(f"body, for an upload in {count} pieces", body, f"{size}\n".encode(), why)
+        expect(f"body, for an upload in pieces, {count} of them", body, f"{size}\n".encode(), why)
     half = [body_event(b"only half", True), {"type": "http.disconnect"}]
     seen = probe.asgi(app, http_scope("POST", "/"), receive=half, then="disconnect", settle=0.2)
     that(

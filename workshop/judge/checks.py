@@ -15,6 +15,7 @@ Fixtures: `front` (a Client through nginx), `service(name)` (a Client to a servi
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,10 @@ BEFORE, AFTER = 20, 30  # characters around the place where two long values diff
 NAMES = ("Ada", "Grace", "Edsger", "Barbara", "Dennis", "Radia", "Tim", "Margaret", "Leslie", "Karen")
 
 
+# Called with a failure of a check because something was late, while its connections are still open.
+observers: list[Callable[[Failed], None]] = []
+
+
 class Failed(Exception):
     """A check's own word that something is not as it must be.
 
@@ -108,6 +113,10 @@ class Failed(Exception):
         super().__init__(f"got {got}; expected {expected}")
         self.got, self.expected, self.rule, self.where, self.sent = got, expected, rule, where, sent
         self.waits = waits
+        self.stacks: list[str] = []  # where a service waited when this was raised because it was late
+        if isinstance(sys.exc_info()[1], Deadline):
+            for observer in observers:
+                observer(self)
 
 
 def check(task: int, rule: str) -> Callable[[Function], Function]:

@@ -75,17 +75,26 @@ def last_lines(output: str) -> list[str]:
     return [line[:200] for line in said[-3:]]
 
 
+NOT_A_BYTE = re.compile(r"^TypeError: .* is not a byte$")  # gunicorn's word for an item of a body
+UNPACKED = "values to unpack (expected 2"  # what a server says of headers that are no pairs
+PASSED_ON = re.compile(r"\b(start_response|send)\(")
 NEVER_AWAITED = re.compile(r"(\w+\.py):(\d+): RuntimeWarning: coroutine '([^']+)' was never awaited")
 
 
 def forgotten(said: str, trace: list[str], lab: Lab | None) -> str:
-    """A clause about a forgotten `await`, or a `breakpoint()` left in; "" where there is neither."""
+    """A clause about a forgotten `await`, a `breakpoint()` left in, or an odd shape; "" for none of them."""
     if missed := NEVER_AWAITED.search(said):
         file, line, name = missed.groups()
         return f"; Python says: {file}:{line}: coroutine {name!r} was never awaited. An `await` is missing"
     if any("BdbQuit" in line for line in trace) or "bdb.BdbQuit" in said or "(Pdb)" in said:
         number = lab.number if lab is not None else "N"
         return f"; a breakpoint() is left in, and nobody is at its prompt: `make debug-{number}` stops there"
+    if trace and "'coroutine' object" in trace[-1]:
+        return "; an `await` is missing: the call of an `async def` gives a coroutine, and no result yet"
+    if trace and NOT_A_BYTE.search(trace[-1]):
+        return "; the body has no list around it: the loop over text or bytes gives one character at a time"
+    if len(trace) > 1 and UNPACKED in trace[-1] and any(PASSED_ON.search(line) for line in trace[:-1]):
+        return "; headers are a list of pairs: the loop over a dict gives its names alone"
     return ""
 
 
@@ -131,8 +140,15 @@ class Judge:
         """The verdict and the finding, with words for what is often forgotten."""
         verdict, finding = self._of(error)
         if verdict not in (Verdict.SKIPPED, Verdict.INFRA_ERROR):
-            finding.got += forgotten(self._said(), finding.trace, self.run.lab)
+            said = "\n".join([self._said(), *finding.trace])
+            clause = forgotten(said, finding.trace, self.run.lab) or self._odd_shape(finding.got)
+            finding.got = finding.got.removesuffix(": ") + clause if clause else finding.got
         return verdict, finding
+
+    def _odd_shape(self, got: str) -> str:
+        """A clause about headers or a body of another kind, where a check looked at something else."""
+        clause = self.trail.probe_shape if self.trail.via == "probe" else ""
+        return "" if any(word in got for word in ("dict", "list", "of type")) else clause
 
     def _said(self) -> str:
         """What was printed since the request that is shown began."""
@@ -194,7 +210,7 @@ class Judge:
             finding.sent = error.sent
             self.trail.curl = self.trail.curl if shows(error.sent, self.trail.curl) else ""
         waits = error.waits or (self.trail.service if self._is_late(error) else "")
-        finding.trace = finding.trace or self._stacks(waits)
+        finding.trace = finding.trace or error.stacks or self.stacks(waits)
         if is_own(self.run.stack.lab) and self.trail.via == "nginx" and (reason := self._nginx_reason()):
             finding.got += f"; nginx's log says: {reason}"
         response, over_http = self.trail.response, self.trail.via in ("direct", "nginx")
@@ -209,7 +225,7 @@ class Judge:
         if broken:
             return broken
         if isinstance(error, http_wire.Deadline):
-            finding.trace = finding.trace or self._stacks(self.trail.service)
+            finding.trace = finding.trace or self.stacks(self.trail.service)
         return (Verdict.TIMEOUT if isinstance(error, http_wire.Deadline) else Verdict.FAIL), finding
 
     def _broken(self, finding: Finding) -> tuple[Verdict, Finding] | None:
@@ -299,7 +315,7 @@ class Judge:
         output: str = self.run.stack.ask("status", service=name, since=since)["output"]
         return output
 
-    def _stacks(self, name: str) -> list[str]:
+    def stacks(self, name: str) -> list[str]:
         """Where a service that does not go on stands: the learner's frames of its tasks and threads."""
         if self.trail.via not in ("direct", "nginx") or name not in self.run.stack.lab.services:
             return []

@@ -53,6 +53,7 @@ class Trail:
     modules: list[str] = field(default_factory=list)
     probe_trace: list[str] = field(default_factory=list)
     probe_output: str = ""
+    probe_shape: str = ""  # what is odd in the shape of what the probe's call gave
     nginx_mark: int = 0  # of nginx's log of errors, when the check first went through it
 
     @property

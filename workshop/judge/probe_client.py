@@ -92,6 +92,7 @@ class Probe:
             values.setdefault("CONTENT_LENGTH", str(len(body)))
         request = {"app": _app(app), "environ": {**values, **environ}, "body": body, "take": take}
         shown = {key: value for key, value in {**values, **environ}.items() if value != "" or key in environ}
+        shown = {key: _short(value) for key, value in shown.items()}
         called = describe(_app(app))
         self._trail.sent = f"{called}(environ, start_response) with {shown!r}"
         if len(called) > LONG:  # a report cuts the end: what was asked comes first
@@ -130,7 +131,7 @@ class Probe:
         self._trail.via, self._trail.connection, self._trail.curl = "probe", None, ""
         self._trail.response = None
         self._trail.modules = modules_in(value)
-        self._trail.probe_trace, self._trail.probe_output = [], ""
+        self._trail.probe_trace, self._trail.probe_output, self._trail.probe_shape = [], "", ""
         if observers:
             request = {**request, "record": True}
         reply = self._stack.ask(
@@ -146,6 +147,7 @@ class Probe:
         if problem is not None:
             raise problem
         self._trail.probe_trace = transcript.trace
+        self._trail.probe_shape = transcript.odd_shape
         return transcript
 
     def _events(self, events: list[Any]) -> list[dict[str, Any]]:
@@ -168,6 +170,14 @@ def returned(transcript: Transcript) -> Any:
 
 def _app(app: Any) -> Any:
     return ref(app) if isinstance(app, str) else app
+
+
+def _short(value: Any) -> Any:
+    """A value of an environ, cut in the middle when it is long."""
+    if not isinstance(value, str | bytes) or len(value) <= LONG:
+        return value
+    dots: Any = "…" if isinstance(value, str) else b"..."
+    return value[: LONG // 2] + dots + value[-LONG // 4 :]
 
 
 def _played(event: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 PIECE = 24  # the most bytes of one chunk that are shown
 PIECES = 4  # the most chunks, or messages
+PLAIN = {"name", "environ", "scope", "chunks"}  # of an application that a router calls: its name says all
 TEXT = [("Content-Type", "text/plain")]
 
 
@@ -73,6 +74,8 @@ def script_text(value: Any) -> str:
     if len(scripts) != 1:
         return ""
     (kind, script), *_ = scripts[0].items()
+    if "name" in script and not set(script) - PLAIN:
+        return ""
     does = _wsgi(script) if kind == "$wsgi" else _asgi(script["steps"])
     return f"{script.get('name', 'inner')}: {does}"
 

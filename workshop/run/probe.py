@@ -9,7 +9,7 @@ Values cross as JSON. What JSON can't say is tagged:
 
     {"$bytes": "aGk="}                     bytes, base64
     {"$tuple": [...]}                      a tuple
-    {"$dict": [[key, value], ...]}         a dict one of whose keys begins as a tag does
+    {"$dict": [[key, value], ...]}         a dict with a key that begins as a tag does, or is bytes
     {"$object": {"type": ..., "fields"}}   an instance, by its attributes (out only)
     {"$repr": {"type": ..., "text": ...}}  anything else (out only)
     {"$import": "module:attribute"}        the learner's object (in only)

@@ -180,7 +180,12 @@ def messages_of(seen: Transcript) -> tuple[dict, list[dict]]:
 
 def listed(headers: object) -> None:
     """Fail unless the headers are pairs of bytes with names in lower case."""
-    that(headers, f"headers = {headers!r}", "[(b'content-type', b'text/plain; charset=utf-8'), …]")
+    some = headers and not isinstance(headers, dict)
+    that(
+        some,
+        f"headers = {headers!r}",
+        "[(b'content-type', b'text/plain; charset=utf-8'), …]: a list of pairs",
+    )
     for pair in headers if isinstance(headers, list | tuple) else []:
         two = isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(x, bytes) for x in pair)
         that(two, f"a header {pair!r}", "a pair of bytes: (b'content-type', b'text/plain; charset=utf-8')")
