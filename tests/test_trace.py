@@ -17,7 +17,7 @@ from workshop.judge.timeline import LANES, Event, of_nginx, timeline
 from workshop.judge.timeline_text import drawn
 from workshop.labs import find
 from workshop.learn.trace import Request, parsed
-from workshop.run import nginx_config, recorded_apps
+from workshop.run import nginx_config, recorded_apps, target_processes
 from workshop.run.nginx_config import Front
 from workshop.run.nginx_log import parsed as logged
 
@@ -225,7 +225,9 @@ def test_what_a_program_says_can_not_paint_a_terminal() -> None:
 
 @pytest.fixture(name="in_service")
 def in_service_fixture() -> Any:
-    spec = importlib.util.spec_from_file_location("in_service", recorded_apps.IN_SERVICE / "sitecustomize.py")
+    spec = importlib.util.spec_from_file_location(
+        "in_service", target_processes.IN_SERVICE / "noted_application.py"
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -372,7 +372,8 @@ def test_task3_asgi_prefix_is_added_to_root_path(probe, rng):
         seen = probe.asgi(mounts, scope, receive=[body_event()])
         ended_well(seen)
         called = seen.first("inner called") or {}
-        expect("the application that was called", called.get("name"), prefix, "the longest that fits")
+        why = f"the longest prefix of {prefix + path!r}, which is what is left of the path after root_path"
+        expect("the application that was called", called.get("name"), prefix, why)
         inner = called.get("scope", {})
         got, wanted = inner.get("root_path"), root + prefix
         expect("root_path", got, wanted, "what was mounted before stays in front" if root else "")
@@ -486,7 +487,7 @@ def test_task4_upload_is_counted_to_its_end(probe, rng):
         body = b"".join(message.get("body", b"") for message in sends)
         size = sum(map(len, pieces))
         why = "more_body True: there is another piece, and upload did not receive it" if count > 1 else ""
-        expect(f"body, for an upload in {count} pieces", body, f"{size}\n".encode(), why)
+        expect(f"body, for an upload in pieces, {count} of them", body, f"{size}\n".encode(), why)
     half = [body_event(b"only half", True), {"type": "http.disconnect"}]
     seen = probe.asgi(app, http_scope("POST", "/"), receive=half, then="disconnect", settle=0.2)
     that(

@@ -441,11 +441,11 @@ def test_task5_no_id_is_given_twice(probe, service, rng):
     sent = "POST /tasks; DELETE of it; POST /tasks"
     steps = [("a", add(ada)), visit("DELETE", path_of("a")), ("b", add(grace))]
     old, _, new = talk(probe, sent, *steps).values
-    why = "the id of a deleted task stays unused"
     that(
         task_in(old)["id"] != task_in(new)["id"],
         f"the id {new['id']} again",
-        f"a new id     {why}",
+        "a new id     the id of a deleted task stays unused",
+        rule="README, rule 8",
         sent=sent,
     )
     at_once(service("tasks"), rng)

@@ -413,7 +413,13 @@ def test_task4_codes_that_are_never_sent(probe, rng):
     ):
         wanted = [(CLOSE, True, struct.pack("!H", code) + b"Ada")]
         expect(f"close({code}, 'Ada')", rounds[0].sent, wanted, why, sent=said(acts))
-    must_raise(probe, [("close", None, "Ada")], "ValueError", "close() with a reason and no code")
+    must_raise(
+        probe,
+        [("close", None, "Ada")],
+        "ValueError",
+        "close() with a reason and no code",
+        rule="RFC 6455 §5.5.1",
+    )
 
 
 # --- task 5 ------------------------------------------------------------------------------------------

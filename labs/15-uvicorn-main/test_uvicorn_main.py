@@ -170,11 +170,13 @@ def test_task3_failed_startup_ends_with_3(outcome):
     """A failed startup: its message, exit code 3"""
     reply = outcome("failing")
     where = "your program: the application sent lifespan.startup.failed"
-    that(reply["state"] == "exited", f"{SETTLE:g} s later it still runs", "a process that ends", where=where)
-    expect("exit code", reply["code"], 3, "uvicorn's STARTUP_FAILURE", where=where)
+    sent = "nothing: at its start, the application answers lifespan.startup with lifespan.startup.failed"
+    late = f"{SETTLE:g} s after lifespan.startup.failed the process still runs"
+    that(reply["state"] == "exited", late, "a process that ends", where=where, sent=sent)
+    expect("exit code", reply["code"], 3, "uvicorn's STARTUP_FAILURE", where=where, sent=sent)
     last = f"it ended and said {reply['output'].strip()[-300:]!r}"
     expected = "the application's own message, “no ink in the register”"
-    that("no ink in the register" in reply["output"], last, expected, where=where)
+    that("no ink in the register" in reply["output"], last, expected, where=where, sent=sent)
 
 
 @check(task=3, rule=SIGNALS)

@@ -286,8 +286,9 @@ def test_task2_plain_functions_run_in_threads(service: Any) -> None:
         gate = client.get("/open-the-gate")
         blocked = waiting.result(timeout=max(0.1, end + PATIENCE - time.monotonic()))
     expect("in its loop's thread", value(gate), True, "a coroutine runs on the event loop")
-    got = members(value(blocked))
-    expect("in a thread", got.get("thread"), True, "a plain function may block: it runs in a thread")
+    got, sent = members(value(blocked)), "GET /blocking: its handler is a plain function that waits"
+    why = "a plain function may block: it runs in a thread"
+    expect("in a thread", got.get("thread"), True, why, sent=sent)
     expect("opened", got.get("opened"), True, "by a request that was answered meanwhile")
 
 

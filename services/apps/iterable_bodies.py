@@ -21,6 +21,8 @@ class Body:
 
 
 def in_a_list(*chunks: bytes) -> WSGIApplication:
+    """An application that returns these chunks in a list, which has no close."""
+
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", [*TEXT])
         return list(chunks)
@@ -29,7 +31,7 @@ def in_a_list(*chunks: bytes) -> WSGIApplication:
 
 
 def in_an_object(closed: Callable[[], object], *chunks: bytes) -> WSGIApplication:
-    """`closed` is called when the body's close is."""
+    """An application that returns an object with these chunks; its close calls `closed`."""
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", [*TEXT])

@@ -12,6 +12,7 @@ now = 1000.0
 
 
 def clock() -> float:
+    """The time, which passes only where a check says so."""
     return now
 
 
@@ -21,7 +22,7 @@ def work(seconds: float) -> None:
 
 
 def worker(before: float, after: float, late: bool = False) -> WSGIApplication:
-    """`late`: the response starts when its first chunk is asked for, as a generator's does."""
+    """An application that takes `before` seconds until it starts (late: at its first chunk), then `after`."""
 
     def start(start_response: StartResponse) -> None:
         work(before)

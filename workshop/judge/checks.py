@@ -15,6 +15,7 @@ Fixtures: `front` (a Client through nginx), `service(name)` (a Client to a servi
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,15 +92,31 @@ __all__ = [
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 NOT_JSON = (ValueError, RecursionError)  # what json.loads raises for what is none, or nested too deeply
+LONG, HEAD = 400, 200  # characters of a value: what is longer is cut, and how much of its beginning stays
+BEFORE, AFTER = 20, 30  # characters around the place where two long values differ
 NAMES = ("Ada", "Grace", "Edsger", "Barbara", "Dennis", "Radia", "Tim", "Margaret", "Leslie", "Karen")
 
 
-class Failed(Exception):
-    """A check's own word that something is not as it must be."""
+# Called with a failure of a check because something was late, while its connections are still open.
+observers: list[Callable[[Failed], None]] = []
 
-    def __init__(self, got: str, expected: str, rule: str = "", where: str = "", sent: str = "") -> None:
+
+class Failed(Exception):
+    """A check's own word that something is not as it must be.
+
+    `waits` names the service that should have gone on: the report shows where it stands, and so ends it.
+    """
+
+    def __init__(
+        self, got: str, expected: str, rule: str = "", where: str = "", sent: str = "", waits: str = ""
+    ) -> None:
         super().__init__(f"got {got}; expected {expected}")
         self.got, self.expected, self.rule, self.where, self.sent = got, expected, rule, where, sent
+        self.waits = waits
+        self.stacks: list[str] = []  # where a service waited when this was raised because it was late
+        if isinstance(sys.exc_info()[1], Deadline):
+            for observer in observers:
+                observer(self)
 
 
 def check(task: int, rule: str) -> Callable[[Function], Function]:
@@ -116,7 +133,9 @@ def expect(what: str, got: Any, expected: Any, why: str = "", **more: str) -> No
     """Fail unless `got` equals `expected`; `what` names it, `why` says why it must be so."""
     if got != expected or type(got) is not type(expected):
         reason = f"     {why}" if why else ""
-        raise Failed(f"{what} = {shown(got)}", f"{what} = {shown(expected)}{reason}", **more)
+        raise Failed(
+            f"{what} = {shown(got)}{differs(got, expected)}", f"{what} = {shown(expected)}{reason}", **more
+        )
 
 
 def that(condition: object, got: str, expected: str, **more: str) -> None:
@@ -153,7 +172,18 @@ def shown(value: Any) -> str:
     text = ascii(value) if isinstance(value, str) and holds_bytes(value) else repr(value)
     if isinstance(value, set | frozenset) and value:
         text = f"{{{', '.join(sorted(map(repr, value)))}}}"
-    return text if len(text) < 400 else f"{text[:200]} … {text[-150:]}"
+    return text if len(text) < LONG else f"{text[:HEAD]} … {text[-150:]}"
+
+
+def differs(got: Any, expected: Any) -> str:
+    """Where two long values begin to differ, as far as `shown` cuts that out; "" where it does not."""
+    one, other = repr(got), repr(expected)
+    place = next((at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), 0)
+    if min(len(one), len(other)) < LONG or place < HEAD:
+        return ""
+    begin = place - BEFORE
+    here, there = (text[begin : place + AFTER] for text in (one, other))
+    return f"     (they differ first at … {here} …, where … {there} … is expected)"
 
 
 def holds_bytes(text: str) -> bool:

@@ -28,9 +28,12 @@ if TYPE_CHECKING:
     from workshop.judge.plugin import LabRun
 
 OUTPUT_PATIENCE = 0.3  # seconds in which a traceback may still come, after an answer
+STACKS_SHOWN = 4  # tasks and threads
 SERVER_FAULT = 500  # the least status that says so (RFC 9110 §15.6)
 BROKEN_PATIENCE = 1.5  # the same after a 5xx, or no answer: then one is likely
 ENDING_PATIENCE = 0.5  # in which a process may still end, whose connection nginx has lost
+STATUS_LINE = re.compile(rb"^HTTP/\d\.\d (\d{3})", re.MULTILINE)
+URL_PATH = re.compile(r"https?://[^/\s]+(/[^'\s]*)")
 SERVER_ERROR = re.compile(r"\[(ERROR|CRITICAL)\]|^(ERROR|CRITICAL):")
 
 
@@ -55,22 +58,43 @@ NGINX_REASONS = {
 }
 
 
+def shows(sent: str, curl: str) -> bool:
+    """Whether a curl command asks for what a report shows as sent."""
+    path = URL_PATH.search(curl)
+    return path is not None and path[1] in sent
+
+
 def is_hole(trace: list[str]) -> bool:
     """Whether a traceback ends in a hole of the starter's."""
     return any(line.startswith("NotImplementedError") for line in trace)
 
 
+def last_lines(output: str) -> list[str]:
+    """What a program said last: where there is no traceback, it may say why it ended."""
+    said = [line for line in output.splitlines() if line.strip() and not line[0].isspace()]
+    return [line[:200] for line in said[-3:]]
+
+
+NOT_A_BYTE = re.compile(r"^TypeError: .* is not a byte$")  # gunicorn's word for an item of a body
+UNPACKED = "values to unpack (expected 2"  # what a server says of headers that are no pairs
+PASSED_ON = re.compile(r"\b(start_response|send)\(")
 NEVER_AWAITED = re.compile(r"(\w+\.py):(\d+): RuntimeWarning: coroutine '([^']+)' was never awaited")
 
 
 def forgotten(said: str, trace: list[str], lab: Lab | None) -> str:
-    """A clause about a forgotten `await`, or a `breakpoint()` left in; "" where there is neither."""
+    """A clause about a forgotten `await`, a `breakpoint()` left in, or an odd shape; "" for none of them."""
     if missed := NEVER_AWAITED.search(said):
         file, line, name = missed.groups()
         return f"; Python says: {file}:{line}: coroutine {name!r} was never awaited. An `await` is missing"
     if any("BdbQuit" in line for line in trace) or "bdb.BdbQuit" in said or "(Pdb)" in said:
         number = lab.number if lab is not None else "N"
         return f"; a breakpoint() is left in, and nobody is at its prompt: `make debug-{number}` stops there"
+    if trace and "'coroutine' object" in trace[-1]:
+        return "; an `await` is missing: the call of an `async def` gives a coroutine, and no result yet"
+    if trace and NOT_A_BYTE.search(trace[-1]):
+        return "; the body has no list around it: the loop over text or bytes gives one character at a time"
+    if len(trace) > 1 and UNPACKED in trace[-1] and any(PASSED_ON.search(line) for line in trace[:-1]):
+        return "; headers are a list of pairs: the loop over a dict gives its names alone"
     return ""
 
 
@@ -116,8 +140,15 @@ class Judge:
         """The verdict and the finding, with words for what is often forgotten."""
         verdict, finding = self._of(error)
         if verdict not in (Verdict.SKIPPED, Verdict.INFRA_ERROR):
-            finding.got += forgotten(self._said(), finding.trace, self.run.lab)
+            said = "\n".join([self._said(), *finding.trace])
+            clause = forgotten(said, finding.trace, self.run.lab) or self._odd_shape(finding.got)
+            finding.got = finding.got.removesuffix(": ") + clause if clause else finding.got
         return verdict, finding
+
+    def _odd_shape(self, got: str) -> str:
+        """A clause about headers or a body of another kind, where a check looked at something else."""
+        clause = self.trail.probe_shape if self.trail.via == "probe" else ""
+        return "" if any(word in got for word in ("dict", "list", "of type")) else clause
 
     def _said(self) -> str:
         """What was printed since the request that is shown began."""
@@ -162,7 +193,7 @@ class Judge:
         folder = Path(reply["folder"])
         trace = last_traceback(reply["output"], folder)
         if not trace and not reply["flooded"]:
-            trace = [line[:200] for line in reply["output"].strip().splitlines()[-3:]]
+            trace = last_lines(reply["output"])
         verdict = Verdict.FAIL if is_hole(trace) else Verdict.NO_START
         finding = Finding(
             got=start_text(reply),
@@ -175,7 +206,13 @@ class Judge:
     def _failed(self, error: Failed) -> tuple[Verdict, Finding]:
         finding = self._finding(error.got, error.expected, self._trace())
         finding.rule, finding.where = error.rule, error.where or finding.where
-        finding.sent = error.sent or finding.sent
+        if error.sent:
+            finding.sent = error.sent
+            self.trail.curl = self.trail.curl if shows(error.sent, self.trail.curl) else ""
+        waits = error.waits or (self.trail.service if self._is_late(error) else "")
+        finding.trace = finding.trace or error.stacks or self.stacks(waits)
+        if is_own(self.run.stack.lab) and self.trail.via == "nginx" and (reason := self._nginx_reason()):
+            finding.got += f"; nginx's log says: {reason}"
         response, over_http = self.trail.response, self.trail.via in ("direct", "nginx")
         if response.status >= SERVER_FAULT if response is not None else over_http:
             return self._broken(finding) or (Verdict.FAIL, finding)
@@ -183,11 +220,12 @@ class Judge:
 
     def _wire(self, error: http_wire.WireError) -> tuple[Verdict, Finding]:
         finding = self._finding(error.got, error.expected, self._trace())
+        finding.where = self._where("waited for its answer") or finding.where
         broken = self._broken(finding)
         if broken:
             return broken
         if isinstance(error, http_wire.Deadline):
-            finding.trace = finding.trace or self._stacks()
+            finding.trace = finding.trace or self.stacks(self.trail.service)
         return (Verdict.TIMEOUT if isinstance(error, http_wire.Deadline) else Verdict.FAIL), finding
 
     def _broken(self, finding: Finding) -> tuple[Verdict, Finding] | None:
@@ -216,9 +254,8 @@ class Judge:
         """What became of a service since the check began, once the last of its output has come."""
         if name in self._last_words:
             return self._last_words[name]
-        response, rest = self.trail.response, Rest(self.run.stack, name)
-        broken = response is None or response.status >= SERVER_FAULT
-        deadline = time.monotonic() + (BROKEN_PATIENCE if broken else OUTPUT_PATIENCE)
+        rest = Rest(self.run.stack, name)
+        deadline = time.monotonic() + (BROKEN_PATIENCE if self._is_broken() else OUTPUT_PATIENCE)
         while True:
             is_over = rest.is_long() or time.monotonic() > deadline
             reply = self.run.stack.ask("status", service=name, since=self.trail.marks.get(name, 0))
@@ -226,6 +263,22 @@ class Judge:
                 self._last_words[name] = reply
                 return reply
             time.sleep(POLL)
+
+    def _is_late(self, error: Failed) -> bool:
+        """Whether a check failed because nothing came in time, from the service or from behind nginx."""
+        response = self.trail.response
+        timed_out = (
+            response is not None and response.status == 504 and response.get("X-Written-By") == "nginx"
+        )
+        return timed_out or isinstance(error.__context__, http_wire.Deadline)
+
+    def _is_broken(self) -> bool:
+        """Whether what is shown got no answer, or a 5xx: then a traceback is likely to be the cause."""
+        response, connection = self.trail.response, self.trail.connection
+        if response is not None:
+            return response.status >= SERVER_FAULT
+        came = bytes(connection.received) if connection is not None else b""
+        return not came or any(int(code) >= SERVER_FAULT for code in STATUS_LINE.findall(came))
 
     def _services_asked(self) -> list[str]:
         return list(self.trail.marks) or ([self.trail.service] if self.trail.service else [])
@@ -238,7 +291,7 @@ class Judge:
         """
         if self.trail.via == "probe":
             return self.trail.probe_trace
-        response, earlier = self.trail.response, list[str]()
+        earlier = list[str]()
         for name in self._services_asked():
             reply = self._settled(name)
             folder = Path(reply["folder"])
@@ -248,8 +301,12 @@ class Judge:
             earlier = earlier or last_traceback(reply["output"], folder)
         if is_hole(earlier):
             return earlier
-        if earlier and (response is None or response.status >= SERVER_FAULT):
-            return earlier if is_of_import(earlier) else ["(of an earlier request of this check)", *earlier]
+        if earlier and self._is_broken():
+            return (
+                earlier
+                if is_of_import(earlier)
+                else ["(perhaps of an earlier request of this check)", *earlier]
+            )
         return self._hole()
 
     def _since_shown(self, name: str) -> str:
@@ -258,16 +315,15 @@ class Judge:
         output: str = self.run.stack.ask("status", service=name, since=since)["output"]
         return output
 
-    def _stacks(self) -> list[str]:
-        """Where a service that does not answer stands: the learner's frames of its threads."""
-        name = self.trail.service
+    def stacks(self, name: str) -> list[str]:
+        """Where a service that does not go on stands: the learner's frames of its tasks and threads."""
         if self.trail.via not in ("direct", "nginx") or name not in self.run.stack.lab.services:
             return []
         reply = self.run.stack.ask("status", service=name)
         if reply["state"] != "running" or self.run.other is not None:
             return []
         frames = waiting_frames(self.run.stack.ask("stacks", service=name)["output"], Path(reply["folder"]))
-        return ["(this is where it waits)", *frames] if frames else []
+        return ["(this is where it waits)", *frames[:STACKS_SHOWN]] if frames else []
 
     def _hole(self) -> list[str]:
         """What a starter's configuration answers where something is to be written: 501, and which task's."""
@@ -294,6 +350,7 @@ class Judge:
             if reply["state"] == "exited" and not reply.get("told"):
                 flooded = ", after more than 16 MiB of output" if reply["flooded"] else ""
                 finding.got += f"; its process ended ({exit_text(reply['code'])}{flooded})"
+                finding.trace = finding.trace or last_lines(reply["output"])
                 finding.where = "your program: it ended while it was asked"
                 return (Verdict.FAIL if is_hole(finding.trace) else Verdict.CRASH), finding
         return None
@@ -310,8 +367,8 @@ class Judge:
             reply = self.run.stack.ask("status", service=name)
         return reply
 
-    def _where(self) -> str:
-        """Which hop broke the contract: we own all of them, so we can tell."""
+    def _where(self, did: str = "passed on what it sent") -> str:
+        """Which hop broke the contract: we own all of them, so we can tell. `did` is what the others did."""
         trail, lab = self.trail, self.run.stack.lab
         if trail.via == "probe":
             edited = [f"{module}.py" for module in trail.modules if f"{module}.py" in lab.edit]
@@ -330,25 +387,26 @@ class Judge:
         program = Path(words[1] if words[0] == "python" else words[0]).name
         if service.learner == "application":
             hops = program if trail.via == "direct" else f"{program} and nginx"
-            if response is None:
-                return f"your application: {hops} waited for its answer"
-            return f"your application: {hops} passed on what it answered"
+            return f"your application: {hops} {did if response is None else 'passed on what it answered'}"
         if trail.via == "direct":
             return "your server: the bytes went straight to it, without nginx"
         return "your server: nginx passed the bytes on unchanged"
 
     def _nginx_said(self) -> str:
         """Why nginx wrote a page of its own, in the words of its log, and whose fault that is."""
-        response = self.trail.response
+        response, reason = self.trail.response, self._nginx_reason()
+        if not reason or response is None:
+            return ""
+        whose = next((whose for words, whose in NGINX_REASONS.items() if words in reason), "your service")
+        return f"{whose}. nginx wrote this {response.status}; its log says: {reason}"
+
+    def _nginx_reason(self) -> str:
+        """What nginx's log says of the request that is shown; "" where it says nothing."""
         words = bytes(self.trail.connection.sent if self.trail.connection else b"").split(b"\r\n", 1)
         asked = words[0].decode("latin-1")
         errors = self.run.stack.ask("nginx", since=self.trail.nginx_mark).get("errors", "")
         mine = [line for line in errors.splitlines() if f'request: "{asked}"' in line]
-        if not mine or response is None:
-            return ""
-        reason = REASON.sub("", mine[-1]).partition(" while ")[0].partition(", client:")[0]
-        whose = next((whose for words, whose in NGINX_REASONS.items() if words in reason), "your service")
-        return f"{whose}. nginx wrote this {response.status}; its log says: {reason}"
+        return REASON.sub("", mine[-1]).partition(" while ")[0].partition(", client:")[0] if mine else ""
 
     def _shown_at(self, trail: Trail) -> Service:
         """The service to which nginx passed what was sent last: the longest prefix wins."""

@@ -6,6 +6,8 @@ Whatever was asked last is kept in a `Trail`, so that a failure can say what was
 from __future__ import annotations
 
 import shlex
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ from workshop.judge.websocket_client import WebSocket
 from workshop.run.nginx_config import is_own, shown
 
 SENT_LINES = 4
+CURL_SHOWN = 400  # characters: what is longer is nothing to copy
 
 
 class Clock:
@@ -54,6 +57,7 @@ class Trail:
     modules: list[str] = field(default_factory=list)
     probe_trace: list[str] = field(default_factory=list)
     probe_output: str = ""
+    probe_shape: str = ""  # what is odd in the shape of what the probe's call gave
     nginx_mark: int = 0  # of nginx's log of errors, when the check first went through it
 
     @property
@@ -91,7 +95,23 @@ class Client:
         self._note(target)
         made = http_wire.Wire(self.address.host, self.address.port, self._clock.left(seconds), receive_buffer)
         self._trail.connection = made
+        made.used = self._shows(made)
         return made
+
+    def _shows(self, wire: http_wire.Wire) -> Callable[[], None]:
+        """What makes a connection the one that the report shows, when its own thread uses it again."""
+        trail, thread = self._trail, threading.get_ident()
+        service = trail.service
+
+        def show() -> None:
+            if trail.connection is not wire and threading.get_ident() == thread:
+                trail.via, trail.service, trail.connection = self.via, service, wire
+                trail.response, trail.sent, trail.curl = None, "", ""
+                trail.latest.update(
+                    dict.fromkeys(trail.latest, sys.maxsize)
+                )  # printed since: by other requests
+
+        return show
 
     def rests(self, seconds: float = 3.0) -> bool:
         """Wait until the service has nothing left to do, at most so long; whether that came."""
@@ -142,6 +162,7 @@ class Client:
         """
         before = self._trail.sent if self._trail.connection is None else ""
         made = self.connect(receive_buffer, target=target)
+        made.used = None  # the report shows messages, and no frames
         self._trail.connection, self._trail.sent, self._trail.curl = None, before, ""
 
         def log(line: str) -> None:
@@ -189,4 +210,5 @@ class Client:
             if len(body) > 200 or not body.isascii():
                 return ""
             words += ["--data-binary", body.decode("ascii")]
-        return shlex.join([*words, f"{self._stack.public}{target}"])
+        command = shlex.join([*words, f"{self._stack.public}{target}"])
+        return command if len(command) < CURL_SHOWN else ""

@@ -103,6 +103,9 @@ class Wire:
         self.received = bytearray()
         self._read = 0
         self.port = port
+        self.used: Callable[[], None] | None = (
+            None  # called before each use: the report shows what was used last
+        )
         self.bridged = host.startswith(UNIX)
         self.socket = socket.socket(socket.AF_UNIX if self.bridged else socket.AF_INET)
         if receive_buffer is not None:
@@ -124,6 +127,10 @@ class Wire:
     def _tell(self, what: str, data: bytes = b"") -> None:
         for observer in observers:
             observer(self, what, data)
+
+    def _use(self) -> None:
+        if self.used is not None:
+            self.used()
 
     def _cross(self, folder: str, port: int) -> None:
         """Connect through a sandbox's bridge, which says first whether somebody listens behind it."""
@@ -150,6 +157,7 @@ class Wire:
 
     def send(self, data: bytes) -> None:
         """Send all of it. Raises NoAnswer when the other side is gone, Deadline when it doesn't take it."""
+        self._use()
         self.sent += data
         self._tell(">", data)
         view = memoryview(data)
@@ -197,6 +205,7 @@ class Wire:
 
         Raises Deadline when time is over, NoAnswer on a reset.
         """
+        self._use()
         try:
             self.socket.settimeout(self._left())
             data = self.socket.recv(size)

@@ -11,6 +11,7 @@ import json
 import os
 import random
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ import pytest
 from rich.console import Console
 
 from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, InfraError
+from workshop.judge import checks
 from workshop.judge.agent_replies import Misbehaved
 from workshop.judge.diagnosis import Judge, application_of, is_of_this_machine, misbehaved, unreadable
 from workshop.judge.http_client import Client, Clock, Trail
@@ -331,7 +333,15 @@ class LabRun:
         """What this check asked last."""
         trail = Trail()
         request.node.trail = trail
+        checks.observers[:] = [lambda failed: self._look_where_it_waits(trail, failed)]
         return trail
+
+    def _look_where_it_waits(self, trail: Trail, failed: checks.Failed) -> None:
+        """While the client is still there: where the service waits that was late. The service ends by it."""
+        goes_on = self.config.pluginmanager.has_plugin("workshop-every-point")
+        if threading.current_thread() is threading.main_thread() and not goes_on:
+            with contextlib.suppress(InfraError, Misbehaved):
+                failed.stacks = Judge(self, trail).stacks(failed.waits or trail.service)
 
     @pytest.fixture(name="clock")
     def clock_fixture(self, request: pytest.FixtureRequest) -> Clock:

@@ -17,11 +17,13 @@ from workshop.judge.probe_requests import (
     ref,
 )
 from workshop.judge.probe_transcript import Transcript, decoded
+from workshop.judge.script_text import beside
 from workshop.judge.shown_bytes import show_bytes
 from workshop.judge.stack import SANDBOX, Stack
 from workshop.judge.start_failure import exit_text
 from workshop.judge.tracebacks import own
 from workshop.judge.verdict import Verdict
+from workshop.paths import APPS
 
 CALL_SECONDS = 3.0
 EVENTS_SHOWN = 8
@@ -48,10 +50,7 @@ class Probe:
 
     def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
         """Call "module:function"; its result as plain data. An exception of the learner's fails the check."""
-        transcript = self.steps(made(function, *args, **kwargs))
-        if transcript.raised:
-            raise ProbeTrouble(Verdict.FAIL, f"it raised {transcript.trace[-1]}", transcript.trace[:-1])
-        return transcript.values[-1]
+        return returned(self.steps(made(function, *args, **kwargs)))
 
     def raises(self, function: str, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         """Call "module:function"; the description of what it raised, or None when it returned."""
@@ -65,7 +64,9 @@ class Probe:
         listed = [
             {"as": step[0], "do": step[1]} if isinstance(step, tuple) else {"do": step} for step in steps
         ]
-        self._trail.sent = sent or "\n".join(describe(step["do"]) for step in listed)
+        self._trail.sent = sent or self._with_given(
+            "\n".join(describe(step["do"]) for step in listed), listed
+        )
         return self._ask("steps", {"steps": outgoing(listed)}, outgoing(listed), seconds)
 
     def wsgi(
@@ -91,13 +92,15 @@ class Probe:
         if body:
             values.setdefault("CONTENT_LENGTH", str(len(body)))
         request = {"app": _app(app), "environ": {**values, **environ}, "body": body, "take": take}
-        shown = {key: value for key, value in {**values, **environ}.items() if value != ""}
+        shown = {key: value for key, value in {**values, **environ}.items() if value != "" or key in environ}
+        shown = {key: _short(value) for key, value in shown.items()}
         called = describe(_app(app))
         self._trail.sent = f"{called}(environ, start_response) with {shown!r}"
         if len(called) > LONG:  # a report cuts the end: what was asked comes first
             self._trail.sent = f"(environ, start_response) with {shown!r}\nto {called}"
         if body:
             self._trail.sent += f" and wsgi.input {show_bytes(body)}"
+        self._trail.sent = self._with_given(self._trail.sent, app)
         return self._ask("wsgi", {"request": outgoing(request)}, outgoing(request), seconds)
 
     def asgi(
@@ -118,12 +121,18 @@ class Probe:
         played += f", and {len(events) - EVENTS_SHOWN} more" if len(events) > EVENTS_SHOWN else ""
         self._trail.sent = f"{describe(_app(app))}(scope, receive, send) with the scope {asked!r}"
         self._trail.sent += f"; receive: {played}" if played else ""
+        self._trail.sent = self._with_given(self._trail.sent, app)
         return self._ask("asgi", {"request": outgoing(request)}, outgoing(request), seconds)
+
+    def _with_given(self, sent: str, value: Any) -> str:
+        """What was called, and on lines of their own what is not the learner's in it."""
+        return "\n".join([sent, *beside(value, (self._stack.lab.apps, APPS))])
 
     def _ask(self, kind: str, request: dict[str, Any], value: Any, seconds: float) -> Transcript:
         self._trail.via, self._trail.connection, self._trail.curl = "probe", None, ""
+        self._trail.response = None
         self._trail.modules = modules_in(value)
-        self._trail.probe_trace, self._trail.probe_output = [], ""
+        self._trail.probe_trace, self._trail.probe_output, self._trail.probe_shape = [], "", ""
         if observers:
             request = {**request, "record": True}
         reply = self._stack.ask(
@@ -139,6 +148,7 @@ class Probe:
         if problem is not None:
             raise problem
         self._trail.probe_trace = transcript.trace
+        self._trail.probe_shape = transcript.odd_shape
         return transcript
 
     def _events(self, events: list[Any]) -> list[dict[str, Any]]:
@@ -152,8 +162,23 @@ class Probe:
         return found
 
 
+def returned(transcript: Transcript) -> Any:
+    """The last step's result. An exception of the learner's fails the check."""
+    if transcript.raised:
+        raise ProbeTrouble(Verdict.FAIL, f"it raised {transcript.trace[-1]}", transcript.trace[:-1])
+    return transcript.values[-1]
+
+
 def _app(app: Any) -> Any:
     return ref(app) if isinstance(app, str) else app
+
+
+def _short(value: Any) -> Any:
+    """A value of an environ, cut in the middle when it is long."""
+    if not isinstance(value, str | bytes) or len(value) <= LONG:
+        return value
+    dots: Any = "…" if isinstance(value, str) else b"..."
+    return value[: LONG // 2] + dots + value[-LONG // 4 :]
 
 
 def _played(event: dict[str, Any]) -> str:

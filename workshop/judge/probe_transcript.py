@@ -39,6 +39,18 @@ class Transcript:
             return []
         return [*own(error["trace"], self.folder), f"{error['type']}: {error['message']}".rstrip(": ")]
 
+    @property
+    def odd_shape(self) -> str:
+        """A clause for headers that are a dict, or a body without a list around it; "" for neither."""
+        starts = [one for one in self.sends if isinstance(one, dict) and isinstance(one.get("headers"), dict)]
+        if starts or any(event.get("of") == "dict" for event in self.all("start_response")):
+            return "; the headers are a dict: a list of pairs is expected"
+        if any(event.get("type") in ("int", "str") for event in self.all("chunk")):
+            return (
+                "; the body has no list around it: the loop over text or bytes gives one character at a time"
+            )
+        return ""
+
     # WSGI
 
     @property
@@ -95,7 +107,7 @@ def decoded(value: Any) -> Any:
         case {"$bytes": data}:
             return base64.b64decode(data)
         case {"$dict": pairs}:
-            return {key: decoded(item) for key, item in pairs}
+            return {decoded(key): decoded(item) for key, item in pairs}
         case {"$tuple": items}:
             return tuple(decoded(item) for item in items)
         case {"$object": {"type": name, "fields": fields}}:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+STACK_SHOWN = 4  # frames of a task or thread
 STACK_FRAME = re.compile(r'\s+File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)')
 FRAME = re.compile(r'\s+File "(?P<file>.+)", line (?P<line>\d+)(?:, in (?P<name>.+))?')
 
@@ -43,13 +44,14 @@ def is_of_import(trace: list[str]) -> bool:
 
 
 def waiting_frames(output: str, folder: Path) -> list[str]:
-    """The frames in `folder` of each thread that Python's faulthandler wrote out, the last call last."""
+    """A line for each task or thread that was written out: its frames in `folder`, the last call last."""
     found: list[str] = []
-    for thread in re.split(r"^(?:Current t|T)hread 0x.*$", output, flags=re.MULTILINE)[1:]:
+    for thread in re.split(r"^(?:(?:Current t|T)hread 0x|Task ).*$", output, flags=re.MULTILINE)[1:]:
         frames = [
             f"{match['file']}:{match['line']} in {match['name']}"
             for match in map(STACK_FRAME.match, thread.splitlines())
             if match
         ]
-        found += [one for one in own(frames[::-1], folder) if one not in found]
+        line = " → ".join(own(frames[::-1], folder)[-STACK_SHOWN:])
+        found += [line] if line and line not in found else []
     return found

@@ -48,7 +48,7 @@ class WebSocket:
     """One client's end of a WebSocket. Raises WireError as `Wire` does; `log` is told what is sent, in words.
 
     `refused` is the HTTP response instead of a 101, and None when the handshake succeeded; `subprotocol` is
-    what the server chose, "" for none.
+    what the server chose, "" for none; `asked` is the handshake in words.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class WebSocket:
             subprotocols=[Subprotocol(one) for one in subprotocols] or None,
             max_size=MESSAGE_CAP,
         )
+        self.asked = ""
         self.refused: Response | None = None
         self.subprotocol = ""
         self._events: list[Any] = []
@@ -92,7 +93,8 @@ class WebSocket:
             *(f"{name}: {value}" for name, value in fields),
             *([f"offered: {offered}"] if offered else []),
         ]
-        self._log(f"GET {target} (Upgrade: websocket{''.join(f'; {one}' for one in said)})")
+        self.asked = f"GET {target} (Upgrade: websocket{''.join(f'; {one}' for one in said)})"
+        self._log(self.asked)
         self._protocol.send_request(request)
         self._flush()
         while not self._events:

@@ -9,7 +9,7 @@ Values cross as JSON. What JSON can't say is tagged:
 
     {"$bytes": "aGk="}                     bytes, base64
     {"$tuple": [...]}                      a tuple
-    {"$dict": [[key, value], ...]}         a dict one of whose keys begins as a tag does
+    {"$dict": [[key, value], ...]}         a dict with a key that begins as a tag does, or is bytes
     {"$object": {"type": ..., "fields"}}   an instance, by its attributes (out only)
     {"$repr": {"type": ..., "text": ...}}  anything else (out only)
     {"$import": "module:attribute"}        the learner's object (in only)
@@ -235,20 +235,23 @@ def fork_and_answer(request: Json, link: int) -> bytes:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL) if not data else None
     _, status = os.waitpid(pid, 0)
+    if data is None:
+        return json.dumps({"events": [], "hung": True}).encode()
     if data:
         return data
     return json.dumps({"died": os.waitstatus_to_exitcode(status)}).encode()
 
 
-def _read_all(reader: int, deadline: float) -> bytes:
-    pieces = []
+def _read_all(reader: int, deadline: float) -> bytes | None:
+    """Everything up to the end, or what came in time; None when nothing did."""
+    pieces: list[bytes] = []
     with os.fdopen(reader, "rb", buffering=0) as pipe:
         while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
             piece = pipe.read(1 << 16)
             if not piece:
-                break
+                return b"".join(pieces)
             pieces.append(piece)
-    return b"".join(pieces)
+    return b"".join(pieces) or None
 
 
 def import_first(module: str) -> Json:

@@ -27,6 +27,8 @@ def encode(value: Any, depth: int = 0) -> Json:
         if any(key.startswith("$") for key in value):  # a value must not be taken for a tag
             return {"$dict": [[str(key), encode(item, depth + 1)] for key, item in value.items()]}
         return {str(key): encode(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, dict) and all(isinstance(key, str | bytes) for key in value):
+        return {"$dict": [[encode(key), encode(item, depth + 1)] for key, item in value.items()]}
     return _encode_object(value, depth)
 
 

@@ -249,7 +249,7 @@ def end_orphans() -> None:
         pids = orphans()
         if not pids:
             break
-        _send({*pids, *descendants(*pids)}, signal.SIGKILL)
+        send({*pids, *descendants(*pids)}, signal.SIGKILL)
         for pid in pids:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
@@ -258,11 +258,11 @@ def end_orphans() -> None:
 def end_tree(pid: int, grace: float) -> None:
     """End `pid` and its descendants: SIGTERM to the top, SIGKILL to what is left after `grace` seconds."""
     below = descendants(pid)
-    _send([pid], signal.SIGTERM if grace else signal.SIGKILL)
+    send([pid], signal.SIGTERM if grace else signal.SIGKILL)
     deadline = time.monotonic() + grace
     while time.monotonic() < deadline and _running(pid):
         time.sleep(POLL)
-    _send({pid, *below, *descendants(pid)}, signal.SIGKILL)
+    send({pid, *below, *descendants(pid)}, signal.SIGKILL)
 
 
 def _running(pid: int) -> bool:
@@ -272,7 +272,8 @@ def _running(pid: int) -> bool:
         return False
 
 
-def _send(pids: Iterable[int], number: int) -> None:
+def send(pids: Iterable[int], number: int) -> None:
+    """Send a signal to each that is still there."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)

@@ -1,7 +1,7 @@
 """What the applications that a lab serves are asked and answer: noted in the service's own process.
 
-While somebody wants to see it, a service starts with `in_service/` on its path. Python imports the file
-`sitecustomize.py` there first, which wraps the application that the service's command names.
+A service starts with `in_service/` on its path. Python imports the file `sitecustomize.py` there first; while
+somebody wants to see the events, it wraps the application that the service's command names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 
 from workshop.labs import Service
 
-IN_SERVICE = Path(__file__).with_name("in_service")
 FILE = "events-of-applications.jsonl"
 READ = 4 << 20  # bytes, of the end
 
@@ -25,9 +24,8 @@ def environment(env: dict[str, str], service: Service, state: Path) -> dict[str,
     named = re.search(r"\b([\w.]+):([\w.]+)", service.command)
     if named is None:
         return env
-    path = os.pathsep.join([str(IN_SERVICE), env["PYTHONPATH"]])
     told = {"file": str(state / FILE), "service": service.name, "module": named[1], "attribute": named[2]}
-    return {**env, "PYTHONPATH": path, "WORKSHOP_NOTES": json.dumps(told)}
+    return {**env, "WORKSHOP_NOTES": json.dumps(told)}
 
 
 def events(state: Path, since: float) -> list[dict[str, Any]]:

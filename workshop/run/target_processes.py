@@ -15,10 +15,12 @@ from typing import Any
 
 from workshop.labs import Lab, Service
 from workshop.run import given_services, process, recorded_apps, service_command, tcp_ports
+from workshop.run.in_service import where_it_waits
 from workshop.run.probe_process import ProbeProcess
 from workshop.run.run_folder import RunFolder
 
 Reply = dict[str, Any]
+IN_SERVICE = Path(where_it_waits.__file__).parent
 IMPORT_SECONDS = 4.0
 STACK_SECONDS = 1.0
 PORTS_TRIED = 5
@@ -109,6 +111,7 @@ class TargetProcesses:
         held = self.held.get(service.name)
         if held is None:
             env = self.environment()
+            env["PYTHONPATH"] = os.pathsep.join([str(IN_SERVICE), env["PYTHONPATH"]])
             if self.record:
                 env = recorded_apps.environment(env, service, self.state)
             started = process.Process(words, cwd=self.folder, env=env)
@@ -247,15 +250,18 @@ class TargetProcesses:
         return {"state": "sent"}
 
     def stacks(self, name: str) -> str:
-        """End a service that hangs, and have it say where: faulthandler writes every thread's stack."""
+        """End a service that hangs, and have it say where: its tasks and threads (in_service/)."""
         one = self.running.get(name)
         if one is None:
             return ""
         mark, known = one.written, self.pids(name)
         self.told.add(one.pid)
-        for pid in known:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGABRT)
+        if where_it_waits.number():
+            process.send(known, where_it_waits.number())
+            deadline = time.monotonic() + STACK_SECONDS
+            while one.output(mark).count(where_it_waits.END) < len(known) and time.monotonic() < deadline:
+                time.sleep(process.POLL)
+        process.send(known, signal.SIGABRT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             one.popen.wait(timeout=STACK_SECONDS)
         return one.output(mark)

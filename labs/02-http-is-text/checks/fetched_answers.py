@@ -84,10 +84,10 @@ def expect_request(heard, target, host, sent):
     expect("Host", hosts, [host], "with the port, when it is not 80", rule="RFC 9110 §7.2", sent=sent)
 
 
-def refuse_url(probe, url, why):
+def refuse_url(probe, url, why, rule):
     raised = probe.raises("http_text:fetch", url)
     sent = f"fetch({url!r})"
     if raised is None:
-        fail("it was fetched", f"ValueError: {why}", sent=sent)
+        fail("it was fetched", f"ValueError: {why}", rule=rule, sent=sent)
     said = f"it raised {raised['type']}: {raised['message']}"[:300]
-    that("ValueError" in raised["bases"], said, f"ValueError: {why}", sent=sent)
+    that("ValueError" in raised["bases"], said, f"ValueError: {why}", rule=rule, sent=sent)

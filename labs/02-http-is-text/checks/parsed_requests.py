@@ -1,6 +1,7 @@
 """Lab 2's checks read what `parse_request` made of bytes: a Request, or a refusal with a status."""
 
 from workshop.judge.checks import Thing, expect, made, show_bytes, that
+from workshop.judge.probe_client import returned
 
 CRLF = b"\r\n"
 PARSE = "http_text:parse_request"
@@ -27,8 +28,10 @@ def one_of(fields, wanted):
     return [value for key, value in fields if key == wanted.lower()]
 
 
-def parse(probe, data):
-    return request_of(probe.call(PARSE, data))
+def parse(probe, data, what=""):
+    """The Request that parse_request makes of it; `what` says it in words, where the bytes are too many."""
+    sent = f"parse_request of {what}: {show_bytes(data)}" if what else ""
+    return request_of(returned(probe.steps(made(PARSE, data), sent=sent)))
 
 
 def refusal_of(raised, what, statuses, rule, sent):

@@ -76,10 +76,23 @@ def other_scopes(probe: Any, apps: dict[str, Any], short: str) -> None:
     expect("a WebSocket's application", called.get("name"), short, "mounted as for http")
 
 
+# What a framework reads to find its path, where it is mounted.
+MOUNTED = {
+    "wsgi": ("SCRIPT_NAME and PATH_INFO", 'PEP 3333, "environ Variables"'),
+    "asgi": ("path, less root_path at its beginning", 'ASGI www, "HTTP Connection Scope"'),
+}
+
+
 def found(answer: Any, served_by: str, framework: str, number: int) -> None:
     """Fail unless a framework saw itself mounted."""
     who, prefix = f"{framework}, mounted by {served_by}_mounts", f"/{framework}"
-    expect(f"{who}: status", answer.status, 200)
+    reads, rule = MOUNTED[served_by]
+    that(
+        answer.status == 200,
+        got=f"{who}: status {answer.status}, with {answer.text.strip()[:80]!r}",
+        expected=f"{who}: status 200     {framework} finds its path by {reads}",
+        rule=rule,
+    )
     try:
         seen = answer.json()
     except ValueError:

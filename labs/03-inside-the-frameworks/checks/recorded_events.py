@@ -69,12 +69,12 @@ def records(seen: Transcript, *wanted: tuple[Any, ...], rule: str = "") -> None:
     """Fail at the first event of the record that is not the wanted one."""
     got = recorded(seen)
     for index, right in enumerate(wanted):
-        before = f"after {line(wanted[index - 1])}: " if index else "first: "
+        before = f"after {line(wanted[index - 1])}: " if index else ""
         clause = rule or RULES.get(str(right[1]), MIDDLEWARE)
         if index >= len(got):
-            fail(f"{before}nothing more was recorded", line(right), rule=clause)
+            fail(f"{before}{'nothing more' if index else 'nothing'} was recorded", line(right), rule=clause)
         if plain(got[index]) != plain(right):
-            fail(f"{before}{line(got[index])}", line(right), rule=clause)
+            fail(f"{before or 'first: '}{line(got[index])}", line(right), rule=clause)
     if len(got) > len(wanted):
         more = got[len(wanted)]
         clause = rule or RULES.get(str(more[1:2] and more[1]), MIDDLEWARE)

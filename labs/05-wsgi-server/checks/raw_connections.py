@@ -71,6 +71,8 @@ def is_refused(client: Client, data: bytes, why: str, must_answer: bool = False)
             fail(f"{error.got} ({why})", refusal, sent=sent)
     refused = 400 <= response.status < 600 and response.status != 500
     that(refused, f"{response.line} ({why})", refusal, sent=sent)
+    if b"chunked" in data:
+        client.rests(1)  # an application that reads it raises, and what that prints is of this request
 
 
 def shown(data: bytes) -> str:
@@ -103,7 +105,8 @@ def end_in_stages(client: Client, who: str) -> None:
         connection.send(request_bytes("POST", behave("ignore", name=who), fields))
         next_is(connection, who, "the application never looks at the body")
         try:
-            # What comes before the server closes is read by any server, so each piece waits for what it has to do.
+            # What comes before the server closes is read by any server, so each piece waits for what it has
+            # to do.
             for _ in range(2):
                 client.rests(1)
                 connection.send(b"x" * 1000)

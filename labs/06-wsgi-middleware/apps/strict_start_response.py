@@ -10,6 +10,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 def strict(application: WSGIApplication) -> WSGIApplication:
+    """As servers are: start_response again only with exc_info, and that is raised when something was sent."""
+
     def served(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
         started = sent = False
 

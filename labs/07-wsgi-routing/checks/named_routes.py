@@ -51,17 +51,30 @@ def urls_of(
     error = seen.raised
     if error is not None:
         call = called_as(*wanted[len(urls)]) if seen.values else "Router([…])"
-        fail(f"{call} raised {error['type']}: {error['message']}", "a path, as text")
+        sent = where_it_leads(routes, *wanted[len(urls)]) if seen.values else ""
+        fail(f"{call} raised {error['type']}: {error['message']}", "a path, as text", sent=sent)
     for (of, values), url in zip(wanted, urls, strict=True):
-        that(isinstance(url, str), f"{called_as(of, values)} gave {url!r}", "text: '/hello/Zo%C3%AB/'")
+        sent = where_it_leads(routes, of, values, script_name)
+        got = f"{called_as(of, values)} gave {url!r}"
+        that(isinstance(url, str), got, "text: '/hello/Zo%C3%AB/'", sent=sent)
         why = "a path in ASCII: letters, digits, -._~!$&'()*+,;=:@/ and percent-encoded bytes of UTF-8"
         path = URI.fullmatch(url) and not {"?", "#"} & set(url)
-        that(path, f"{called_as(of, values)} gave {url!r}", why)
+        that(path, got, why, sent=sent)
     return urls
 
 
 def called_as(of: str, values: dict[str, Any]) -> str:
     return f"url_for({', '.join(['environ', repr(of), *[f'{k}={v!r}' for k, v in values.items()]])})"
+
+
+def where_it_leads(
+    routes: list[dict[str, Any]], of: str, values: dict[str, Any], script_name: str = ""
+) -> str:
+    """A call of url_for, and the pattern of the route that it names."""
+    made_of = [one["$call"] for one in routes]
+    patterns = [one["args"][0] for one in made_of if one["kwargs"].get("name") == of]
+    behind = f", with SCRIPT_NAME {script_name!r}" if script_name else ""
+    return f"router.{called_as(of, values)}{behind}; the route's pattern is {', '.join(patterns) or 'none'}"
 
 
 def ask_urls(
@@ -71,7 +84,8 @@ def ask_urls(
     environ |= {"SERVER_NAME": "localhost", "SERVER_PORT": "80", "wsgi.url_scheme": "http"}
     url_for = attribute(named("router"), "url_for")
     calls = [made(url_for, environ, of, **values) for of, values in wanted]
-    asked: Transcript = probe.steps(("router", router(*routes)), *calls)
+    sent = where_it_leads(routes, *wanted[0], script_name) if len(wanted) == 1 else ""
+    asked: Transcript = probe.steps(("router", router(*routes)), *calls, sent=sent)
     return asked
 
 
@@ -85,7 +99,7 @@ def refuses(probe: Any, routes: list[dict[str, Any]], unknown: str) -> None:
         seen = ask_urls(probe, routes, "", [(of, values)])
         that(
             seen.raised,
-            f"{seen.values[-1:]!r} for {what}",
+            f"{seen.values[-1] if seen.values else None!r} for {what}",
             "an exception: a link to nowhere is found too late",
         )
     slash = ask_urls(probe, routes, "", [("label", {"label": "a/b"})])

@@ -91,6 +91,11 @@ def reached(seen: Transcript, called: str, why: str = "") -> dict[str, Any]:
     return environ
 
 
+def under_its_prefix(path: str) -> str:
+    why = "all paths under the prefix belong to it, with any method"
+    return why if path.isascii() else f"{why}; in PATH_INFO the prefix is UTF-8's bytes, as latin-1"
+
+
 def not_found(seen: Transcript, why: str) -> None:
     ended_well(seen)
     names = calls(seen)

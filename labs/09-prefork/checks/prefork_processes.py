@@ -188,8 +188,11 @@ class Prefork:
         """The arbiter has ended, as it was told to, and nobody is left."""
         where = f"your arbiter, after {number.name}"
         code = settle(self.exit_code, lambda code: code is not None, seconds)
-        got = f"{seconds:g} s after {number.name} the arbiter is still there"
-        that(code is not None, got, "an arbiter that exits", where=where)
+        if code is None:
+            workers = self.living()
+            got = f"{seconds:g} s after {number.name} the arbiter is still there, "
+            got += f"with workers: {count(workers)}" if workers else "and no worker"
+            fail(got, "an arbiter that exits", where=where, waits=self.name)
         left = settle(self.living, lambda pids: not pids, 1.0)
         that(
             not left,

@@ -113,10 +113,12 @@ class Listener:
         expect("event", event.get("event"), kind, f"task {task.get('id')} was {kind}", sent=self.sent)
         data = json_of(event["data"].encode())
         if isinstance(data, dict) and data.get("id") != task.get("id"):
+            told = f"{self.sent}; then {kind} was task {task.get('id')}"
             fail(
                 f"the event of task {data.get('id')}",
-                f"the event of task {task.get('id')}: what is new, once, in order",
-                sent=self.sent,
+                f"the event of task {task.get('id')}, which came after this stream began: what is new, once, "
+                "in order",
+                sent=told,
             )
         expect("data", data, task, "the task, as JSON", sent=self.sent)
         return event

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 from workshop.judge.checks import (
     Client,
@@ -70,7 +71,16 @@ def broken_bodies(client: Client, cases: list[WireCase]) -> None:
         expected = (
             "400, or http.disconnect: the body broke off, so the application must not take it for a whole one"
         )
-        that(told, f"receive gave {events!r} ({why})", expected, sent=shown(case.data))
+        that(told, f"receive gave {in_words(events)} ({why})", expected, sent=shown(case.data))
+
+
+def in_words(events: Any) -> str:
+    """What the application says that receive gave: [type, bytes, more_body] for each event."""
+    if not isinstance(events, list) or not all(isinstance(one, list) and len(one) == 3 for one in events):
+        return repr(events)
+    return (
+        ", ".join(f"{kind} with {size} bytes, more_body {more}" for kind, size, more in events) or "nothing"
+    )
 
 
 def shown(data: bytes) -> str:

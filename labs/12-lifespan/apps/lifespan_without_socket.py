@@ -295,7 +295,9 @@ class Player:
             value = json.loads(body)
         except ValueError:
             value = body.decode("utf-8", "replace")
-        return {**report, "status": sent[0].get("status", 0) if sent else 0, "value": value}
+        status = sent[0].get("status", 0) if sent else 0
+        asked, keys = f"{method} {path}", sorted(map(str, scope.get("state", ())))
+        return {**report, "status": status, "value": value, "asked": asked, "state": keys}
 
 
 def play(app: Any, *scripts: list[list[Any]], state: bool = True) -> list[list[Report]]:

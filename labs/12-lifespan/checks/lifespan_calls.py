@@ -18,7 +18,7 @@ def play(probe, *scripts, state=True):
     seen = probe.steps(
         made("lifespan_without_socket:play", ref("app:app"), *scripts, state=state),
         seconds=9.0,
-        sent=f"to app.app: {words}",
+        sent=f"to app.app{'' if state else ', without the key state in the scope'}: {words}",
     )
     if seen.raised:
         error = seen.raised
@@ -94,7 +94,10 @@ def answered(report, status):
     if report["how"] != "returned":
         waits = report["how"] == "waits"
         how = "it waits still" if waits else f"it raised {report['type']}: {report['message']}"
-        fail(f"a request was not answered: {how}", f"an answer with status {status}")
+        got = f"{report['asked']} was not answered: {how}"
+        if report.get("type") == "KeyError":
+            got += f"; scope['state'] of this request has the keys {report['state']}"
+        fail(got, f"an answer with status {status}")
     expect("status", report["status"], status, f"the body was {report['value']!r}")
     return report["value"]
 
@@ -189,7 +192,11 @@ def told_without_state(probe, rng):
         message = start["sent"][0].get("message")
         that(message, f"startup.failed with the message {message!r}", "a message that says what is missing")
         left = start["history"].count("opened") - start["history"].count("closed")
-        that(not left, "the journal was opened and is still open", "nothing left open after startup.failed")
+        that(
+            not left,
+            "startup.failed, and the journal was opened and is still open",
+            "nothing left open after startup.failed",
+        )
         return
     that(
         not start["raised"],

@@ -196,7 +196,7 @@ def refused(made: Party, path: str, why: str, rule: str = "", **more: Any) -> No
     socket = made.open(path, **more)
     if socket.refused is None:
         expected = f"403, because {why}: websocket.close instead of websocket.accept"
-        fail("101: it was accepted", expected, rule=rule)
+        fail("101: it was accepted", expected, rule=rule, sent=socket.asked)
     elif socket.refused.status != 403:
         expect("status", socket.refused.status, 403, f"websocket.close instead of websocket.accept: {why}")
 

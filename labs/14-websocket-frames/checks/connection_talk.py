@@ -110,11 +110,11 @@ def all_sent(rounds):
     return frames_of(b"".join(one.sent_bytes for one in rounds))
 
 
-def must_raise(probe, acts, kind, what):
+def must_raise(probe, acts, kind, what, **more):
     """The last of the acts must raise this."""
     _, raised = talk(probe, *acts)
     got = f"{raised['type']}: {raised['message']}"[:200] if raised else "no exception"
-    that(raised and kind in raised["bases"], f"{what}: {got}", kind)
+    that(raised and kind in raised["bases"], f"{what}: {got}", kind, **more)
 
 
 def must_fail(probe, acts, codes, what, rule="", max_message=None):

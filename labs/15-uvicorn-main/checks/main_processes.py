@@ -231,9 +231,13 @@ class Main:
         """It has ended, as it was told to, and nobody is left."""
         where = f"your program, after {number.name}{f', {when}' if when else ''}"
         code = settle(self.exit_code, lambda code: code is not None, seconds)
-        got, expected = f"{seconds:g} s after {number.name} it is still there", "a process that ends"
-        expected += f" at {number.name}, also at one {when}" if when else ""
-        that(code is not None, got, expected, where=where, rule=rule)
+        expected = (
+            f"a process that ends at {number.name}, also at one {when}" if when else "a process that ends"
+        )
+        if code is None:
+            children = len(self.living()) - 1
+            got = f"{seconds:g} s after {number.name} it is still there, {counted(children)}"
+            fail(got, expected, where=where, rule=rule, waits=self.name)
         left = settle(self.living, lambda pids: not pids, 2.0)
         that(
             not left,
@@ -322,6 +326,11 @@ def was_to_end(trail):
     """That the service has ended is what was asked of it: the report need not say so."""
     trail.marks.clear()
     trail.service = ""
+
+
+def counted(children):
+    """How many processes below it are still there, in words."""
+    return f"and {children} of its children with it" if children > 0 else "and no child of its own"
 
 
 def said(wire):

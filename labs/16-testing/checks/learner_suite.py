@@ -37,7 +37,9 @@ class Suite:
         expect("status of the line-up", opened.status, 201)
         port = self.lineup.address.port
         call = made("run_learner_tests:run", ref("test_tasks"), port, object_of(opened).get("name"), client)
-        seen = self.probe.steps(call, seconds=12.0, sent="your tests, on an API whose name says nothing")
+        seen = self.probe.steps(
+            call, seconds=12.0, sent="your tests, on one of the course's APIs; its name says nothing"
+        )
         if seen.raised:
             fail(said(seen.raised), "tests that can be run")
         outcomes: Outcomes = seen.values[-1]

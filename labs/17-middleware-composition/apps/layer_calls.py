@@ -39,6 +39,7 @@ def steady(before: float) -> Application:
 
 
 def delayed(app: Application, seconds: float) -> Application:
+    """A layer that takes so many seconds of manual_clock before it calls what it is around."""
     clock: Any = importlib.import_module("manual_clock")
 
     async def application(scope: Message, receive: Receive, send: Send) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 from asgi_messages import BODY, START, Answer, ended_well, messages, piece, scope_with, start, word
 
-from workshop.judge.checks import Probe, Transcript, asgi_app, body_event, expect, ref, that
+from workshop.judge.checks import Probe, Transcript, asgi_app, body_event, expect, made, ref, that
+from workshop.judge.probe_client import returned
 
 MESSAGE = "this lab, rule 1: a message that you change is a copy, its headers a new list"
 MIDDLEWARE = 'ASGI, "Middleware"'
@@ -97,5 +98,10 @@ def untouched_scope(probe: Probe, layer: str, made_layer: Any, scope: dict[str, 
 def ids_of_two(probe: Probe, field: bytes, ids: list[bytes]) -> list[list[bytes]]:
     """The values of the field in the answers to requests with these ids, which overlap."""
     scopes = [scope_with((field, own)) for own in ids]
-    both = probe.call("layer_calls:overlapping", ref("middleware:request_id"), scopes)
+    sent = (
+        f"two requests at the same time, with the ids {ids}" if any(ids) else "two requests at the same time"
+    )
+    both = returned(
+        probe.steps(made("layer_calls:overlapping", ref("middleware:request_id"), scopes), sent=sent)
+    )
     return [[pair[1] for pair in pairs if pair[0].lower() == field] for pairs in both]

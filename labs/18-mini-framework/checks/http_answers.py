@@ -177,6 +177,17 @@ def no_nan_goes_out(client: Client, text: str) -> None:
         )
 
 
+def headers_of(start: dict[str, Any]) -> list[Any]:
+    """The headers of http.response.start: pairs of bytes."""
+    headers = start.get("headers", [])
+    pairs = isinstance(headers, list | tuple) and all(
+        isinstance(one, list | tuple) and [type(part) for part in one] == [bytes, bytes] for one in headers
+    )
+    expected = "a list of pairs of bytes: [(b'content-type', b'text/plain')]"
+    that(pairs, f"headers = {headers!r}"[:300], expected, rule='ASGI www, "Response Start"')
+    return list(headers)
+
+
 def no_content(probe: Probe, target: str, whose: str, kept: tuple[str, ...] = ()) -> None:
     """A 304 without a body, and without the length of one, whatever was to be sent in it."""
     path, _, query = target.partition("?")
@@ -188,7 +199,7 @@ def no_content(probe: Probe, target: str, whose: str, kept: tuple[str, ...] = ()
     expect(
         "the body of a 304", body, b"", "it has none, whatever the handler returned", rule="RFC 9110 §15.4.5"
     )
-    names = {bytes(key).lower() for key, _ in start.get("headers", [])}
+    names = {bytes(key).lower() for key, _ in headers_of(start)}
     lost = sorted(one for one in kept if one.encode() not in names)
     that(
         not lost,
@@ -196,7 +207,7 @@ def no_content(probe: Probe, target: str, whose: str, kept: tuple[str, ...] = ()
         "the headers that it was made with",
         rule="lesson, task 1",
     )
-    lengths = [value for key, value in start.get("headers", []) if bytes(key).lower() == b"content-length"]
+    lengths = [value for key, value in headers_of(start) if bytes(key).lower() == b"content-length"]
     that(
         lengths in ([], [b"0"]),
         f"content-length of a 304 = {lengths}",

@@ -104,7 +104,8 @@ class Events:
                     piece = next(self._pieces, b"")
             except Deadline:
                 fail(f"no event {what!r} within {seconds:g} s", AS_IT_HAPPENS)
-            that(piece, f"an event stream that ended before the event {what!r}", "a stream that goes on")
+            ended = f"an event stream that ended before the event {what!r}"
+            that(piece, ended, "a stream that goes on, also after a long silence")
             self._text += piece.decode()
         event, _, self._text = self._text.partition("\n\n")
         return event
