@@ -38,6 +38,11 @@ class Mistake:
     replace: str
     check: str
     phrase: str
+    until: str = ""  # the first Python on which it changes nothing: "3.14"
+
+    def counts_here(self) -> bool:
+        """Whether a check can see it on this Python."""
+        return not self.until or sys.version_info < tuple(map(int, self.until.split(".")))
 
 
 @cache

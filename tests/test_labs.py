@@ -88,6 +88,8 @@ def test_other_right_program_is_green(lab: Lab, target: str | Path) -> None:
 
 @each_mistake
 def test_mistake_is_caught(lab: Lab, mistake: judging.Mistake, tmp_path: Path) -> None:
+    if not mistake.counts_here():
+        pytest.skip(f"on Python {mistake.until} and newer nobody can see it: {mistake.name}")
     result = judging.judge_mistake(lab, mistake, tmp_path)
     note_kills(lab.name, mistake, result)
     caught = result["by_name"][mistake.check]

@@ -165,6 +165,35 @@ def test_set_up_asks_the_index_that_pip_asks_and_names_it(tmp_path: Path) -> Non
     ], done.stderr
 
 
+def test_a_venv_whose_python_or_folder_has_changed_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = tmp_path / "python3.13", tmp_path / "python3.14"
+    for file in (old, new, tmp_path / "clone/.venv/bin/uv"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    venv = tmp_path / "clone/.venv"
+    monkeypatch.setattr(bootstrap, "VENV", str(venv))
+    (venv / "bin/python").symlink_to(old)
+
+    def states() -> list[bool]:
+        return [bootstrap.is_ready("course"), bootstrap.is_ready("test"), bootstrap.is_usable()]
+
+    assert states() == [False, False, True], "half made: packages can still be put into it"
+    (venv / "ready").write_text("\n".join([bootstrap.stamp("test"), *bootstrap.places()]) + "\n")
+    assert states() == [True, True, True]
+    old.unlink()
+    assert states() == [False, False, False], "its Python is gone"
+    (venv / "bin/python").unlink()
+    (venv / "bin/python").symlink_to(new)
+    assert states() == [False, False, False], "its packages are another Python's"
+    (venv / "ready").write_text("\n".join([bootstrap.stamp("course"), *bootstrap.places()]) + "\n")
+    assert states() == [True, False, True], "the packages of the tests are still to come"
+    (tmp_path / "clone").rename(tmp_path / "moved")
+    monkeypatch.setattr(bootstrap, "VENV", str(tmp_path / "moved/.venv"))
+    assert states() == [False, False, False], "its commands name the old folder"
+
+
 @pytest.mark.whole("surroundings of a machine")
 def test_an_index_that_does_not_answer_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "workshop folder"

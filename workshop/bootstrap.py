@@ -42,14 +42,32 @@ def stamp(group):
     return group + " " + digest.hexdigest()
 
 
-def is_ready(group):
-    """Whether .venv holds this group; the test group holds the course too."""
+def made_of():
+    """What .venv/ready says: the stamp, then where the Python and the folder were then."""
     try:
         with open(ready_file()) as file:
-            found = file.read().strip()
+            return file.read().splitlines()
     except (IOError, OSError):
-        return False
-    return found == stamp(group) or (group == "course" and found == stamp("test"))
+        return []
+
+
+def places():
+    """An upgrade replaces the Python of a .venv, and a folder that is moved breaks its commands."""
+    return [os.path.realpath(python()), os.path.realpath(VENV)]
+
+
+def is_ready(group):
+    """Whether .venv holds this group; the test group holds the course too."""
+    found = made_of()
+    stamps = [stamp(group), stamp("test")] if group == "course" else [stamp(group)]
+    there = found[:1] != [] and found[1:] == places() and os.path.exists(python())
+    return there and found[0] in stamps
+
+
+def is_usable():
+    """Whether packages can be put into the .venv that is there."""
+    uv = os.path.join(VENV, "bin", "uv")
+    return os.path.exists(uv) and os.path.exists(python()) and made_of()[1:] in ([], places())
 
 
 # What pip and uv go by here: where packages are, and how to get there. What else they can be told (PIP_USER,
@@ -243,13 +261,13 @@ def main(arguments):
             write_command(command)
             return 0
         check_python()
-        if not os.path.exists(os.path.join(VENV, "bin", "uv")):
+        if not is_usable():
             make_venv()
         install(group)
         compile_given()
         write_command(command)
         with open(ready_file(), "w") as file:
-            file.write(stamp(group) + "\n")
+            file.write("\n".join([stamp(group)] + places()) + "\n")
     except Trouble as trouble:
         print(trouble)
         return 2

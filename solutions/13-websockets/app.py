@@ -276,7 +276,7 @@ def text_of(message: str | bytes, subprotocol: str) -> str:
         return message
     try:
         value = json.loads(message)
-    except (ValueError, RecursionError):  # "[" ten thousand times is the second
+    except (ValueError, RecursionError):  # "[" ten thousand times: the second, up to Python 3.13
         raise Closing(INVALID, "not JSON") from None
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
         raise Closing(INVALID, 'not {"text": "..."}')

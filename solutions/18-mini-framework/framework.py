@@ -113,7 +113,7 @@ def parsed(body: bytes) -> Any:
     text = body.decode("utf-8-sig")
     try:
         value = json.loads(text, parse_constant=not_a_number, parse_float=read_float)
-    except RecursionError:  # "[" a hundred thousand times
+    except RecursionError:  # "[" half a million times
         raise ValueError("nested too deeply") from None
     if "\\ud" in text.lower():
         # §8.2: half a surrogate pair. UnicodeEncodeError is a ValueError.

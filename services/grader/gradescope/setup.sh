@@ -12,7 +12,7 @@ if [ -d "$source/hidden" ]; then chmod -R go= "$source/hidden"; fi
 missing() { ! command -v "$1" >/dev/null; }
 install() { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"; }
 suits() { "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
-choose() { for python in python3 python3.13 python3.12 python3.11; do if suits "$python"; then return; fi; done; false; }
+choose() { for python in python3 python3.14 python3.13 python3.12 python3.11; do if suits "$python"; then return; fi; done; false; }
 
 if ! choose; then
     install python3 python3-venv
