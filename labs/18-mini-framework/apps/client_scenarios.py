@@ -145,7 +145,7 @@ def an_accident() -> str:
 def a_websocket_accident() -> str:
     """What the application raises in a conversation, its `with` raises: in a receive, or at its end."""
     try:
-        with TestClient(framework_features.app) as client, client.websocket_connect("/ws-accident") as socket:
+        with TestClient(framework_features.app) as client, client.websocket_connect("/ws-raises") as socket:
             socket.receive_text()
     except Exception as error:
         return f"{type(error).__name__}: {error}"

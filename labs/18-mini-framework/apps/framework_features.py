@@ -327,7 +327,7 @@ async def careless(websocket: WebSocket) -> None:
         await websocket.send_text(await websocket.receive_text())
 
 
-@app.websocket("/ws-accident")
+@app.websocket("/ws-raises")
 async def ws_accident(websocket: WebSocket) -> None:
     await websocket.accept()
     raise LookupError("nobody handles this either")

@@ -75,7 +75,7 @@ def conversations_get_no_response(probe: Probe) -> None:
     """An exception in a conversation: nothing of HTTP is sent, and what nobody handles is raised."""
     events = [{"type": "websocket.connect"}]
     for path, whose in (
-        ("/ws-accident", "a WebSocket's handler"),
+        ("/ws-raises", "a WebSocket's handler"),
         ("/ws-trouble", "a WebSocket's handler, and has a handler for requests"),
         ("/stumbles/x", "a mounted application, and has a handler for requests"),
     ):
@@ -87,8 +87,8 @@ def conversations_get_no_response(probe: Probe) -> None:
             f"no event of HTTP: the exception comes from {whose}; this scope is a WebSocket",
             rule='ASGI www, "WebSocket"',
         )
-    seen = probe.asgi("framework_features:app", websocket_scope("/ws-accident"), events)
-    that(seen.raised, "no exception from /ws-accident", "the LookupError, so that the server logs it")
+    seen = probe.asgi("framework_features:app", websocket_scope("/ws-raises"), events)
+    that(seen.raised, "no exception from /ws-raises", "the LookupError, so that the server logs it")
 
 
 def a_client_has_left(probe: Probe, text: str) -> None:
