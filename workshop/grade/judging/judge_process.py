@@ -65,7 +65,7 @@ class Recorder:
         result = run.results.get(nodeid.rpartition("::")[2]) if run is not None else None
         if run is not None and run._stack is not None and run._stack.listeners:
             listened_of(self._out).write_text(json.dumps(run._stack.listeners), encoding="utf-8")
-        if result is not None:
+        if run is not None and result is not None:
             with self._out.open("a", encoding="utf-8") as file:
                 seconds = round(time.monotonic() - self._began, 3)
                 more = {"seconds": seconds, "short": result.name in run.patience.short}
