@@ -35,6 +35,7 @@ from workshop.cli import main
 from workshop.errors import Refusal
 from workshop.judge.http_wire import WireError
 from workshop.labs import find
+from workshop.learn import hints
 from workshop.paths import ROOT, SOLUTIONS
 from workshop.room import joining, room_database, room_export, sent_report
 from workshop.room.joining import Member, member_of
@@ -593,10 +594,22 @@ def test_a_report_is_made_of_the_last_verdict_and_the_hints(
     assert found == report(
         number=0, task=TASKS, check=checks[-1]["name"], verdict="TIMEOUT", hint=2, minutes=3
     )
-    kinds: list[Any] = [None, {}, {"checks": [7]}, {"checks": [{"verdict": "FAIL"}]}, []]
+    odd = {"verdict": "FAIL", "task": "x", "name": 7}
+    kinds: list[Any] = [None, {}, {"checks": [7]}, {"checks": [{"verdict": "FAIL"}]}, {"checks": [odd]}, []]
     for broken in kinds:
         monkeypatch.setattr(sent_report, "last_result", lambda lab, broken=broken: broken)
         assert sent_report.report_now(ADA, "Ada", LAB, 0).verdict is None
+
+
+@pytest.mark.parametrize(
+    "text, level", [('{"KEY/": 2, "KEY/x": 3, "other": 1}', 3), ("[]", 0), ('{"KEY/": "2"}', 0)]
+)
+def test_hints_are_counted_task_by_task(
+    text: str, level: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hints, "GIVEN", tmp_path / "hints.json")
+    hints.GIVEN.write_text(text.replace("KEY", f"{LAB.name}/2"), encoding="utf-8")
+    assert [hints.level_given(LAB, task) for task in (1, 2)] == [0, level]
 
 
 @contextlib.contextmanager

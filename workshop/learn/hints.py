@@ -92,14 +92,14 @@ def _failing(lab: Lab) -> tuple[int, str] | None:
 def level_given(lab: Lab, task: int) -> int:
     """How many levels of hints have been opened for a task: 0 to 3."""
     levels = [level for key, level in _given().items() if key.startswith(f"{lab.name}/{task}/")]
-    return max(levels, default=0)
+    return max((level for level in levels if isinstance(level, int)), default=0)
 
 
 def _given() -> dict[str, int]:
+    given: Any = None
     with suppress(OSError, ValueError):
-        given: dict[str, int] = json.loads(GIVEN.read_text(encoding="utf-8"))
-        return given
-    return {}
+        given = json.loads(GIVEN.read_text(encoding="utf-8"))
+    return given if isinstance(given, dict) else {}
 
 
 def _count(key: str, levels: int) -> int:

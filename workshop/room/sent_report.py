@@ -12,7 +12,7 @@ from workshop.judge.http_wire import Response, Wire, request_bytes
 from workshop.labs import Lab
 from workshop.last_verdicts import last_result
 from workshop.learn.hints import level_given
-from workshop.room.room_report import MOST_MINUTES, MOST_NUMBER, RoomReport, signature
+from workshop.room.room_report import MOST_MINUTES, MOST_NUMBER, NoReport, RoomReport, parsed, signature
 
 
 class Answer(Enum):
@@ -22,12 +22,14 @@ class Answer(Enum):
     WRONG_TOKEN = "it does not know this TOKEN"
     FULL = "it is full"
     BUSY = "it can't keep reports now"
+    OTHER_VERSION = "it can't read this report: is its course of another version?"
     NONSENSE = "what answers there is no room"
 
 
 MEANS = {
     204: Answer.KEPT,
     401: Answer.WRONG_TOKEN,
+    422: Answer.OTHER_VERSION,
     503: Answer.BUSY,
     507: Answer.FULL,
 }
@@ -35,14 +37,18 @@ MEANS = {
 
 def report_now(id: str, name: str, lab: Lab, minutes: int) -> RoomReport:
     """Where a learner is, by the last whole verdict on their own files and the hints they have opened."""
+    minutes = min(minutes, MOST_MINUTES)
     task, check, verdict = _standing(lab)
     hint = level_given(lab, task) if task is not None else 0
-    return RoomReport(id, 0, name, lab.number, task, check, verdict, hint, min(minutes, MOST_MINUTES))
+    try:
+        return parsed(RoomReport(id, 0, name, lab.number, task, check, verdict, hint, minutes).as_bytes())
+    except NoReport:  # a file of .workshop that is not as it was written
+        return RoomReport(id, 0, name, lab.number, 1, None, None, 0, minutes)
 
 
 def _standing(lab: Lab) -> tuple[int | None, str | None, str | None]:
     """The first check that does not pass: its task, name and verdict."""
-    with suppress(KeyError, TypeError, AttributeError):  # a file of .workshop that is not as it was written
+    with suppress(KeyError, TypeError, AttributeError):  # likewise
         for check in (last_result(lab) or {"checks": [_NOT_JUDGED]})["checks"]:
             if check["verdict"] != "PASS":
                 return check["task"], check["name"], check["verdict"]
