@@ -338,6 +338,14 @@ def test_task4_worker_that_hangs_is_replaced(prefork):
         )
     what = "one worker of three hung, the others had nothing to do"
     stayed(here, before, what, lambda pids: len(pids) == 3 and pids != before)
+    with here.open("/hang", 10.0) as hung:
+        here.ask()
+        here.signal(signal.SIGHUP)
+        that(
+            ended(hung, SETTLE),
+            f"{SETTLE:g} s after HUP (--timeout 1) an old worker hangs: it was asked to exit, and can't",
+            "a worker killed after a second without a heartbeat: with a signal that it can't ignore",
+        )
 
 
 @check(task=4, rule=TIMEOUT)

@@ -122,17 +122,20 @@ async def cancelled(app, name):
 
 
 async def tasks_of_those_who_left(app, name):
-    """How many tasks there are after the first visit of somebody, and after the fifth."""
-    counts = []
-    for _ in range(5):
+    """How many tasks there are after the first visit of somebody, and after four more."""
+    first = await _tasks_after(app, name, 1, 1)
+    return [first, await _tasks_after(app, name, 4, first)]
+
+
+async def _tasks_after(app, name, visits, wanted):
+    for _ in range(visits):
         one = Played(name)
         call = one.join(app)
         await until(lambda one=one: one.heard("welcome"))
         one.leave()
         await asyncio.wait([call], timeout=PATIENCE)
-        await until(lambda: len(asyncio.all_tasks()) <= min(counts, default=1))
-        counts.append(len(asyncio.all_tasks()))
-    return [counts[0], counts[-1]]
+    await until(lambda: len(asyncio.all_tasks()) <= wanted)
+    return len(asyncio.all_tasks())
 
 
 async def send_is_first_to_know(app, name):
