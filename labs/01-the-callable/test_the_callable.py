@@ -132,6 +132,7 @@ def test_task2_greets_by_name(front, probe, rng):
         (f"/?name={quote(both)}&lang=en", both),
         (f"/?nickname={other}&name={quote(plain)}&surname={other}", plain),
         (f"/?nickname={other}", "world"),
+        (f"/?{other}", "world"),
         ("/", "world"),
     ]
     for target, somebody in ways:
@@ -143,6 +144,9 @@ def test_task2_greets_by_name(front, probe, rng):
         expect("status", answer.status, int(case.notes["status"]))
         body_is(answer.body, case.notes["body"] + "\n", answer.get("Content-Length"))
     no_query_string(probe)
+    broken = front.get("/?name=%FF").status
+    why = "200, or 400: bytes that are no UTF-8 are the client's mistake"
+    that(broken in (200, 400), f"status = {broken} for GET /?name=%FF", why, rule="RFC 9110 §15.6")
 
 
 def no_query_string(probe):
@@ -288,7 +292,8 @@ def test_task3_call_gives_out_write(probe, rng):
 
 def a_second_start(probe, data):
     """start_response comes once more, with exc_info: the body failed, and there is another answer."""
-    again = probe.steps(made("app:call", wsgi_app(chunks=[data, data], exc_info=True)))
+    first = [("Content-Type", "text/plain"), ("X-Word", "first")]
+    again = probe.steps(made("app:call", wsgi_app(headers=first, chunks=[data, data], exc_info=True)))
     error = again.raised
     wanted = "start_response(status, headers, exc_info=None): the new response replaces the old,"
     wanted += " or exc_info[1] is raised"
@@ -300,13 +305,15 @@ def a_second_start(probe, data):
             rule=ERROR_HANDLING,
         )
         return
-    status = triple(again.values[-1])[0]
+    status, headers, _ = triple(again.values[-1])
     that(
         status == "500 Failed",
         f"status = {status!r}, that of the first start_response",
         wanted,
         rule=ERROR_HANDLING,
     )
+    old = [value for key, value in pairs(headers) if key == "X-Word"]
+    that(not old, f"headers = {headers!r}: those of the first start_response", wanted, rule=ERROR_HANDLING)
 
 
 @check(task=3, rule='PEP 3333, "Specification Details"')
