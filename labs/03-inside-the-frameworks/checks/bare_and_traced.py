@@ -45,8 +45,11 @@ def crossing(seen: Transcript) -> list[dict[str, Any]]:
     ]
 
 
+UNTOLD = ("event", "name", "bases")
+
+
 def said(event: dict[str, Any]) -> str:
-    details = ", ".join(f"{key} {value!r}" for key, value in event.items() if key not in ("event", "name"))
+    details = ", ".join(f"{key} {value!r}" for key, value in event.items() if key not in UNTOLD)
     return f"{event['event']} ({details})"[:200] if details else str(event["event"])
 
 
@@ -57,10 +60,10 @@ def unchanged(bare: Transcript, traced: Transcript, what: str, rule: str = MIDDL
         right = said(want[index]) if index < len(want) else "nothing more"
         is_ = said(got[index]) if index < len(got) else "nothing more"
         if index >= len(want) or index >= len(got) or want[index] != got[index]:
-            before = f" after {said(got[index - 1])!r}" if index else ""
+            before = f" after {said(got[index - 1])}" if index else ""
             fail(
-                f"{what}, with the X-ray: {is_!r}{before}",
-                f"as without it: {right!r}     {because(right, is_)}".rstrip(),
+                f"{what}, with the X-ray{before}: {is_}",
+                f"as without it: {right}     {because(right, is_)}".rstrip(),
                 rule=because_rule(right, is_, rule),
             )
     that(recorded(traced), f"{what}: nothing was recorded", "record called for what crossed the boundary")
@@ -182,7 +185,7 @@ def unchanged_asgi(bare: Transcript, traced: Transcript, title: str) -> None:
         want, got = (said(side[index]) if index < len(side) else "nothing more" for side in kept)
         early = got.startswith(("receive", "still running")) and not want.startswith("receive")
         why = "     receive is called when the application calls it, and not before" if early else ""
-        that(want == got, f"{title}, with the X-ray: {got!r}", f"as without it: {want!r}{why}")
+        that(want == got, f"{title}, with the X-ray: {got}", f"as without it: {want}{why}")
     that(recorded(traced), f"{title}: nothing was recorded", "record called for what crossed the boundary")
 
 
