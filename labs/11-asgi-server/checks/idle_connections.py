@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import random
+import time
 from collections.abc import Iterator
 
-from behaviours_client import ask, comes, ignored, notes_with, sent_on, told
+from behaviours_client import ask, behave, comes, ignored, notes_with, sent_on, told
 
-from workshop.judge.checks import Client, Deadline, expect, fail, that
+from workshop.judge.checks import Client, Deadline, NoAnswer, Wire, expect, fail, request_bytes, that
 
 
 def continued(
@@ -34,8 +35,14 @@ def continued(
 
 @contextlib.contextmanager
 def idle_meanwhile(client: Client, who: str) -> Iterator[None]:
-    """Two connections to the patient server, idle while the block runs: both are answered after it."""
-    with client.connect(seconds=14) as new, client.connect(seconds=14) as used:
+    """Connections to the patient server, silent while the block runs: all are answered after it."""
+    whole = request_bytes("GET", behave("ignore", name=who))
+    with (
+        client.connect(seconds=14) as new,
+        client.connect(seconds=14) as used,
+        client.connect(seconds=14) as slow,
+    ):
+        slow.send(whole[:30])
         ask(used, "ignore", name=who)
         ignored(used, who, "the first request")
         yield
@@ -45,3 +52,26 @@ def idle_meanwhile(client: Client, who: str) -> Iterator[None]:
             ask(connection, "ignore", name=who)
             why = f"a connection {what} for a moment is kept: --keep-alive is 60 here"
             ignored(connection, who, why)
+        with contextlib.suppress(NoAnswer):
+            slow.send(whole[30:])
+        ignored(slow, who, "a head that comes in two pieces is waited for: --time-out is 10 s here")
+
+
+def last_request(connection: Wire, who: str) -> None:
+    """Ask for the last answer on a connection, and keep back the request's body."""
+    ask(connection, "ignore", "POST", [("Connection", "close"), ("Content-Length", "10")], name=who)
+    ignored(connection, who, "the application leaves the body unread")
+    got = "a connection that stayed open after the client's Connection: close"
+    that(connection.closed_within(3), got, "a close", rule="RFC 9112 §9.6", sent=sent_on(connection))
+
+
+def is_let_go(connection: Wire, seconds: float = 6.0) -> None:
+    """Fail when a server that has ended its side goes on reading for ever: its client never ends its own."""
+    deadline = time.monotonic() + seconds
+    with contextlib.suppress(NoAnswer):
+        while time.monotonic() < deadline:
+            connection.send(b"x")
+            time.sleep(0.02)
+        got = "a connection that is still read, long after its last answer"
+        expected = "the end of it: read on for a moment, and then close, whatever the client does"
+        fail(got, expected, rule="RFC 9112 §9.6", sent=sent_on(connection))
