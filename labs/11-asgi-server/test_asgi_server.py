@@ -403,7 +403,7 @@ def test_task4_malformed_and_idle_clients_are_let_go(service, rng):
         with client.connect(seconds=5) as connection:
             connection.send_pieces([*(good[i : i + 1] for i in range(60)), good[60:3000], good[3000:]])
             ignored(connection, who, "a request is a request in whatever pieces it comes")
-        last_request(last, who)
+        last_request(last)
         for case in wire_cases(__file__, "bad-*.http"):
             refused(client, case.data, case.notes.get("why", case.name), "status" in case.notes)
         two_framings(client, wire_cases(__file__, "both-framings.http"))

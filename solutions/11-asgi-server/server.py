@@ -452,7 +452,7 @@ class HTTPProtocol(asyncio.Protocol):
                     if head is None:
                         self._wait_for_head()
                         break
-                    self._begin(head)
+                    self._begin_request(head)
         except Refused as refused:
             self._refuse_request(refused)
         self._balance()
@@ -467,7 +467,7 @@ class HTTPProtocol(asyncio.Protocol):
         if self._discarded > DISCARD_LIMIT:
             self.close_gently()
 
-    def _begin(self, head: Head) -> None:
+    def _begin_request(self, head: Head) -> None:
         if head.upgrade == b"websocket" and self.owner.upgrade and head.method == "GET" and head.length == 0:
             self._hand_over(head, self.owner.upgrade)
             return

@@ -149,8 +149,6 @@ async def answer(link: Connection, request: h11.Request, application: Any) -> bo
         if not link.gone:
             await refuse(link, 500)
         return False
-    if link.http.our_state is h11.MUST_CLOSE:
-        return False
     skipped = 0
     while link.http.their_state is h11.SEND_BODY and skipped < PIECE:
         if link.http.they_are_waiting_for_100_continue:
