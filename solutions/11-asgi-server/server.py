@@ -468,7 +468,7 @@ class HTTPProtocol(asyncio.Protocol):
             self.close_gently()
 
     def _begin_request(self, head: Head) -> None:
-        if head.upgrade == b"websocket" and self.owner.upgrade and head.method == "GET" and head.length == 0:
+        if head.upgrade == b"websocket" and self.owner.upgrade and head.length == 0:
             self._hand_over(head, self.owner.upgrade)
             return
         self.deadline, self._discarded, self._in_head = NEVER, 0, False
@@ -705,10 +705,7 @@ class Server:
     async def _all_gone(self) -> None:
         """Until every task has returned, and every connection has taken its last byte."""
         while self._tasks or self.connections or self.upgraded:
-            if self._tasks:
-                await asyncio.wait(self._tasks.values(), timeout=TICK)
-            else:
-                await asyncio.sleep(TICK / 10)
+            await asyncio.sleep(TICK / 10)
             self.upgraded = [pair for pair in self.upgraded if not pair[0].is_closing()]
 
     async def _cut_off(self) -> int:
