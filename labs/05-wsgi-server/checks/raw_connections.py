@@ -151,6 +151,13 @@ def chunked_body_is_decoded(client: Client, body: str) -> None:
     if response.status != 411:
         why = "the server removes the chunk framing: the application reads what is in them"
         expect("read() of a chunked body", answered(response).get("pieces"), [body], why)
+        large = body * (200_000 // len(body))
+        with client.connect(seconds=4) as connection:
+            connection.send(data + f"{len(large):x}\r\n{large}\r\n0\r\n\r\n".encode())
+            response = connection.response("POST")
+        same = response.status == 200 and answered(response).get("pieces") == [large]
+        got = f"{response.line}, {response.text[:60]!r}, for one chunk of {len(large)} bytes"
+        that(same, got, "its bytes, in however many pieces they come")
     with client.connect(seconds=3) as connection:
         connection.send(data + longer)
         with contextlib.suppress(NoAnswer):
