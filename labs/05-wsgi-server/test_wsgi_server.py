@@ -360,6 +360,7 @@ def test_task3_close_is_always_called(service, rng):
 def test_task4_connections_are_kept(service, stack, rng):
     """Connections are kept; pipelined requests stay in order"""
     client = service("patient")
+    client.rests()
     mark = stack.ask("status", service="patient")["mark"]
     names = [f"{name(rng)} {index}" for index in range(4)]
     with client.connect(seconds=5) as connection:

@@ -29,6 +29,7 @@ from behaviours_client import (
     comes,
     ignored,
     is_address,
+    mark_at_rest,
     notes_with,
     prints,
     prints_no_traceback,
@@ -316,7 +317,7 @@ def test_task3_upload_waits_for_the_application(service, rng):
 def test_task4_connections_are_kept(service, stack, rng):
     """Connections are kept; pipelined requests stay in order"""
     client = service("patient")
-    mark = stack.ask("status", service="patient")["mark"]
+    mark = mark_at_rest(stack, client)
     names = [f"{name(rng)} {index}" for index in range(4)]
     with client.connect(seconds=5) as connection:
         for who in names[:2]:
@@ -422,8 +423,7 @@ def test_task4_malformed_and_idle_clients_are_let_go(service, rng):
 @check(task=5, rule='ASGI, "Applications": one call for each connection, at the same time')
 def test_task5_requests_run_side_by_side(service, rng):
     """Requests run concurrently, beside idle connections"""
-    client = service("patient")
-    place = name(rng)
+    client, place = service("patient"), name(rng)
     with contextlib.ExitStack() as open_ones:
         idle = [open_ones.enter_context(client.connect(seconds=12)) for _ in range(IDLE)]
         for index, connection in enumerate(idle):
@@ -448,7 +448,7 @@ def test_task5_requests_run_side_by_side(service, rng):
 def test_task5_exception_harms_none_but_its_own(service, stack, rng):
     """An application that raises ends only its own request"""
     client = service("patient")
-    mark = stack.ask("status", service="patient")["mark"]
+    mark = mark_at_rest(stack, client)
     who, place = name(rng), f"beside {rng.random()}"
     with client.connect(seconds=8) as beside:
         ask(beside, "lines", place=place)

@@ -269,18 +269,19 @@ def hop_by_hop_is_the_servers(client: Client, value: str) -> None:
 def kept_meanwhile(client: Client, who: str) -> Iterator[None]:
     """Connections to the patient server, silent while the block runs: they are answered after it."""
     whole = request_bytes("GET", behave("ignore", name=who))
-    with client.connect(seconds=14) as used, client.connect(seconds=14) as slow:
-        slow.send(whole[:30])
+    with client.connect(seconds=14) as used:
         used.send(whole)
         next_is(used, who, "the first request")
         yield
-        got = "the end of a connection on which no byte arrived for a second"
-        that(not used.closed_within(1), got, "it is kept: --keep-alive is 60 here", rule="RFC 9112 §9.3")
+        with client.connect(seconds=9) as slow:
+            slow.send(whole[:30])
+            got = "the end of a connection on which no byte arrived for a second"
+            that(not used.closed_within(1), got, "it is kept: --keep-alive is 60 here", rule="RFC 9112 §9.3")
+            with contextlib.suppress(NoAnswer):
+                slow.send(whole[30:])
+            next_is(slow, who, "a head that comes in two pieces is waited for")
         used.send(whole)
         next_is(used, who, "a connection that is idle for a moment is kept: --keep-alive is 60 here")
-        with contextlib.suppress(NoAnswer):
-            slow.send(whole[30:])
-        next_is(slow, who, "a head that comes in two pieces is waited for")
 
 
 def last_request(connection: Any, who: str) -> None:

@@ -77,7 +77,8 @@ def no_line_break_goes_out(client: Client) -> None:
             with client.connect(seconds=4) as connection, contextlib.suppress(NoAnswer):
                 connection.send(request_bytes("GET", target, [("Connection", "close")]))
                 connection.read_all()
-            evil = re.search(rb"[\r\n]X-Evil", bytes(connection.received), re.IGNORECASE)
+            head = bytes(connection.received).partition(b"\r\n\r\n")[0]
+            evil = re.search(rb"[\r\n]X-Evil", head, re.IGNORECASE)
             got = f"X-Evil: yes, smuggled in by a line break, {line_break!r}"
             that(not evil, got, "500, or no answer", rule="RFC 9110 §5.5", sent=sent_on(connection))
 
@@ -93,7 +94,7 @@ def what_was_sent_arrives(client: Client) -> None:
         came = connection.received.count(b"." * 1024) * 1024
         expected = "all of it, and then the end: a reset would destroy what is on its way"
         got = f"{came} bytes of the {MIB} that the application sent before it raised"
-        that(came >= MIB - 8192, got, expected, rule="RFC 9112 §9.6", sent=sent_on(connection))
+        that(came >= MIB - 65536, got, expected, rule="RFC 9112 §9.6", sent=sent_on(connection))
 
 
 def nothing_follows(client: Client, answered: list[tuple[Wire, str, str]]) -> None:

@@ -101,6 +101,13 @@ def promises_os_error(scope: dict[str, Any]) -> bool:
     return all(part.isdecimal() for part in parts) and [int(part) for part in parts] >= [2, 4]
 
 
+def mark_at_rest(stack: Stack, client: Client) -> int:
+    """Where a service's output ends, when it has said all that it had to say."""
+    client.rests()
+    mark: int = stack.ask("status", service=client.service)["mark"]
+    return mark
+
+
 def prints_no_traceback(stack: Stack, client: Client, mark: int) -> None:
     """Fail when a service has printed a traceback since `mark`, although all requests were good."""
     client.rests()  # what it has to say, it has said

@@ -37,24 +37,21 @@ def continued(
 def idle_meanwhile(client: Client, who: str) -> Iterator[None]:
     """Connections to the patient server, silent while the block runs: all are answered after it."""
     whole = request_bytes("GET", behave("ignore", name=who))
-    with (
-        client.connect(seconds=14) as new,
-        client.connect(seconds=14) as used,
-        client.connect(seconds=14) as slow,
-    ):
-        slow.send(whole[:30])
+    with client.connect(seconds=14) as new, client.connect(seconds=14) as used:
         ask(used, "ignore", name=who)
         ignored(used, who, "the first request")
         yield
-        got = "the end of a connection on which nothing came for a second"
-        that(not used.closed_within(1), got, "it is kept: --keep-alive is 60 here", sent=sent_on(used))
+        with client.connect(seconds=9) as slow:
+            slow.send(whole[:30])
+            got = "the end of a connection on which nothing came for a second"
+            that(not used.closed_within(1), got, "it is kept: --keep-alive is 60 here", sent=sent_on(used))
+            with contextlib.suppress(NoAnswer):
+                slow.send(whole[30:])
+            ignored(slow, who, "a head that comes in two pieces is waited for")
         for connection, what in ((used, "idle since its last answer"), (new, "that has sent nothing yet")):
             ask(connection, "ignore", name=who)
             why = f"a connection {what} for a moment is kept: --keep-alive is 60 here"
             ignored(connection, who, why)
-        with contextlib.suppress(NoAnswer):
-            slow.send(whole[30:])
-        ignored(slow, who, "a head that comes in two pieces is waited for")
 
 
 def last_request(connection: Wire) -> None:
