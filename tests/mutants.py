@@ -4,8 +4,9 @@
 
 cosmic-ray makes the changes. What survives is printed as a diff. A change that means nothing (the mutant does
 the same as the solution does) stands with its reason in tests/equivalent_mutants/NN-slug.toml and is not
-counted; without `after`, it is every change of these lines. Exit code 1 when less than 95 % of a lab's others
-are killed.
+counted; without `after`, it is every change of these lines. Functions that later labs call are named there,
+too, with these labs: their checks judge what the lab's own let pass. Exit code 1 when less than 95 % of a
+lab's others are killed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cosmic_ray.ast import ast_nodes, get_ast  # type: ignore[import-untyped]
 from cosmic_ray.mutating import mutate_code  # type: ignore[import-untyped]
@@ -136,27 +138,43 @@ def draw(lab: Lab, count: int, rng: random.Random) -> list[Mutant]:
 
 def ledger(lab: Lab) -> dict[tuple[str, str, str | None], str]:
     """The reasons of changes that mean nothing, by file and by the line before and after (None: any)."""
-    path = LEDGERS / f"{lab.name}.toml"
-    if not path.exists():
-        return {}
-    rows = tomllib.loads(path.read_text(encoding="utf-8")).get("mutant", [])
+    rows = _tables(lab).get("mutant", [])
     return {(row["file"], row["before"], row.get("after")): row["reason"] for row in rows}
+
+
+def later_labs(lab: Lab, mutant: Mutant, source: str) -> list[Lab]:
+    """The labs that call the function in which the mutant is, where the lab's own lesson does not."""
+    row = _tables(lab).get("called_later", {"functions": [], "labs": []})
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in row["functions"]:
+            first = min(one.lineno for one in (node, *node.decorator_list))
+            if first <= mutant.place[0] <= (node.end_lineno or first):
+                return [find(str(number)) for number in row["labs"]]
+    return []
+
+
+def _tables(lab: Lab) -> dict[str, Any]:
+    path = LEDGERS / f"{lab.name}.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 class Judge:
     """A warm process that judges mutants, one after the other."""
 
-    def __init__(self, lab: Lab, place: Path) -> None:
-        self.lab, self.place = lab, place
+    def __init__(self, place: Path) -> None:
+        self.place = place
         self.warm = WarmRuns(judging.environment(), "tests.judge_server")
 
-    def code(self, mutant: Mutant, changed: str) -> int | None:
-        """The exit code of `workshop check` on it; None when it did not end."""
+    def code(self, lab: Lab, mutant: Mutant, changed: str) -> int | None:
+        """The exit code of `workshop check` on a lab's solution with it; None when it did not end.
+
+        A later lab imports the file from the references of earlier ones: there it is found first.
+        """
         target = self.place / "target"
-        shutil.copytree(SOLUTIONS / self.lab.name, target, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(SOLUTIONS / lab.name, target, ignore=shutil.ignore_patterns("__pycache__"))
         try:
             (target / mutant.file).write_text(changed, encoding="utf-8")
-            words = ["check", str(self.lab.number), "--target", str(target)]
+            words = ["check", str(lab.number), "--target", str(target)]
             self.warm.begin(words, out=str(self.place / "out"), seconds=judging.SECONDS)
             return self.warm.code()
         finally:
@@ -182,11 +200,13 @@ def score(lab: Lab, count: int, seed: str, seats: int = 1) -> Score:
         def work(number: int) -> None:
             folder = Path(place) / str(number)
             folder.mkdir()
-            judge = Judge(lab, folder)
+            judge = Judge(folder)
             try:
                 for mutant in chosen[number::seats]:
                     changed = mutant.code(sources[mutant.file])
-                    code = judge.code(mutant, changed)
+                    code = judge.code(lab, mutant, changed)
+                    for later in later_labs(lab, mutant, sources[mutant.file]):
+                        code = judge.code(later, mutant, changed) if code == 0 else code
                     note(result, survivor(mutant, sources[mutant.file], changed), code)
             finally:
                 judge.warm.end()

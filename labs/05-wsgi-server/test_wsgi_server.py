@@ -17,11 +17,18 @@ from behaviours_client import (
     must_fail,
     notes,
     notes_with,
-    printed,
+    prints_no_traceback,
     shown_request,
     told,
 )
-from busy_threads import answered_beside_idle_ones, meet, one_at_a_time
+from broken_answers import exceptions_are_errors, what_was_sent_arrives
+from busy_threads import (
+    answered_beside_idle_ones,
+    asked_while_busy,
+    leaving_holds_no_thread,
+    meet,
+    one_at_a_time,
+)
 from raw_connections import (
     body_left_unread,
     chunked_body_is_decoded,
@@ -31,6 +38,9 @@ from raw_connections import (
     end_in_stages,
     ends_when_nobody_asks_for_more,
     hop_by_hop_is_the_servers,
+    is_let_go,
+    kept_meanwhile,
+    last_request,
     malformed_is_refused,
     next_is,
     one_date,
@@ -91,7 +101,7 @@ def test_task1_fields_and_variables_have_their_names(service, rng):
     request = (
         f"POST /fields HTTP/1.1\r\nHost: localhost\r\nX-Name:{who}\r\nx-tag:  {first}\t \r\nX-City: \xe9\r\n"
         f"X-Tag: {second}\r\nX_Tag: evil\r\nX-Empty:\r\nContent-Type:text/plain; a=b\r\n"
-        "Content-Length:3\r\nConnection: close\r\n\r\nabc"
+        "Accept: text/a\r\nContent-Length:3\r\nConnection: close\r\naccept: text/b\r\n\r\nabc"
     )
     said = told(client.send(request.encode("latin-1"), "POST"))
     environ = said["environ"]
@@ -104,10 +114,15 @@ def test_task1_fields_and_variables_have_their_names(service, rng):
     that("evil" not in tags, f"HTTP_X_TAG = {tags!r}", dropped, rule="RFC 3875 §4.1.18; lesson, task 1")
     both = re.fullmatch(f"{first}, ?{second}", tags)
     that(both, f"HTTP_X_TAG = {tags!r}", f"HTTP_X_TAG = '{first},{second}': repeated fields in order, joined")
+    accepts = environ.get("HTTP_ACCEPT", "")
+    both = re.fullmatch("text/a, ?text/b", accepts)
+    that(both, f"HTTP_ACCEPT = {accepts!r}", "HTTP_ACCEPT = 'text/a,text/b': joined, as any repeated field")
     expect("CONTENT_TYPE", environ.get("CONTENT_TYPE"), "text/plain; a=b")
     expect("CONTENT_LENGTH", environ.get("CONTENT_LENGTH"), "3")
 
     expect("SERVER_PROTOCOL", environ.get("SERVER_PROTOCOL"), "HTTP/1.1")
+    old = told(client.send(b"GET /fields HTTP/1.0\r\nHost: localhost\r\n\r\n"))["environ"]
+    expect("SERVER_PROTOCOL", old.get("SERVER_PROTOCOL"), "HTTP/1.0", "the version that the client speaks")
     expect("wsgi.url_scheme", environ.get("wsgi.url_scheme"), "http")
     others = said.get("others", {})
     for key, pattern, is_what, rule in (
@@ -143,6 +158,8 @@ def test_task1_input_ends_where_the_body_ends(service, rng):
     with client.connect(seconds=3) as connection:
         connection.send(request_bytes("GET", behave("read", how="all")))
         expect("read() without a body", answered(connection.response()).get("pieces"), [""], "no body: b''")
+    shortest = answered(client.request("POST", behave("read", how="all"), body=b"A"))
+    expect("read() of a body of one byte", shortest.get("pieces"), ["A"], "Content-Length is 1")
     chunked_body_is_decoded(client, body)
 
 
@@ -234,6 +251,8 @@ def test_task3_the_client_can_tell_where_the_body_ends(service, rng):
         expect(f"body ({kind})", response.text, body, "an empty chunk does not end it")
     response = client.get(behave("answer", chunk=body, kind="list"))
     expect("body (one chunk)", response.text, body)
+    response = client.get(behave("answer", chunk=chunks[:2], kind="list"))
+    expect("body (a list of two chunks)", response.text, "".join(chunks[:2]), "both of them")
     response = client.get(behave("answer", kind="list"))
     expect("body (no chunk)", response.text, "")
 
@@ -261,6 +280,7 @@ def test_task3_some_answers_have_no_body(service, rng):
         ("HEAD", "200 OK", [length, "X-Case:a"]),
         ("HEAD", "200 OK", ["X-Case:b"]),
         ("GET", "204 No Content", ["X-Case:c"]),
+        ("GET", "204 No Content", ["Content-Length:0", "X-Case:e"]),
         ("GET", "304 Not Modified", ["X-Case:d", 'ETag:"1"']),
     ]
     for method, status, headers in cases:
@@ -297,35 +317,8 @@ def test_task3_bad_headers_and_errors_become_500_or_an_end(service, stack, rng):
     target = behave("answer", chunk=who, status=f"200 OK\r\n{evil}: yes")
     must_fail(client, target, evil, expected, rule)
     hop_by_hop_is_the_servers(client, evil)
-    _exceptions(client, stack, who)
-
-
-def _exceptions(client, stack, who):
-    for query in ({"raise_at": -1, "name": who}, {"raise_at": 0, "chunk": who}):
-        response = client.get(behave("answer", **query))
-        expect("status after an exception before the first chunk", response.status, 500)
-    nothing = "500: an empty chunk sends nothing, not even the head, so an error page can still be sent"
-    try:
-        response = client.get(behave("answer", chunk=["", who], raise_at=1))
-    except NoAnswer as error:
-        fail(f"after an empty chunk and an exception, {error.got}", nothing, rule=START)
-    that(response.status == 500, f"{response.line}, after an empty chunk", nothing, rule=START)
-    silent = "500, and no traceback on standard error"
-    right = "the application's traceback there: nothing else shows what went wrong"
-    asked = shown_request(behave("answer", raise_at=-1, name=who))
-    said = printed(client, stack, f"at once, for {who}")
-    that(said, silent, right, rule="rule 10 of the lesson", sent=asked)
-    text = "500, or no response: a body is made of bytes, and this chunk is text"
-    must_fail(client, behave("answer", chunk=who, kind="text"), who, text, rule=BYTES)
-    for header in ([], [f"Content-Length:{2 * len(who)}"]):
-        response = client.get(behave("answer", chunk=[who, who], header=header))
-        expect("body without an exception", response.text, who + who)
-        try:
-            response = client.get(behave("answer", chunk=[who, who], header=header, raise_at=1))
-        except NoAnswer:
-            continue
-        got = f"{response.line} and a body that looks whole: {response.text!r}"
-        that(response.status >= 500, got, "a connection that ends before the body does: no last chunk")
+    exceptions_are_errors(client, stack, who)
+    what_was_sent_arrives(client)
 
 
 @check(task=3, rule='PEP 3333, "Specification Details": close()')
@@ -364,9 +357,11 @@ def test_task3_close_is_always_called(service, rng):
 
 
 @check(task=4, rule="RFC 9112 §9.3")
-def test_task4_connections_are_kept(service, rng):
+def test_task4_connections_are_kept(service, stack, rng):
     """Connections are kept; pipelined requests stay in order"""
     client = service("patient")
+    client.rests()
+    mark = stack.ask("status", service="patient")["mark"]
     names = [f"{name(rng)} {index}" for index in range(4)]
     with client.connect(seconds=5) as connection:
         for who in names[:2]:
@@ -378,11 +373,13 @@ def test_task4_connections_are_kept(service, rng):
         if (response.get("Connection") or "").lower() != "close":
             connection.send(request_bytes("GET", behave("ignore", name=names[2])))
             next_is(connection, names[2], "the client must see where a body without Content-Length ends")
+    prints_no_traceback(client, stack, mark)
     with client.connect(seconds=5) as connection:
         targets = [behave("ignore", name=who) for who in names]
         connection.send(b"".join(request_bytes("GET", target) for target in targets))
         for who in names:
             next_is(connection, who, "responses to pipelined requests come in order", rule="RFC 9112 §9.3.2")
+    asked_while_busy(client, stack, names[3])
     ends_when_nobody_asks_for_more(client, names[0])
     body_left_unread(client, [name(rng), f"{name(rng)} 2"])
     end_in_stages(client, name(rng))
@@ -421,15 +418,17 @@ def test_task4_limits_and_silence(service, rng):
     """Malformed, endless and idle requests end in a closed connection"""
     client = service("behaviours")
     who = name(rng)
-    with client.connect(seconds=8) as idle:
+    with client.connect(seconds=14) as idle, service("patient").connect(seconds=19) as last:
         idle.send(request_bytes("GET", behave("ignore", name=who)))
         next_is(idle, who, "a request in one piece")
+        last_request(last, who)
         malformed_is_refused(client, wire_cases(__file__, "bad-*.http"), who)
         asked = f"{shown_request(behave('ignore', name=who))}, and nothing after its response"
         still = "a connection that is still open, long after --keep-alive 1"
-        that(
-            idle.closed_within(5), still, "a closed connection, when no byte arrived for a second", sent=asked
-        )
+        closed = "a closed connection, when no byte arrived for a second"
+        with kept_meanwhile(service("patient"), who):
+            that(idle.closed_within(5), still, closed, sent=asked)
+        is_let_go(last)
     expect(
         "the response to the next client", answered(client.get(behave("ignore", name=who))), {"ignored": who}
     )
@@ -460,6 +459,7 @@ def test_task5_threads_run_side_by_side_and_idle_clients_hold_none(service, stac
                 connection.send(request_bytes("GET", behave("ignore", name=index)))
                 expect("the response", connection.response().json(), {"ignored": str(index)})
     one_at_a_time(service("single"), stack, name(rng))
+    leaving_holds_no_thread(service("single"), name(rng))
 
 
 @check(task=5, rule='PEP 3333, "Rationale and Goals"')

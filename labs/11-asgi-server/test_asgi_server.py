@@ -10,7 +10,17 @@ import hashlib
 import socket
 from urllib.parse import quote
 
-from answer_framing import breaks_off, ends, ends_within, is_framed, nothing_follows, old_client, whole_body
+from answer_framing import (
+    breaks_off,
+    ends,
+    ends_within,
+    is_framed,
+    no_line_break_goes_out,
+    nothing_follows,
+    old_client,
+    what_was_sent_arrives,
+    whole_body,
+)
 from behaviours_client import (
     answered,
     ask,
@@ -19,7 +29,10 @@ from behaviours_client import (
     comes,
     ignored,
     is_address,
+    mark_at_rest,
     notes_with,
+    prints,
+    prints_no_traceback,
     read_in_two_pieces,
     released,
     scope_for,
@@ -27,10 +40,25 @@ from behaviours_client import (
     sent_on,
     told,
 )
-from idle_connections import continued, idle_meanwhile
+from idle_connections import continued, idle_meanwhile, is_let_go, last_request
+from leaving_clients import (
+    in_the_middle_of_an_answer,
+    in_the_middle_of_an_upload,
+    not_after_the_answer,
+    stays_meanwhile,
+    while_send_waits,
+)
 from paused_transfers import BOUND, FLOOD, HELD, MIB, goes_beyond, push_all, push_until_full, read_on, taken
-from refused_requests import broken_bodies, refused, two_framings
-from request_pipelines import PIPELINED, flood, fresh_contexts, slow_first, unread_body, unread_upload
+from refused_requests import broken_bodies, is_told, refused, two_framings
+from request_pipelines import (
+    PIPELINED,
+    flood,
+    fresh_contexts,
+    nothing_after_the_last,
+    slow_first,
+    unread_body,
+    unread_upload,
+)
 
 from workshop.judge.checks import (
     Deadline,
@@ -211,9 +239,7 @@ def test_task2_client_can_tell_where_the_body_ends(service, rng):
             ends_within(connection, wrong, much)
     client.rests(1)  # what the application's exceptions print now is of these
     old_client(client, chunks)
-    response = broken(client, behave("answer", chunk=body, header="X-Tag:a\r\nX-Evil: yes"))
-    evil = response is not None and response.get("X-Evil")
-    that(not evil, "X-Evil: yes, smuggled in by a line break", "500, or no answer", rule="RFC 9110 §5.5")
+    no_line_break_goes_out(client)
 
 
 # --- task 3 -------------------------------------------------------------------------------------------
@@ -289,9 +315,10 @@ def test_task3_upload_waits_for_the_application(service, rng):
 
 
 @check(task=4, rule=KEPT)
-def test_task4_connections_are_kept(service, rng):
+def test_task4_connections_are_kept(service, stack, rng):
     """Connections are kept; pipelined requests stay in order"""
     client = service("patient")
+    mark = mark_at_rest(stack, client)
     names = [f"{name(rng)} {index}" for index in range(4)]
     with client.connect(seconds=5) as connection:
         for who in names[:2]:
@@ -302,6 +329,7 @@ def test_task4_connections_are_kept(service, rng):
             expect("body", connection.response(method).text, body)
             ask(connection, "ignore", name=names[2])
             ignored(connection, names[2], "the next response begins behind the end of this one")
+    prints_no_traceback(stack, client, mark)
     with client.connect(seconds=5) as connection:
         targets = [behave("ignore", name=who) for who in names]
         connection.send(b"".join(request_bytes("GET", target) for target in targets))
@@ -310,6 +338,7 @@ def test_task4_connections_are_kept(service, rng):
         ask(connection, "ignore", "GET", [("Connection", "Close")], name=names[0])
         ignored(connection, names[0], "the last request")
         ends(connection, "a connection that stayed open after the client's Connection: close")
+    nothing_after_the_last(client, names[0])
     with client.connect(seconds=4) as connection:
         connection.send(f"GET {behave('ignore', name='old')} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
         ignored(connection, "old", "HTTP/1.0")
@@ -354,48 +383,14 @@ def test_task4_expect_is_answered_when_the_body_is_wanted(service, rng):
 
 
 @check(task=4, rule=REQUEST)
-def test_task4_client_that_leaves_is_a_disconnect(service, rng):
+def test_task4_client_that_leaves_is_a_disconnect(service, stack, rng):
     """receive returns http.disconnect when the client has left"""
     client = service("behaviours")
-    book = f"listen {rng.random()}"
-    with client.connect(seconds=5) as connection:
-        ask(connection, "listen", say=book)
-        comes(connection, b"listening", "the beginning of an answer")
-    sent = f"{sent_on(connection)}, and the end of the connection"
-    expected = "http.disconnect: its client closed the connection in the middle of a response"
-    seen = notes_with(client, book, "http.disconnect")
-    that("http.disconnect" in seen, f"receive gave {seen}", expected, sent=sent)
-
-    book = f"upload {rng.random()}"
-    with client.connect(seconds=5) as connection:
-        ask(connection, "upload", "POST", [("Content-Length", "100")], say=book)
-        connection.send(b"half")
-        notes_with(client, book, "called")
-    seen = notes_with(client, book, "last")
-    events = ["http.disconnect last"] if seen and "http.disconnect" in seen[-1] else seen[-1:]
-    why = "a body cut short is not a shorter body: no more_body False"
-    sent = f"{sent_on(connection)}, and the end of the connection"
-    expect("the last event of half an upload", events, ["http.disconnect last"], why, sent=sent)
-
-    book = f"after {rng.random()}"
-    with client.connect(seconds=5) as connection:
-        ask(connection, "after", say=book)
-        expect("the answer", answered(connection.response()), {"answered": True})
-        seen = notes_with(client, book, "")
-        got = f"receive gave {seen} after the whole response, on a connection that is kept"
-        expected = "http.disconnect: no other event can follow"
-        that(seen == ["http.disconnect"], got, expected, sent=sent_on(connection))
-
-    book = f"flood {rng.random()}"
-    with client.connect(receive_buffer=65536) as connection:
-        ask(connection, "flood", say=book, pieces=FLOOD)
-        comes(connection, b"\r\n\r\n", "the beginning of an answer")
-        taken(client, book)
-        connection.reset()
-    seen = notes_with(client, book, "over")
-    expected = "send raises OSError, or returns (a waiting send has to be woken up)"
-    got = f"the application still waits in send (the notes {seen}), although its client has left"
-    that("over" in seen, got, expected, rule=f"{RESPONSE}: its client has left", sent=sent_on(connection))
+    with stays_meanwhile(client, rng):
+        in_the_middle_of_an_answer(client, stack, rng)
+        in_the_middle_of_an_upload(client, rng)
+        not_after_the_answer(client, rng)
+        while_send_waits(client, rng)
 
 
 @check(task=4, rule="RFC 9112 §3, §5.1, §6.3, §9.5")
@@ -404,19 +399,22 @@ def test_task4_malformed_and_idle_clients_are_let_go(service, rng):
     client = service("behaviours")
     who = name(rng)
     good = request_bytes("GET", behave("ignore", name=who), [("X-Long", "x" * 4000)])
-    with client.connect(seconds=8) as idle:
+    with client.connect(seconds=14) as idle, client.connect(seconds=19) as last:
         ask(idle, "ignore", name=who)
         ignored(idle, who, "an idle connection was busy once")
         with client.connect(seconds=5) as connection:
             connection.send_pieces([*(good[i : i + 1] for i in range(60)), good[60:3000], good[3000:]])
             ignored(connection, who, "a request is a request in whatever pieces it comes")
+        last_request(last)
         for case in wire_cases(__file__, "bad-*.http"):
-            refused(client, case.data, case.notes.get("why", case.name))
+            refused(client, case.data, case.notes.get("why", case.name), "status" in case.notes)
         two_framings(client, wire_cases(__file__, "both-framings.http"))
         broken_bodies(client, wire_cases(__file__, "broken-chunk.http"))
+        is_told(client, rng)
         got = "a connection that is still open, long after --keep-alive 1"
         with idle_meanwhile(service("patient"), who):
             that(idle.closed_within(5), got, "a close, when nothing came for a second", sent=sent_on(idle))
+        is_let_go(last)
     expect("the next client's answer", answered(client.get(behave("ignore", name=who))), {"ignored": who})
 
 
@@ -426,8 +424,7 @@ def test_task4_malformed_and_idle_clients_are_let_go(service, rng):
 @check(task=5, rule='ASGI, "Applications": one call for each connection, at the same time')
 def test_task5_requests_run_side_by_side(service, rng):
     """Requests run concurrently, beside idle connections"""
-    client = service("patient")
-    place = name(rng)
+    client, place = service("patient"), name(rng)
     with contextlib.ExitStack() as open_ones:
         idle = [open_ones.enter_context(client.connect(seconds=12)) for _ in range(IDLE)]
         for index, connection in enumerate(idle):
@@ -449,9 +446,10 @@ def test_task5_requests_run_side_by_side(service, rng):
 
 
 @check(task=5, rule='ASGI, "Applications" and "Error Handling"; RFC 9112 §8')
-def test_task5_exception_harms_none_but_its_own(service, rng):
+def test_task5_exception_harms_none_but_its_own(service, stack, rng):
     """An application that raises ends only its own request"""
     client = service("patient")
+    mark = mark_at_rest(stack, client)
     who, place = name(rng), f"beside {rng.random()}"
     with client.connect(seconds=8) as beside:
         ask(beside, "lines", place=place)
@@ -461,10 +459,14 @@ def test_task5_exception_harms_none_but_its_own(service, rng):
         response = client.get(behave("answer", chunk=[who, who], raise_at=-1))
         expect("status after an exception before the start", response.status, 500)
         that(who not in response.text, f"the body {response.text!r}", "the server's own words")
+        right = "the application's traceback there: nothing else shows what went wrong"
+        said = prints(stack, client, mark, "this application raises at once")
+        that(said, "500, and no traceback on standard error", right, rule="this lab's rule 8")
         for header in ([], [f"Content-Length:{2 * len(who.encode())}"]):
             breaks_off(client, behave("answer", chunk=[who, who], header=header, raise_at=1), "raised")
         breaks_off(client, behave("answer", chunk=[who], end="no"), "returned without its last event")
         breaks_off(client, behave("order", how="nothing", say=who), "returned without an answer")
+        what_was_sent_arrives(client)
         client.get(behave("open", place=place))
         try:
             text = beside.response().text

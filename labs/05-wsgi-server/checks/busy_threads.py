@@ -51,3 +51,29 @@ def one_at_a_time(client: Client, stack: Any, who: str) -> None:
         that(not early, got, "--threads requests in the application at once, no more")
         expect("the first request's lines", len(first.response().text.splitlines()), 2)
         next_is(second, who, "the one thread is free again")
+
+
+def asked_while_busy(client: Client, stack: Any, who: str) -> None:
+    """A request that comes while the one before it, on its connection, is in the application."""
+    with client.connect(seconds=8) as connection:
+        connection.send(request_bytes("GET", behave("gate", how="iterator", lines=2)))
+        pid, number = gate_line(connection, 0, "iterator")
+        connection.send(request_bytes("GET", behave("ignore", name=who)))
+        client.rests(1)
+        stack.ask("signal", service=client.service, number=number, pid=pid)
+        response = connection.response()
+        expect("the first response's lines", len(response.text.splitlines()), 2)
+        if (response.get("Connection") or "").lower() != "close":
+            next_is(connection, who, "a request that came while the first was in the application")
+
+
+def leaving_holds_no_thread(client: Client, who: str) -> None:
+    """The one thread's client leaves while the application reads its body: then the thread is free."""
+    with client.connect(seconds=6) as connection:
+        fields = [("Content-Length", "100")]
+        connection.send(request_bytes("POST", behave("read", how="all"), fields) + b"half")
+        client.rests()  # the application waits for the other half
+        connection.reset()
+    with client.connect(seconds=4) as connection:
+        connection.send(request_bytes("GET", behave("ignore", name=who), [("Connection", "close")]))
+        next_is(connection, who, "the client that left in the middle of its body holds no thread any more")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import select
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from behaviours_client import answered, behave
@@ -69,6 +70,9 @@ def is_refused(client: Client, data: bytes, why: str, must_answer: bool = False)
             return
         except WireError as error:
             fail(f"{error.got} ({why})", refusal, sent=sent)
+        got = f"{response.line}, and a connection that stays open ({why})"
+        closed = "a closed connection: nobody knows where the next request would begin"
+        that(connection.closed_within(3), got, closed, sent=sent)
     refused = 400 <= response.status < 600 and response.status != 500
     that(refused, f"{response.line} ({why})", refusal, sent=sent)
     if b"chunked" in data:
@@ -105,8 +109,7 @@ def end_in_stages(client: Client, who: str) -> None:
         connection.send(request_bytes("POST", behave("ignore", name=who), fields))
         next_is(connection, who, "the application never looks at the body")
         try:
-            # What comes before the server closes is read by any server, so each piece waits for what it has
-            # to do.
+            # What comes before the server closes is read by any server, so each piece waits for it to rest.
             for _ in range(2):
                 client.rests(1)
                 connection.send(b"x" * 1000)
@@ -150,6 +153,13 @@ def chunked_body_is_decoded(client: Client, body: str) -> None:
     if response.status != 411:
         why = "the server removes the chunk framing: the application reads what is in them"
         expect("read() of a chunked body", answered(response).get("pieces"), [body], why)
+        large = body * (200_000 // len(body))
+        with client.connect(seconds=4) as connection:
+            connection.send(data + f"{len(large):x}\r\n{large}\r\n0\r\n\r\n".encode())
+            response = connection.response("POST")
+        same = response.status == 200 and answered(response).get("pieces") == [large]
+        got = f"{response.line}, {response.text[:60]!r}, for one chunk of {len(large)} bytes"
+        that(same, got, "its bytes, in however many pieces they come")
     with client.connect(seconds=3) as connection:
         connection.send(data + longer)
         with contextlib.suppress(NoAnswer):
@@ -234,6 +244,14 @@ def ends_when_nobody_asks_for_more(client: Client, who: str) -> None:
             next_is(connection, who, "the last request")
             still = f"a connection that stayed open after {what}"
             that(connection.closed_within(2), still, "a closed connection", rule="RFC 9112 §9.6")
+    with client.connect(seconds=4) as connection:
+        connection.send(asked["close"] + request_bytes("GET", behave("ignore", name="one more")))
+        next_is(connection, who, "the last request")
+        with contextlib.suppress(NoAnswer, Deadline):
+            connection.read_all()
+        got = f"{connection.unread()[:80]!r} after the response to a request with Connection: close"
+        expected = "nothing: the server MUST NOT process any further requests"
+        that(not connection.unread(), got, expected, rule="RFC 9112 §9.6")
 
 
 def hop_by_hop_is_the_servers(client: Client, value: str) -> None:
@@ -247,6 +265,44 @@ def hop_by_hop_is_the_servers(client: Client, value: str) -> None:
         except NotHTTP as error:
             fail(f"{field}: {value} sent on ({error.got})", right, rule=rule)
         that(value not in (hop.get(field) or ""), f"{field}: {value} sent on", right, rule=rule)
+
+
+@contextlib.contextmanager
+def kept_meanwhile(client: Client, who: str) -> Iterator[None]:
+    """Connections to the patient server, silent while the block runs: they are answered after it."""
+    whole = request_bytes("GET", behave("ignore", name=who))
+    with client.connect(seconds=14) as used:
+        used.send(whole)
+        next_is(used, who, "the first request")
+        yield
+        with client.connect(seconds=9) as slow:
+            slow.send(whole[:30])
+            got = "the end of a connection on which no byte arrived for a second"
+            that(not used.closed_within(1), got, "it is kept: --keep-alive is 60 here", rule="RFC 9112 §9.3")
+            with contextlib.suppress(NoAnswer):
+                slow.send(whole[30:])
+            next_is(slow, who, "a head that comes in two pieces is waited for")
+        used.send(whole)
+        next_is(used, who, "a connection that is idle for a moment is kept: --keep-alive is 60 here")
+
+
+def last_request(connection: Any, who: str) -> None:
+    """Ask for the last response on a connection, and don't close it afterwards."""
+    connection.send(request_bytes("GET", behave("ignore", name=who), [("Connection", "close")]))
+    next_is(connection, who, "the last request")
+
+
+def is_let_go(connection: Any) -> None:
+    """Fail when a server reads on after its last response, also when its client has long been silent."""
+    with contextlib.suppress(NoAnswer):
+        for silence in (0, 5):
+            time.sleep(silence)
+            for _ in range(5):  # the first one hears of the end, a later one is told
+                connection.send(b"x")
+                time.sleep(0.05)
+        got = "a connection that is still read, long after its last response"
+        expected = "a closed connection: read for a moment, then close, whatever the client does"
+        fail(got, expected, rule="RFC 9112 §9.6")
 
 
 def response_and_rest(client: Client, method: str, target: str) -> tuple[Response, bytes]:

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import select
 from typing import Any
 
-from behaviours_client import behave, sent_on
+from behaviours_client import ask, behave, sent_on
 
-from workshop.judge.checks import Client, Deadline, NoAnswer, Wire, WireError, expect, fail, that
+from workshop.judge.checks import (
+    Client,
+    Deadline,
+    NoAnswer,
+    Wire,
+    WireError,
+    expect,
+    fail,
+    request_bytes,
+    that,
+)
+
+IMF_DATE = r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"
+MIB = 1 << 20
 
 
 def whole_body(value: dict[str, Any], whole: str, framing: str, sent: str) -> None:
@@ -34,6 +48,8 @@ def is_framed(connection: Wire, method: str, query: dict[str, Any], expected: st
         fail(f"{error.got}, for a {method}", f"the whole answer to a {method}: {why}")
     expect("status", response.status, int(query.get("status", 200)))
     expect("body", response.text, expected, why)
+    if response.status < 500:
+        has_date(response.get("Date"))
     if response.status == 204:
         expect("Transfer-Encoding of a 204", response.all("Transfer-Encoding"), [], rule="RFC 9112 §6.1")
     if "header" in query:
@@ -44,6 +60,41 @@ def is_framed(connection: Wire, method: str, query: dict[str, Any], expected: st
         every = "every header of the start goes out, wherever Content-Length stands among them"
         expect("X-Tag", response.all("X-Tag"), tags, every)
         expect("Transfer-Encoding", response.all("Transfer-Encoding"), [], "there is a length")
+
+
+def has_date(date: str | None) -> None:
+    """Fail unless it is a Date as HTTP writes it."""
+    right = re.fullmatch(IMF_DATE, date or "")
+    expected = "the time as in Sun, 06 Nov 1994 08:49:37 GMT: email.utils.formatdate(usegmt=True)"
+    that(right, f"Date = {date!r}", expected, rule="RFC 9110 §6.6.1, a MUST")
+
+
+def no_line_break_goes_out(client: Client) -> None:
+    """Fail when an application's header becomes two, in whatever way it breaks the line."""
+    for header in ("X-Tag:a{}X-Evil: yes", "X-Tag{}X-Evil: yes"):
+        for line_break in ("\r\n", "\n", "\r"):
+            target = behave("answer", chunk="Ada", header=header.format(line_break))
+            with client.connect(seconds=4) as connection, contextlib.suppress(NoAnswer):
+                connection.send(request_bytes("GET", target, [("Connection", "close")]))
+                connection.read_all()
+            head = bytes(connection.received).partition(b"\r\n\r\n")[0]
+            evil = re.search(rb"[\r\n]X-Evil", head, re.IGNORECASE)
+            got = f"X-Evil: yes, smuggled in by a line break, {line_break!r}"
+            that(not evil, got, "500, or no answer", rule="RFC 9110 §5.5", sent=sent_on(connection))
+
+
+def what_was_sent_arrives(client: Client) -> None:
+    """An application sends 1 MiB and raises: its client, that reads later, gets all that was sent."""
+    for headers in ([], [f"Content-Length:{2 * MIB}"]):
+        with client.connect(seconds=8, receive_buffer=65536) as connection:
+            ask(connection, "flood", pieces=1, end="raise", header=headers)
+            client.rests()  # the application has raised, or waits for this client to read
+            with contextlib.suppress(NoAnswer):
+                connection.read_all()
+        came = connection.received.count(b"." * 1024) * 1024
+        expected = "all of it, and then the end: a reset would destroy what is on its way"
+        got = f"{came} bytes of the {MIB} that the application sent before it raised"
+        that(came >= MIB - 65536, got, expected, rule="RFC 9112 §9.6", sent=sent_on(connection))
 
 
 def nothing_follows(client: Client, answered: list[tuple[Wire, str, str]]) -> None:

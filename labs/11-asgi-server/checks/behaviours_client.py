@@ -93,6 +93,41 @@ def _printed(stack: Stack, service: str, mark: int, connection: Wire) -> Any:
     return None
 
 
+def promises_os_error(scope: dict[str, Any]) -> bool:
+    """Whether a scope says spec_version 2.4 or later: then `send` raises when the client has left."""
+    asgi = scope.get("asgi")
+    version = str(asgi.get("spec_version", "2.0") if isinstance(asgi, dict) else "2.0")
+    parts = version.split(".")
+    return all(part.isdecimal() for part in parts) and [int(part) for part in parts] >= [2, 4]
+
+
+def mark_at_rest(stack: Stack, client: Client) -> int:
+    """Where a service's output ends, when it has said all that it had to say."""
+    client.rests()
+    mark: int = stack.ask("status", service=client.service)["mark"]
+    return mark
+
+
+def prints_no_traceback(stack: Stack, client: Client, mark: int) -> None:
+    """Fail when a service has printed a traceback since `mark`, although all requests were good."""
+    client.rests()  # what it has to say, it has said
+    lines = stack.ask("status", service=client.service, since=mark)["output"].splitlines()
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    that(
+        not any(line.startswith("Traceback") for line in lines),
+        f"a traceback on standard error, {last[:100]!r}, when the client had its answers and left",
+        "no traceback: the requests were good, and so was the application",
+    )
+
+
+def prints(stack: Stack, client: Client, mark: int, word: str) -> bool:
+    """Whether a service prints a word after `mark`, sooner or later."""
+    output = asked_until(
+        lambda: stack.ask("status", service=client.service, since=mark)["output"], lambda text: word in text
+    )
+    return word in output
+
+
 def literal(text: str) -> Any:
     """A repr as the value it shows; what is no plain value stays a text."""
     try:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import random
+import time
 from collections.abc import Iterator
 
-from behaviours_client import ask, comes, ignored, notes_with, sent_on, told
+from behaviours_client import ask, behave, comes, ignored, notes_with, sent_on, told
 
-from workshop.judge.checks import Client, Deadline, expect, fail, that
+from workshop.judge.checks import Client, Deadline, NoAnswer, Wire, expect, fail, request_bytes, that
 
 
 def continued(
@@ -34,14 +35,40 @@ def continued(
 
 @contextlib.contextmanager
 def idle_meanwhile(client: Client, who: str) -> Iterator[None]:
-    """Two connections to the patient server, idle while the block runs: both are answered after it."""
+    """Connections to the patient server, silent while the block runs: all are answered after it."""
+    whole = request_bytes("GET", behave("ignore", name=who))
     with client.connect(seconds=14) as new, client.connect(seconds=14) as used:
         ask(used, "ignore", name=who)
         ignored(used, who, "the first request")
         yield
-        got = "the end of a connection on which nothing came for a second"
-        that(not used.closed_within(1), got, "it is kept: --keep-alive is 60 here", sent=sent_on(used))
+        with client.connect(seconds=9) as slow:
+            slow.send(whole[:30])
+            got = "the end of a connection on which nothing came for a second"
+            that(not used.closed_within(1), got, "it is kept: --keep-alive is 60 here", sent=sent_on(used))
+            with contextlib.suppress(NoAnswer):
+                slow.send(whole[30:])
+            ignored(slow, who, "a head that comes in two pieces is waited for")
         for connection, what in ((used, "idle since its last answer"), (new, "that has sent nothing yet")):
             ask(connection, "ignore", name=who)
             why = f"a connection {what} for a moment is kept: --keep-alive is 60 here"
             ignored(connection, who, why)
+
+
+def last_request(connection: Wire) -> None:
+    """Something malformed, and so the last; the client does not end its side afterwards."""
+    with contextlib.suppress(NoAnswer):
+        connection.send(b"GET /do/ignore HTTP/1.1\r\nHost: localhost\r\nX-Tag : a\r\n\r\n")
+        connection.response()
+
+
+def is_let_go(connection: Wire) -> None:
+    """Fail when a server reads on after its last answer, also when its client has long been silent."""
+    with contextlib.suppress(NoAnswer):
+        for silence in (0, 5):
+            time.sleep(silence)
+            for _ in range(5):  # the first one hears of the end, a later one is told
+                connection.send(b"x")
+                time.sleep(0.05)
+        got = "a connection that is still read, long after its last answer"
+        expected = "the end of it: read on for a moment, and then close, whatever the client does"
+        fail(got, expected, rule="RFC 9112 §9.6", sent=sent_on(connection))

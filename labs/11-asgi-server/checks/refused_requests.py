@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from typing import Any
+
+from behaviours_client import ask, notes_with, sent_on
 
 from workshop.judge.checks import (
     Client,
@@ -18,8 +21,8 @@ from workshop.judge.checks import (
 )
 
 
-def refused(client: Client, data: bytes, why: str) -> None:
-    """400 or its like, or the end of the connection: no application's answer."""
+def refused(client: Client, data: bytes, why: str, must_answer: bool = False) -> None:
+    """400 or its like, or (unless RFC 9112 says MUST) the end of the connection: no application's answer."""
     with client.connect(seconds=4) as connection:
         with contextlib.suppress(NoAnswer):
             connection.send(data)
@@ -27,10 +30,15 @@ def refused(client: Client, data: bytes, why: str) -> None:
             response = connection.response()
         except Deadline:
             fail(f"neither an answer nor an end ({why})", "400 Bad Request or its like", sent=shown(data))
-        except NoAnswer:
+        except NoAnswer as error:
+            expected = "400 Bad Request, and then the end of the connection"
+            that(not must_answer, f"{error.got} ({why})", expected, sent=shown(data))
             return
         except WireError as error:
             fail(f"{error.got} ({why})", "400 Bad Request or its like", sent=shown(data))
+        got = f"{response.line}, and a connection that stays open ({why})"
+        ended = connection.closed_within(3)
+        that(ended, got, "an end: nobody knows where the next request would begin", sent=shown(data))
     refused = 400 <= response.status < 600 and response.status != 500
     that(refused, f"{response.line} ({why})", "400 Bad Request or its like", sent=shown(data))
 
@@ -81,6 +89,22 @@ def in_words(events: Any) -> str:
     return (
         ", ".join(f"{kind} with {size} bytes, more_body {more}" for kind, size, more in events) or "nothing"
     )
+
+
+def is_told(client: Client, rng: random.Random) -> None:
+    """An application whose body breaks off, after it was called, does not wait for the rest of it."""
+    book = f"broken {rng.random()}"
+    with client.connect(seconds=5) as connection:
+        ask(connection, "upload", "POST", [("Transfer-Encoding", "chunked")], say=book)
+        with contextlib.suppress(NoAnswer):
+            connection.send(b"3\r\nAda\r\n")
+            notes_with(client, book, "http.request")
+            connection.send(b"no size\r\n")
+            connection.read()
+        seen = notes_with(client, book, "disconnect") or ["http.disconnect last"]  # it need not be called
+        expected = "http.disconnect, where the body broke off: it would wait for the rest in vain"
+        got = f"receive gave {seen[1:]}, and then nothing more"
+        that(seen[-1] == "http.disconnect last", got, expected, sent=sent_on(connection))
 
 
 def shown(data: bytes) -> str:

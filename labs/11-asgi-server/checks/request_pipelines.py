@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 
 from behaviours_client import ask, behave, comes, ignored, sent_on, told
@@ -71,6 +72,19 @@ def unread_upload(client: Client, rng: random.Random) -> None:
             fail(f"{error.got}, after a POST whose application left the body unread", expected, sent=shown)
         why = "the unread body is skipped, or the connection ends: it is not the next request"
         expect("the next answer", text, f'{{"ignored": "{who}"}}', why, sent=shown)
+
+
+def nothing_after_the_last(client: Client, who: str) -> None:
+    """A request that says Connection: close is the last, also where another one came with it."""
+    last = request_bytes("GET", behave("ignore", name=who), [("Connection", "close")])
+    with client.connect(seconds=4) as connection:
+        connection.send(last + request_bytes("GET", behave("ignore", name="one more")))
+        ignored(connection, who, "the last request")
+        with contextlib.suppress(NoAnswer, Deadline):
+            connection.read_all()
+        got = f"{connection.unread()[:80]!r} after the answer to a request with Connection: close"
+        expected = "nothing: the server MUST NOT process any further requests"
+        that(not connection.unread(), got, expected, rule="RFC 9112 §9.6", sent=sent_on(connection))
 
 
 def slow_first(client: Client, rng: random.Random) -> None:

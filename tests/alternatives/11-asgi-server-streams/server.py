@@ -13,6 +13,7 @@ import importlib
 import signal
 import sys
 import traceback
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -120,7 +121,8 @@ class Call:
         assert self.started is not None
         ours = (b"transfer-encoding", b"connection")
         headers = [(n, v) for n, v in self.started.get("headers", []) if n.lower() not in ours]
-        self.link.write(h11.Response(status_code=self.started["status"], headers=headers))
+        date = (b"date", formatdate(usegmt=True).encode("ascii"))
+        self.link.write(h11.Response(status_code=self.started["status"], headers=[*headers, date]))
 
 
 async def refuse(link: Connection, status: int) -> None:

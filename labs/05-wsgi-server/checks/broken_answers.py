@@ -1,0 +1,57 @@
+"""What becomes of a response whose application raises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from behaviours_client import behave, must_fail, printed, shown_request
+from raw_connections import rest_of
+
+from workshop.judge.checks import Client, NoAnswer, expect, fail, request_bytes, that
+
+START = 'PEP 3333, "The start_response() Callable"'
+BYTES = 'PEP 3333, "A Note On String Types"'
+
+
+def exceptions_are_errors(client: Client, stack: Any, who: str) -> None:
+    """A 500 before the first byte, a broken body after it; and the traceback is told."""
+    for query in ({"raise_at": -1, "name": who}, {"raise_at": 0, "chunk": who}):
+        response = client.get(behave("answer", **query))
+        expect("status after an exception before the first chunk", response.status, 500)
+    nothing = "500: an empty chunk sends nothing, not even the head, so an error page can still be sent"
+    try:
+        response = client.get(behave("answer", chunk=["", who], raise_at=1))
+    except NoAnswer as error:
+        fail(f"after an empty chunk and an exception, {error.got}", nothing, rule=START)
+    that(response.status == 500, f"{response.line}, after an empty chunk", nothing, rule=START)
+    silent = "500, and no traceback on standard error"
+    right = "the application's traceback there: nothing else shows what went wrong"
+    asked = shown_request(behave("answer", raise_at=-1, name=who))
+    said = printed(client, stack, f"at once, for {who}")
+    that(said, silent, right, rule="rule 10 of the lesson", sent=asked)
+    text = "500, or no response: a body is made of bytes, and this chunk is text"
+    must_fail(client, behave("answer", chunk=who, kind="text"), who, text, rule=BYTES)
+    for header in ([], [f"Content-Length:{2 * len(who)}"]):
+        response = client.get(behave("answer", chunk=[who, who], header=header))
+        expect("body without an exception", response.text, who + who)
+        try:
+            response = client.get(behave("answer", chunk=[who, who], header=header, raise_at=1))
+        except NoAnswer:
+            continue
+        got = f"{response.line} and a body that looks whole: {response.text!r}"
+        that(response.status >= 500, got, "a connection that ends before the body does: no last chunk")
+
+
+def what_was_sent_arrives(client: Client) -> None:
+    """An application sends 512 KiB and raises: its client, that reads later, gets all that was sent."""
+    whole = 8 * 65536
+    for headers in ([], [f"Content-Length:{2 * whole}"]):
+        with client.connect(seconds=6, receive_buffer=65536) as connection:
+            target = behave("endless", chunks=8, end="raise", header=headers)
+            connection.send(request_bytes("GET", target))
+            client.rests()  # the application has raised, or its server waits for this client to read
+            rest_of(connection)
+        came = connection.received.count(b"." * 1024) * 1024
+        expected = "all of it, and then the end: a reset would destroy what is on its way"
+        got = f"{came} bytes of the {whole} that the application gave before it raised"
+        that(came >= whole - 65536, got, expected, rule="RFC 9112 §9.6")
