@@ -8,8 +8,7 @@
     GET  /do/start?how=replace         start_response in unusual ways: replace, too_late, twice, late, never,
                                        empty (never, and no body)
     GET  /do/gate?how=iterator         chunks, each made only after a signal came: see `gate`
-    GET  /do/endless?say=NOTEBOOK      chunks until the client is gone; of 64 KiB, chunks=1024 of them; also
-                                       header=Name:value, end=raise (raises after them)
+    GET  /do/endless?say=NOTEBOOK      chunks until the client is gone; of 64 KiB, chunks=1024 of them
     GET  /do/nap?name=x&seconds=0.01   sleeps (a second at most), and tells how many slept at the same time
     GET  /do/meet?of=4&place=x         waits until as many requests are here at the same time
     GET  /do/ignore                    answers without a look at the body
@@ -158,14 +157,9 @@ class Noted:
         self._notebook.append("closed")
 
 
-def headers_of(query: Query) -> list[tuple[str, str]]:
-    """What header=Name:value says, each time that it is there."""
-    return [(name, value) for name, _, value in (one.partition(":") for one in query.all("header"))]
-
-
 def answer(environ: WSGIEnvironment, start_response: StartResponse, query: Query) -> Iterable[bytes]:
     """raise_at=-1 raises before the application returns; n in place of chunk n."""
-    headers = headers_of(query)
+    headers = [(name, value) for name, _, value in (one.partition(":") for one in query.all("header"))]
     chunks = [chunk.encode("latin-1") for chunk in query.all("chunk")]
     raise_at = int(query.get("raise_at")) if query.get("raise_at") else None
     if raise_at == -1:
@@ -292,9 +286,8 @@ def _signalled() -> bool:
 def endless(environ: WSGIEnvironment, start_response: StartResponse, query: Query) -> Iterable[bytes]:
     """64 KiB at a time, until the server closes the iterable: 64 MiB at the most."""
     notebook = notebooks[query.get("say")]
-    start_response("200 OK", [("Content-Type", "text/plain"), *headers_of(query)])
-    chunks = [b"." * 65536] * min(int(query.get("chunks", "1024")), 1024)
-    return Noted(chunks, len(chunks) if query.get("end") == "raise" else None, notebook)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return Noted([b"." * 65536] * min(int(query.get("chunks", "1024")), 1024), None, notebook)
 
 
 def nap(environ: WSGIEnvironment, start_response: StartResponse, query: Query) -> Iterable[bytes]:

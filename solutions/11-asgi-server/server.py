@@ -141,11 +141,15 @@ class Exchange:
                 raise MessageOrder(
                     "the application returned before an http.response.body with more_body False"
                 )
-        except Exception as error:
+        except BaseException as error:
             if not self._is_because_client_left(error):
                 traceback.print_exception(error)
-        finally:
             self._end_early()
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._end_early()
+        finally:
             self.connection.owner.ended(self)
 
     def _end_early(self) -> None:
@@ -160,9 +164,9 @@ class Exchange:
 
     def _is_because_client_left(self, error: BaseException | None) -> bool:
         """Whether it is what `send` raised, or what a framework made of that."""
-        while error and not isinstance(error, ClientGone | asyncio.CancelledError):
+        while error is not None and not isinstance(error, ClientGone | asyncio.CancelledError):
             error = error.__context__
-        return bool(error)
+        return error is not None
 
     # --- from the client
 
@@ -187,7 +191,7 @@ class Exchange:
     async def receive(self) -> Message:
         """The next event: a piece of the body, or that the client left or has its whole answer."""
         while True:
-            if self.complete:
+            if self.complete or (self.connection.lost and not self._body):
                 return {"type": "http.disconnect"}
             if self._body or (self._body_ended and not self._told_end):
                 return self._request_event()
@@ -259,7 +263,7 @@ class Exchange:
             if lower not in FRAMING:
                 lines.append(b"%b: %b\r\n" % (name, value))
             elif lower == b"content-length":
-                self._left = content_length(value)
+                self._left = content_length(value, self._left)
             elif lower == b"connection" and b"close" in value.lower():
                 self.keep_alive = False
         block = b"".join(lines)
@@ -297,7 +301,7 @@ class Exchange:
         assert self._left is not None
         self._left -= length
         if self._left < 0:
-            raise ValueError("the body is longer than its Content-Length")
+            raise ValueError(f"the body is at least {-self._left} bytes longer than its Content-Length")
         if self._left and not more:
             raise ValueError(f"the body is {self._left} bytes shorter than its Content-Length")
 
@@ -339,13 +343,13 @@ class Exchange:
     @property
     def ends_with_connection(self) -> bool:
         """Whether the end of the connection is what ends this body."""
-        return self._left is None and not self._chunked and self._has_body
+        return self.begun and self._left is None and not self._chunked and self._has_body
 
 
-def content_length(value: bytes) -> int:
-    """RFC 9110 §8.6: digits only."""
-    if not value.isdigit():
-        raise ValueError(f"no Content-Length of a body: {value!r}")
+def content_length(value: bytes, before: int | None) -> int:
+    """RFC 9110 §8.6: digits only, and one length only."""
+    if not value.isdigit() or before not in (None, int(value)):
+        raise ValueError(f"not the one Content-Length of a body: {value!r}")
     return int(value)
 
 
@@ -370,15 +374,15 @@ class HTTPProtocol(asyncio.Protocol):
     # A thousand idle connections are a thousand of these.
     __slots__ = (
         *("_discarded", "_in_head", "_wrote_last", "_writable", "client", "deadline", "ended", "exchange"),
-        *("gone", "lingering", "loop", "lost", "owner", "parser", "scheme", "server", "transport"),
-        "writing_paused",
+        *("gone", "lingering", "loop", "lost", "owner", "parser", "reading_paused", "scheme", "server"),
+        *("transport", "writing_paused"),
     )
 
     # per connection, from connection_made on
     transport: asyncio.Transport
     scheme: str
-    client: tuple[str, int]
-    server: tuple[str, int]
+    client: tuple[str, int] | None
+    server: tuple[str, int | None] | None
 
     def __init__(self, owner: Server) -> None:
         self.owner, self.loop = owner, owner.loop
@@ -386,7 +390,7 @@ class HTTPProtocol(asyncio.Protocol):
         self.exchange: Exchange | None = None  # per request
         self.deadline = self.loop.time() + owner.time_out  # when patience with the client ends
         self.lost = self.ended = self.gone = self.lingering = False
-        self.writing_paused = False
+        self.writing_paused = self.reading_paused = False
         self._discarded, self._in_head, self._wrote_last = 0, False, 0.0
         self._writable: asyncio.Event | None = None
 
@@ -395,8 +399,8 @@ class HTTPProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        self.client = transport.get_extra_info("peername")[:2]
-        self.server = transport.get_extra_info("sockname")[:2]
+        self.client = address(transport.get_extra_info("peername"))
+        self.server = address(transport.get_extra_info("sockname"), named=True)
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         self.owner.connections.add(self)
 
@@ -452,7 +456,7 @@ class HTTPProtocol(asyncio.Protocol):
                     if head is None:
                         self._wait_for_head()
                         break
-                    self._begin_request(head)
+                    self._begin(head)
         except Refused as refused:
             self._refuse_request(refused)
         self._balance()
@@ -467,8 +471,8 @@ class HTTPProtocol(asyncio.Protocol):
         if self._discarded > DISCARD_LIMIT:
             self.close_gently()
 
-    def _begin_request(self, head: Head) -> None:
-        if head.upgrade == b"websocket" and self.owner.upgrade and head.length == 0:
+    def _begin(self, head: Head) -> None:
+        if head.upgrade == b"websocket" and self.owner.upgrade and head.method == "GET" and head.length == 0:
             self._hand_over(head, self.owner.upgrade)
             return
         self.deadline, self._discarded, self._in_head = NEVER, 0, False
@@ -501,13 +505,16 @@ class HTTPProtocol(asyncio.Protocol):
         """Read while there is room. What is not read stays in the kernel, and then with the client."""
         waiting = self.parser.waiting + (self.exchange.unread if self.exchange is not None else 0)
         if waiting > HIGH_WATER and not self.lingering:
+            self.reading_paused = True
             self.transport.pause_reading()
         else:
             self.read_on()
 
     def read_on(self) -> None:
-        """There is room again. (Where reading was not paused, asyncio does nothing.)"""
-        self.transport.resume_reading()
+        """There is room again."""
+        if self.reading_paused:
+            self.reading_paused = False
+            self.transport.resume_reading()
 
     # --- writing
 
@@ -587,18 +594,28 @@ class HTTPProtocol(asyncio.Protocol):
             self.transport.abort()
         else:
             self.transport.close()
+        self.lingering = True
 
     def look(self, now: float) -> None:
         """Close who is overdue: idle, in a head, silent where a body is waited for, lingering."""
         if self.ended and self.exchange is not None and not self.writing_paused:
             self.gone = self.gone or now - self._wrote_last > HALF_CLOSED
             self.exchange.wake()
-        if self.deadline > now or self.transport.get_write_buffer_size():
-            return  # who still has bytes to take is slow, not silent
-        if self._in_head and not self.lingering:
+        if self.deadline > now or (self.lingering and self.transport.get_write_buffer_size()):
+            return
+        if self.exchange is not None or self.lingering:
+            self.transport.abort()
+        elif self._in_head:
             self.refuse(408, "the request's head took too long")
         else:
-            self.transport.abort()
+            self.transport.close()
+
+
+def address(found: Any, named: bool = False) -> Any:
+    """(host, port) of one end of a connection; for a Unix socket its path and None, or None."""
+    if isinstance(found, tuple):
+        return found[:2]
+    return (found, None) if named and found else None
 
 
 # --- task 5: many connections -------------------------------------------------------------------------
@@ -705,7 +722,10 @@ class Server:
     async def _all_gone(self) -> None:
         """Until every task has returned, and every connection has taken its last byte."""
         while self._tasks or self.connections or self.upgraded:
-            await asyncio.sleep(TICK / 10)
+            if self._tasks:
+                await asyncio.wait(self._tasks.values(), timeout=TICK)
+            else:
+                await asyncio.sleep(TICK / 10)
             self.upgraded = [pair for pair in self.upgraded if not pair[0].is_closing()]
 
     async def _cut_off(self) -> int:
@@ -730,7 +750,10 @@ def load(name: str) -> Application:
     """The application that "module:attribute" names; the current directory is on the path."""
     sys.path.insert(0, str(Path.cwd()))
     module, _, attribute = name.partition(":")
-    application: Application = getattr(importlib.import_module(module), attribute or "application")
+    found: Any = importlib.import_module(module)
+    for part in (attribute or "application").split("."):
+        found = getattr(found, part)
+    application: Application = found
     return application
 
 
@@ -758,7 +781,7 @@ def main() -> None:
     server = Server(application, keep_alive=options.keep_alive, time_out=options.time_out)
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     with socket.create_server((options.host, options.port), family=family, backlog=BACKLOG) as listener:
-        print(f"Listening on http://{options.host}:{options.port}", flush=True)
+        print(f"Listening on http://{options.host}:{listener.getsockname()[1]}", flush=True)
         asyncio.run(serve(server, listener))
 
 

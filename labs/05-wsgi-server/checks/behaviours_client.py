@@ -80,18 +80,6 @@ def printed(client: Client, stack: Any, word: str) -> bool:
     return True
 
 
-def prints_no_traceback(client: Client, stack: Any, mark: int) -> None:
-    """Fail when a service has printed a traceback since `mark`, although all requests were good."""
-    client.rests()  # what it has to say, it has said
-    lines = stack.ask("status", service=client.service, since=mark)["output"].splitlines()
-    last = next((line for line in reversed(lines) if line.strip()), "")
-    that(
-        not any(line.startswith("Traceback") for line in lines),
-        f"a traceback on standard error, {last[:100]!r}, when the client had its responses and left",
-        "no traceback: the requests were good, and so was the application",
-    )
-
-
 def must_fail(client: Client, target: str, secret: str, expected: str, rule: str = "") -> None:
     """Fail unless the answer is a 500 without `secret` in it, or the end of the connection."""
     more = {"rule": rule, "sent": shown_request(target)}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from behaviours_client import behave, must_fail, printed, shown_request
-from raw_connections import rest_of
 
-from workshop.judge.checks import Client, NoAnswer, expect, fail, request_bytes, that
+from workshop.judge.checks import Client, NoAnswer, expect, fail, that
 
 START = 'PEP 3333, "The start_response() Callable"'
 BYTES = 'PEP 3333, "A Note On String Types"'
@@ -40,18 +39,3 @@ def exceptions_are_errors(client: Client, stack: Any, who: str) -> None:
             continue
         got = f"{response.line} and a body that looks whole: {response.text!r}"
         that(response.status >= 500, got, "a connection that ends before the body does: no last chunk")
-
-
-def what_was_sent_arrives(client: Client) -> None:
-    """An application sends 512 KiB and raises: its client, that reads later, gets all that was sent."""
-    whole = 8 * 65536
-    for headers in ([], [f"Content-Length:{2 * whole}"]):
-        with client.connect(seconds=6, receive_buffer=65536) as connection:
-            target = behave("endless", chunks=8, end="raise", header=headers)
-            connection.send(request_bytes("GET", target))
-            client.rests()  # the application has raised, or its server waits for this client to read
-            rest_of(connection)
-        came = connection.received.count(b"." * 1024) * 1024
-        expected = "all of it, and then the end: a reset would destroy what is on its way"
-        got = f"{came} bytes of the {whole} that the application gave before it raised"
-        that(came >= whole - 65536, got, expected, rule="RFC 9112 §9.6")

@@ -9,8 +9,7 @@
     GET  /do/lines?place=x              a line, then one more when the place was opened, then the last
     POST /do/hold?place=x               reads nothing before the place was opened; then all of the body
     GET  /do/flood?say=NOTEBOOK         pieces of 1 MiB, pieces=200 of them; the notebook counts them, and
-                                        has "over" when the last `send` has returned or raised; also
-                                        header=Name:value, end=raise (raises after them)
+                                        has "over" when the last `send` has returned or raised
     GET  /do/listen?say=NOTEBOOK        begins an answer, and waits until the client leaves; then it sends
                                         more, and notes what `send` raised
     POST /do/upload?say=NOTEBOOK        notes each event of `receive`; answers at the end of the body
@@ -161,14 +160,9 @@ async def ignore(query: Query, receive: Receive, send: Send) -> None:
 # --- answering ----------------------------------------------------------------------------------------
 
 
-def headers_of(query: Query) -> tuple[tuple[bytes, bytes], ...]:
-    """What header=Name:value says, each time that it is there."""
-    pairs = [one.partition(":") for one in query.all("header")]
-    return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, _, value in pairs)
-
-
 async def answer(query: Query, receive: Receive, send: Send) -> None:
-    headers = headers_of(query)
+    pairs = [one.partition(":") for one in query.all("header")]
+    headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, _, value in pairs)
     chunks = [chunk.encode() for chunk in query.all("chunk")]
     raise_at = int(query.get("raise_at")) if query.get("raise_at") else None
     if raise_at == -1:
@@ -231,12 +225,10 @@ async def lines(query: Query, receive: Receive, send: Send) -> None:
 async def flood(query: Query, receive: Receive, send: Send) -> None:
     notebook = notebooks[query.get("say")]
     try:
-        await start(send, headers=((b"content-type", b"text/plain"), *headers_of(query)))
+        await start(send, headers=((b"content-type", b"text/plain"),))
         for number in range(min(int(query.get("pieces", "200")), 1000)):
             notebook[:] = [str(number)]
             await body(send, PIECE)
-        if query.get("end") == "raise":
-            raise RuntimeError("this application raises after its pieces: that is on purpose")
         notebook[:] = ["all"]
         await body(send, b"", more=False)
     finally:

@@ -7,7 +7,7 @@ import re
 import select
 from typing import Any
 
-from behaviours_client import ask, behave, sent_on
+from behaviours_client import behave, sent_on
 
 from workshop.judge.checks import (
     Client,
@@ -81,20 +81,6 @@ def no_line_break_goes_out(client: Client) -> None:
             evil = re.search(rb"[\r\n]X-Evil", head, re.IGNORECASE)
             got = f"X-Evil: yes, smuggled in by a line break, {line_break!r}"
             that(not evil, got, "500, or no answer", rule="RFC 9110 §5.5", sent=sent_on(connection))
-
-
-def what_was_sent_arrives(client: Client) -> None:
-    """An application sends 1 MiB and raises: its client, that reads later, gets all that was sent."""
-    for headers in ([], [f"Content-Length:{2 * MIB}"]):
-        with client.connect(seconds=8, receive_buffer=65536) as connection:
-            ask(connection, "flood", pieces=1, end="raise", header=headers)
-            client.rests()  # the application has raised, or waits for this client to read
-            with contextlib.suppress(NoAnswer):
-                connection.read_all()
-        came = connection.received.count(b"." * 1024) * 1024
-        expected = "all of it, and then the end: a reset would destroy what is on its way"
-        got = f"{came} bytes of the {MIB} that the application sent before it raised"
-        that(came >= MIB - 65536, got, expected, rule="RFC 9112 §9.6", sent=sent_on(connection))
 
 
 def nothing_follows(client: Client, answered: list[tuple[Wire, str, str]]) -> None:

@@ -108,18 +108,6 @@ def mark_at_rest(stack: Stack, client: Client) -> int:
     return mark
 
 
-def prints_no_traceback(stack: Stack, client: Client, mark: int) -> None:
-    """Fail when a service has printed a traceback since `mark`, although all requests were good."""
-    client.rests()  # what it has to say, it has said
-    lines = stack.ask("status", service=client.service, since=mark)["output"].splitlines()
-    last = next((line for line in reversed(lines) if line.strip()), "")
-    that(
-        not any(line.startswith("Traceback") for line in lines),
-        f"a traceback on standard error, {last[:100]!r}, when the client had its answers and left",
-        "no traceback: the requests were good, and so was the application",
-    )
-
-
 def prints(stack: Stack, client: Client, mark: int, word: str) -> bool:
     """Whether a service prints a word after `mark`, sooner or later."""
     output = asked_until(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import random
-import time
 from collections.abc import Iterator
 
 from behaviours_client import ask, behave, comes, ignored, notes_with, sent_on, told
 
-from workshop.judge.checks import Client, Deadline, NoAnswer, Wire, expect, fail, request_bytes, that
+from workshop.judge.checks import Client, Deadline, NoAnswer, expect, fail, request_bytes, that
 
 
 def continued(
@@ -52,23 +51,3 @@ def idle_meanwhile(client: Client, who: str) -> Iterator[None]:
             ask(connection, "ignore", name=who)
             why = f"a connection {what} for a moment is kept: --keep-alive is 60 here"
             ignored(connection, who, why)
-
-
-def last_request(connection: Wire) -> None:
-    """Something malformed, and so the last; the client does not end its side afterwards."""
-    with contextlib.suppress(NoAnswer):
-        connection.send(b"GET /do/ignore HTTP/1.1\r\nHost: localhost\r\nX-Tag : a\r\n\r\n")
-        connection.response()
-
-
-def is_let_go(connection: Wire) -> None:
-    """Fail when a server reads on after its last answer, also when its client has long been silent."""
-    with contextlib.suppress(NoAnswer):
-        for silence in (0, 5):
-            time.sleep(silence)
-            for _ in range(5):  # the first one hears of the end, a later one is told
-                connection.send(b"x")
-                time.sleep(0.05)
-        got = "a connection that is still read, long after its last answer"
-        expected = "the end of it: read on for a moment, and then close, whatever the client does"
-        fail(got, expected, rule="RFC 9112 §9.6", sent=sent_on(connection))
