@@ -7,7 +7,6 @@ import pytest
 from tests.grade.test_results import manifest, passing  # noqa: F401
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import joined
-from workshop.judge import patience
 from workshop.judge.patience import Patience
 from workshop.judge.verdict import Verdict
 
@@ -17,7 +16,7 @@ USUAL = {"quick": 0.1, "slow": 6.0}
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(patience.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("workshop.judge.patience.time.monotonic", lambda: now[0])
     return now
 
 
