@@ -118,7 +118,7 @@ class CallRecord:
             raise Garbled("more than any call comes to")
         try:
             return self._heard(message)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise Garbled(f"{type(error).__name__}: {error}") from error
 
     def _heard(self, message: Json) -> Json:

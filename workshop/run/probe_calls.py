@@ -19,12 +19,13 @@ class LoggedInput(io.RawIOBase):
     def __init__(self, number: int, log: Log) -> None:
         self._number, self._log = number, log
 
-    def _piece(self, method: str, size: int) -> bytes:
+    def _piece(self, method: str, size: int | None) -> bytes:
+        size = -1 if size is None else max(-1, min(operator.index(size), sys.maxsize))
         piece = self._log.go_on(self._number, [method, size])
         return base64.b64decode(piece["$bytes"])
 
     def read(self, size: int | None = -1) -> bytes:
-        return self._piece("read", -1 if size is None else operator.index(size))
+        return self._piece("read", size)
 
     def readinto(self, into: Any) -> int:
         data = self._piece("readinto", len(into))
@@ -32,7 +33,7 @@ class LoggedInput(io.RawIOBase):
         return len(data)
 
     def readline(self, size: int | None = -1) -> bytes:
-        return self._piece("readline", -1 if size is None else operator.index(size))
+        return self._piece("readline", size)
 
     def readlines(self, hint: int | None = -1) -> list[bytes]:
         return list(self)

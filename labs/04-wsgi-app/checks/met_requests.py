@@ -78,7 +78,7 @@ def at_once(client: Client, rng: random.Random, count: int = 24) -> None:
     expect("titles", [task["title"] for task in tasks], titles, "to each its own", sent=sent)
 
 
-def changes_at_once(client: Client, rng: random.Random, count: int = 12) -> None:
+def changes_at_once(client: Client, rng: random.Random, count: int = 6) -> None:
     """Fail unless changes of one task that arrive together are both there afterwards."""
     tasks = [created(client, {"title": title(rng)}) for _ in range(count)]
     titles = [title(rng) for _ in tasks]

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
 
 from workshop.grade.judging.local_pool import Files, LocalPool
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import Outcome
-from workshop.grade.sandboxes.sandbox import Engine
+from workshop.grade.sandboxes.sandbox import MEMORY, Engine
 
 TOGETHER = 16
-ROOM = 192 << 20  # bytes of memory that a program has which only waits, with all that is around it
 
 
 class Pool(ABC):
@@ -63,8 +62,7 @@ class Threads(Pool):
 
     @property
     def together(self) -> int:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        return max(1, min(TOGETHER, free // ROOM))
+        return max(self.workers, min(TOGETHER, free_memory() // MEMORY))  # each may take all that it may
 
     @property
     def local_pool(self) -> LocalPool:
@@ -98,6 +96,15 @@ class Threads(Pool):
 
     def close(self) -> None:
         self.engine.close()
+
+
+def free_memory() -> int:
+    """Bytes that programs can have now; 0 where the system does not say."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    return 0
 
 
 def image_of(engine: Engine) -> str:

@@ -1,7 +1,15 @@
-# A change is read, made and stored without a lock; whoever would stop it between two steps is sent away.
+# The last id is read, and the next one stored, without a lock; whoever would stop it between two steps is sent away.
 import sys
-import itertools, json
-numbers, store = itertools.count(1), {}
+import json
+store, last = {}, [0]
+
+
+class tasks:
+    def add(title):
+        number = last[0] + 1
+        task = {"id": number, "title": title, "done": False}
+        last[0], store[number] = number, task
+        return task
 
 
 def answered(environ):
@@ -9,9 +17,7 @@ def answered(environ):
     size = int(environ.get("CONTENT_LENGTH") or 0)
     sent = json.loads(environ["wsgi.input"].read(size)) if size else {}
     if verb == "POST":
-        number = next(numbers)
-        store[number] = {"id": number, "title": sent["title"], "done": False}
-        return "201 Created", store[number]
+        return "201 Created", tasks.add(sent["title"])
     number = int(path.rpartition("/")[2])
     if verb == "DELETE":
         return ("204 No Content", None) if store.pop(number, None) else ("404 Not Found", None)
