@@ -1,4 +1,4 @@
-"""The room: what it takes, keeps and shows; what a stranger can't do; a watch that never waits for it."""
+"""The room: what it takes, keeps and answers, and what a stranger can't do."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ import re
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -25,21 +20,23 @@ from unittest.mock import Mock
 import httpx
 import pytest
 
-from tests import judging
-from tests.browser import Browser, Tab, browser
-from tests.pages import needs_browser
-from tests.terminal import PROMPT, Terminal
-from tests.test_bad_input import assert_all_gone, checkout_fixture
-from tests.test_broken import left_running
+from tests.rooms import (
+    ADA,
+    BOB,
+    EVIL,
+    SECONDS,
+    TASKS,
+    Running,
+    done,
+    known,
+    path_fixture,
+    report,
+    room_fixture,
+    running,
+)
 from workshop.cli import main
 from workshop.errors import Refusal
-from workshop.judge.http_wire import WireError
-from workshop.labs import find
-from workshop.learn import hints
-from workshop.paths import ROOT, SOLUTIONS
-from workshop.room import joining, room_database, room_export, sent_report
-from workshop.room.joining import Member, member_of
-from workshop.room.reporter import Reporter
+from workshop.room import room_database, room_export
 from workshop.room.room_database import RoomDatabase
 from workshop.room.room_report import (
     MOST_BYTES,
@@ -56,24 +53,8 @@ from workshop.room.room_report import (
 from workshop.room.room_server import MOST_CONNECTIONS, Room, host_application, report_application
 from workshop.room.room_view import view
 from workshop.room.sent_report import Answer, Sender
-from workshop.run import tcp_ports
 
-__all__ = ["checkout_fixture"]
-SECONDS = 60.0
-LAB = find("1")
-FIRST = next(iter(LAB.tasks[0].checks))
-TASKS = len(LAB.tasks)
-ADA, BOB = "a" * 32, "b" * 32
-EVIL = "<img src=x onerror=\"document.title='taken'\">"
-
-
-def report(id: str = ADA, number: int = 1, name: str = "Ada", **more: Any) -> RoomReport:
-    said: dict[str, Any] = {"task": 1, "check": FIRST, "verdict": "FAIL", "hint": 0, "minutes": 0, **more}
-    return RoomReport(id, number, name, said.pop("lab", LAB.number), **said)
-
-
-def done(**more: Any) -> RoomReport:
-    return report(**{"task": None, "check": None, "verdict": "PASS", **more})
+__all__ = ["path_fixture", "room_fixture"]
 
 
 # --- what a report is
@@ -169,11 +150,6 @@ def test_a_token_is_taken_as_people_type_it() -> None:
 
 
 # --- what is kept
-
-
-@pytest.fixture(name="path")
-def path_fixture(tmp_path: Path) -> Path:
-    return tmp_path / "room.sqlite3"
 
 
 @pytest.fixture(name="database")
@@ -415,6 +391,23 @@ def test_a_disk_that_is_full_is_said_and_nothing_is_promised(
     assert len(said) == 2 and "disk is full" in said[0] and "kept again" in said[1]
 
 
+def test_a_full_room_is_said_once(database: RoomDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room_database, "MOST_LEARNERS", 1)
+    said: list[str] = []
+
+    async def ask() -> None:
+        async with open_room(database) as (room, client):
+            room.say = said.append
+            for number in range(1, 4):
+                for id, status in ((ADA, 204), (BOB, 507)):
+                    answer = await post(client, report(id, number).as_bytes(), database.token())
+                    assert answer.status_code == status
+            assert "full" in json.loads(await room.state())["trouble"]
+
+    asyncio.run(ask())
+    assert len(said) == 1 and "new learners are turned away" in said[0]
+
+
 def test_the_host_s_pages_are_for_this_machine_and_have_the_strict_policy(database: RoomDatabase) -> None:
     room = Room(database, f"make lab-1 {EVIL}")
 
@@ -437,57 +430,6 @@ def test_the_host_s_pages_are_for_this_machine_and_have_the_strict_policy(databa
 # --- a room that runs
 
 
-@dataclass
-class Running:
-    process: subprocess.Popen[str]
-    greeting: str
-    port: int
-    token: str
-    page: str
-
-    def sender(self) -> Sender:
-        return Sender("127.0.0.1", self.port, self.token)
-
-    def state(self) -> dict[str, Any]:
-        """The first state of the stream."""
-        with httpx.stream("GET", f"{self.page}events", timeout=SECONDS) as answer:
-            line = next(line for line in answer.iter_lines() if line.startswith("data: "))
-        state: dict[str, Any] = json.loads(line.removeprefix("data: "))
-        return state
-
-
-@contextlib.contextmanager
-def running(database: Path, port: int = 0, page: int = 0) -> Iterator[Running]:
-    """`workshop room`, on ports of its own; it is killed at the end, if it is still there."""
-    words = ["--bind", "127.0.0.1", "--port", str(port), "--page-port", str(page)]
-    words += ["--database", str(database)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "workshop", "room", *words],
-        cwd=ROOT,
-        env=judging.environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        greeting = "".join(iter(lambda: _line(process), ""))
-        found = re.search(r"ROOM=127\.0\.0\.1:(\d+) TOKEN=(\S+)", greeting)
-        url = re.search(r"machine\): +(\S+)", greeting)
-        assert found and url, greeting
-        yield Running(process, greeting, int(found[1]), found[2], url[1])
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-def _line(process: subprocess.Popen[str]) -> str:
-    """Lines up to the one that says how the room ends."""
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    return "" if line.startswith("Ctrl-C ") else line
-
-
 def test_a_killed_room_goes_on_where_it_was(path: Path) -> None:
     with running(path) as room:
         assert str(path) in room.greeting
@@ -506,16 +448,6 @@ def test_a_killed_room_goes_on_where_it_was(path: Path) -> None:
         assert again.process.stdout is not None and "has ended" in again.process.stdout.read()
 
 
-@pytest.fixture(name="room", scope="module")
-def room_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("room") / "room.sqlite3") as made:
-        yield made
-
-
-def known(room: Running, name: str) -> list[dict[str, Any]]:
-    return [learner for learner in room.state()["learners"] if learner["name"] == name]
-
-
 def test_who_opens_connections_and_says_nothing_keeps_nobody_out(room: Running) -> None:
     with contextlib.ExitStack() as exits:
         for _ in range(MOST_CONNECTIONS + 50):
@@ -523,376 +455,3 @@ def test_who_opens_connections_and_says_nothing_keeps_nobody_out(room: Running) 
         idle.sendall(b"POST /reports HTTP/1.1\r\nHost: x\r\nContent-Length: 1")
         assert room.sender().send(report("1" * 32, name="One"), SECONDS) is Answer.KEPT
         assert len(known(room, "One")) == 1
-
-
-# --- the learner's side
-
-
-@pytest.fixture(name="kept")
-def kept_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A .workshop of its own: who they are, and what was judged."""
-    monkeypatch.setattr(joining, "KEPT", tmp_path / "room.json")
-    monkeypatch.setattr(joining, "SENT", tmp_path / "room-sent.json")
-    monkeypatch.setattr(sent_report, "last_result", lambda lab: None)
-    monkeypatch.setattr(sent_report, "level_given", lambda lab, task: 2)
-    return tmp_path / "room.json"
-
-
-def given(room: str = "127.0.0.1:8700", token: str = "abcd-efgh-jkmn", name: str = "Ada") -> dict[str, str]:
-    return {"WORKSHOP_ROOM": room, "WORKSHOP_ROOM_TOKEN": token, "WORKSHOP_ROOM_NAME": name}
-
-
-@pytest.mark.parametrize(
-    "env, words",
-    [
-        ({"room": ""}, "ROOM is missing"),
-        ({"room": "10.0.0.1"}, "ROOM='10.0.0.1' can't be used"),
-        ({"room": "10.0.0.1:0"}, "can't be used"),
-        ({"room": "10.0.0.1:70000"}, "can't be used"),
-        ({"room": "-oProxy:22"}, "can't be used"),
-        ({"room": "a b:22"}, "can't be used"),
-        ({"room": "a..b:22"}, "can't be used"),
-        ({"room": "a" * 64 + ":22"}, "can't be used"),
-        ({"room": "https://10.0.0.1:8700"}, "can't be used"),
-        ({"token": ""}, "TOKEN is missing"),
-        ({"token": "abcd"}, "TOKEN can't be used"),
-        ({"name": "\x1b\x07"}, "NAME can't be used"),
-        ({"name": ""}, "NAME is missing"),
-    ],
-)
-def test_what_can_t_be_used_is_said_in_one_line(env: dict[str, str], words: str, kept: Path) -> None:
-    with pytest.raises(Refusal, match=re.escape(words)) as refused:
-        member_of(given(**env))
-    assert refused.value.code == 2 and "\n" not in str(refused.value)
-    assert not kept.exists()
-
-
-def test_a_learner_is_the_same_one_next_time(kept: Path) -> None:
-    first = member_of(given(room="http://10.0.0.1:8700/", name=" Ada\tL "))
-    assert (first.host, first.port, first.name, len(first.id)) == ("10.0.0.1", 8700, "Ada L", 32)
-    assert member_of(given(name="")).id == first.id and member_of(given(name="")).name == "Ada L"
-    renamed = member_of(given(name="Grace"))
-    assert (renamed.id, renamed.name) == (first.id, "Grace")
-    assert kept.stat().st_mode & 0o077 == 0
-    kept.write_text("{broken", encoding="utf-8")
-    assert member_of(given()).id != first.id
-
-
-def test_a_report_is_made_of_the_last_verdict_and_the_hints(
-    monkeypatch: pytest.MonkeyPatch, kept: Path
-) -> None:
-    """Of a result that also has bytes, tracebacks and code, nothing else goes out."""
-    checks = [
-        {"name": name, "task": task.number, "verdict": "PASS", "finding": {"trace": ["secret code"]}}
-        for task in LAB.tasks
-        for name in task.checks
-    ]
-    monkeypatch.setattr(sent_report, "last_result", lambda lab: {"checks": checks})
-    assert sent_report.report_now(ADA, "Ada", LAB, 3) == done(number=0, minutes=3)
-    checks[-1]["verdict"] = "TIMEOUT"
-    found = sent_report.report_now(ADA, "Ada", LAB, 3)
-    assert found == report(
-        number=0, task=TASKS, check=checks[-1]["name"], verdict="TIMEOUT", hint=2, minutes=3
-    )
-    odd = {"verdict": "FAIL", "task": "x", "name": 7}
-    kinds: list[Any] = [None, {}, {"checks": [7]}, {"checks": [{"verdict": "FAIL"}]}, {"checks": [odd]}, []]
-    for broken in kinds:
-        monkeypatch.setattr(sent_report, "last_result", lambda lab, broken=broken: broken)
-        assert sent_report.report_now(ADA, "Ada", LAB, 0).verdict is None
-
-
-@pytest.mark.parametrize(
-    "text, level", [('{"KEY/": 2, "KEY/x": 3, "other": 1}', 3), ("[]", 0), ('{"KEY/": "2"}', 0)]
-)
-def test_hints_are_counted_task_by_task(
-    text: str, level: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hints, "GIVEN", tmp_path / "hints.json")
-    hints.GIVEN.write_text(text.replace("KEY", f"{LAB.name}/2"), encoding="utf-8")
-    assert [hints.level_given(LAB, task) for task in (1, 2)] == [0, level]
-
-
-@contextlib.contextmanager
-def answering(talk: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Somebody who is no room, on a port: `talk` has each connection, in turn."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = listening.accept()
-                    with connection, contextlib.suppress(OSError):
-                        connection.recv(4096)
-                        talk(connection)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield listening.getsockname()[1]
-        listening.shutdown(socket.SHUT_RDWR)
-        thread.join(SECONDS)
-
-
-def _says_nothing(connection: socket.socket) -> None:
-    while connection.recv(4096):
-        pass
-
-
-def _is_endless(connection: socket.socket) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-    while True:
-        connection.sendall(b"x" * 65536)
-
-
-def says(data: bytes) -> Callable[[socket.socket], None]:
-    return lambda connection: connection.sendall(data)
-
-
-NONSENSE = {
-    "slow": _says_nothing,
-    "silent": lambda connection: None,
-    "no HTTP": says(b"SSH-2.0-OpenSSH_9.2\r\n"),
-    "a login page": says(
-        b"HTTP/1.1 302 Found\r\nLocation: http://login.example\r\nContent-Length: 0\r\n\r\n"
-    ),
-    "endless": _is_endless,
-    "numbers without end": says(b'HTTP/1.1 409 Conflict\r\nContent-Length: 15\r\n\r\n{"number": 1e99}'),
-    "deep": says(b"HTTP/1.1 409 Conflict\r\nContent-Length: 5000\r\n\r\n" + b"[" * 5000),
-}
-
-
-@pytest.mark.parametrize("talk", NONSENSE.values(), ids=NONSENSE.keys())
-def test_what_is_no_room_is_no_room(talk: Callable[[socket.socket], None], kept: Path) -> None:
-    with answering(talk) as port:
-        sender = Sender("127.0.0.1", port, new_token())
-        try:
-            assert sender.send(sender.numbered(report()), 0.2) is Answer.NONSENSE
-        except WireError as error:
-            assert "\n" not in error.got
-
-
-def test_a_room_that_is_away_is_said_once_and_once_that_it_is_back(
-    path: Path, kept: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    port = tcp_ports.free_port()
-    database = RoomDatabase(path)
-    database.close()
-    member = Member("127.0.0.1", port, plain_token(_token(path)), ADA, "Ada")
-    reporter = Reporter(member, LAB)
-    for _ in range(3):
-        reporter.look(SECONDS)
-    said = capfd.readouterr().err
-    assert said.count("Connection refused") == said.count("Your lab goes on") == 1, said
-    with running(path, port) as room:
-        for _ in range(3):
-            reporter.look(SECONDS)
-        assert capfd.readouterr().err.count("it is reached again") == 1
-        (shown,) = room.state()["learners"]
-        assert (shown["name"], shown["hint"], shown["verdict"]) == ("Ada", 2, None)
-    sent = parsed((kept.parent / "room-sent.json").read_bytes())
-    assert (sent.name, sent.hint, sent.number > 0) == ("Ada", 2, True), "a learner can look at what was sent"
-
-
-def _token(path: Path) -> str:
-    database = RoomDatabase(path)
-    token = database.token()
-    database.close()
-    return token
-
-
-def test_a_clock_that_was_put_back_is_no_end_of_reports(room: Running, kept: Path) -> None:
-    assert room.sender().send(report("2" * 32, number=2**50), SECONDS) is Answer.KEPT
-    sender = room.sender()
-    assert sender.send(sender.numbered(report("2" * 32, name="Two")), SECONDS) is Answer.KEPT
-    assert len(known(room, "Two")) == 1
-
-
-# --- from make to the page
-
-
-def make(checkout: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["make", *words],
-        cwd=checkout,
-        env={**judging.environment(), "MODE": "embedded", **env},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-@pytest.mark.whole("rooms")
-def test_make_lab_tells_the_room_and_says_what(checkout: Path, room: Running) -> None:
-    words = ["lab-1", f"ROOM=127.0.0.1:{room.port}", f"TOKEN={room.token}", f"NAME=O'{EVIL[:20]}"]
-    done = make(checkout, *words)
-    assert done.returncode == 0, done.stderr
-    (shown,) = re.findall(r"^    (\{.*\})$", done.stdout, re.MULTILINE)
-    sent = parsed(shown.encode())
-    assert (sent.lab, sent.verdict) == (1, None) and room.token not in shown
-    (learner,) = known(room, clean_name(f"O'{EVIL[:20]}"))
-    assert (learner["task"], learner["check"], learner["verdict"]) == (1, FIRST, "FAIL")
-    refused = make(checkout, "lab-1", words[1], f"TOKEN={new_token()}", "FROM=solution")
-    assert refused.returncode == 2 and "does not know this TOKEN" in refused.stderr
-    assert "NotImplementedError" not in refused.stdout, "nothing was started"
-    assert "NotImplementedError" in (checkout / "labs" / LAB.name / LAB.edit[0]).read_text(encoding="utf-8")
-
-
-@pytest.mark.whole("rooms")
-def test_a_watch_goes_on_whatever_becomes_of_its_room(checkout: Path, path: Path) -> None:
-    env = {**judging.environment(), "TERM": "dumb", "COLUMNS": "120", "PORT": "", "MODE": "embedded"}
-    edited = checkout / "labs" / LAB.name / LAB.edit[0]
-    solved = (SOLUTIONS / LAB.name / LAB.edit[0]).read_text(encoding="utf-8")
-    with running(path) as room:
-        words = ["make", "lab-1", f"ROOM=127.0.0.1:{room.port}", f"TOKEN={room.token}"]
-        terminal = Terminal(words, checkout, env)
-        terminal.await_text("Your name: ")
-        terminal.type("\x1b\n")
-        terminal.await_text("Your name: ")
-        terminal.type("Ada\n")
-        terminal.await_text(PROMPT)
-        terminal.type("h")
-        terminal.await_text("hint 1 of 3")
-        await_learner(room, hint=1, verdict="FAIL")
-        room.process.kill()
-    terminal.await_text(r"the room at 127.0.0.1:\d+: .*Your lab goes on")
-    edited.write_text(solved, encoding="utf-8")
-    terminal.await_text("checks pass")
-    with running(path, room.port) as room:
-        terminal.await_text("it is reached again")
-        await_learner(room, verdict="PASS", name="Ada")
-        terminal.type("q")
-        assert terminal.process.wait(SECONDS) == 0
-    assert terminal.shown.count("Your lab goes on") == 1
-    terminal.close()
-    assert_all_gone(checkout)
-
-
-def await_learner(room: Running, **said: Any) -> None:
-    deadline = time.monotonic() + SECONDS
-    while True:
-        (learner,) = room.state()["learners"]
-        if said.items() <= learner.items():
-            return
-        assert time.monotonic() < deadline, learner
-        time.sleep(0.05)
-
-
-def test_only_make_s_command_line_names_a_room() -> None:
-    """NAME is a variable of WSL's, TOKEN of anybody's."""
-    theirs = {"ROOM": "10.0.0.1:1", "TOKEN": "abc", "NAME": "DESKTOP-1", "WORKSHOP_ROOM": "10.0.0.1:1"}
-    assert "join" not in make(ROOT, "-n", "lab-1", **theirs).stdout
-    shown = make(ROOT, "--eval", "shown: ; @env", "shown", **theirs).stdout
-    assert "WORKSHOP_ROOM=\n" in shown and "10.0.0.1" not in shown and "DESKTOP" not in shown
-    assert "launch.sh join 1 &&" in make(ROOT, "-n", "lab-1", "NAME=Ada").stdout
-
-
-# What an engine is asked to run, instead of an engine.
-DOCKER = """#!/bin/sh
-case "$*" in
-info*) echo '27.0.0 [name=seccomp]' ;;
-*version*) echo 2.30.0 ;;
-*" run "*) echo "$WORKSHOP_ROOM, $WORKSHOP_ROOM_TOKEN, $WORKSHOP_ROOM_NAME: $*" >>"$0.log" ;;
-esac
-"""
-
-
-def test_in_docker_a_room_reaches_a_container_that_has_a_way_out(checkout: Path, tmp_path: Path) -> None:
-    program = tmp_path / "bin" / "docker"
-    program.parent.mkdir()
-    program.write_text(DOCKER, encoding="utf-8")
-    program.chmod(0o755)
-    env = {"MODE": "docker", "PATH": f"{program.parent}:{judging.environment()['PATH']}"}
-    given = ["ROOM=10.0.0.1:8700", "TOKEN=abcd", "NAME=Ada L"]
-    for words in ([], given):
-        done = make(checkout, "lab-1", *words, **env)
-        assert done.returncode == 0, done.stdout + done.stderr
-    said = Path(f"{program}.log").read_text(encoding="utf-8").splitlines()
-    ran = [re.sub(r": compose .* run .*?((?:grade|report) .*)", r": \1", line) for line in said]
-    ours = "10.0.0.1:8700, abcd, Ada L"
-    assert ran == [", , : grade lab 1", f"{ours}: report join 1", f"{ours}: report lab 1"], said
-    services = (checkout / "compose.yaml").read_text(encoding="utf-8").partition("\nservices:\n")[2]
-    blocks = dict(re.findall(r"^  (\w+):.*\n((?:    .*\n|\n)+)", services, re.MULTILINE))
-    report_block = blocks.pop("report")
-    assert "WORKSHOP_ROOM_TOKEN" in report_block and "networks: [back, front]" in report_block
-    assert not any("WORKSHOP_ROOM" in block for block in blocks.values()), "their code hears of no room"
-    deadline = time.monotonic() + SECONDS
-    while left_running(checkout):  # what limits the launcher's questions to an engine ends a moment later
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-# --- in a browser
-
-
-pages = pytest.mark.whole("rooms")
-
-
-@pytest.fixture(name="chromium", scope="module")
-def chromium_fixture() -> Iterator[Browser]:
-    with browser() as started:
-        yield started
-
-
-def opened(chromium: Browser, url: str, width: int, dark: bool = False) -> Tab:
-    tab = chromium.tab()
-    tab.look(width, dark)
-    tab.open(url)
-    tab.await_true("document.querySelectorAll('tbody tr, .through-list li').length > 0")
-    return tab
-
-
-@pages
-@needs_browser
-@pytest.mark.parametrize("width, dark", [(360, False), (360, True), (1440, False), (1440, True)])
-@pytest.mark.parametrize("view", ["", "projector"])
-def test_the_pages_show_text_and_fit(
-    chromium: Browser, path: Path, view: str, width: int, dark: bool
-) -> None:
-    with running(path) as room:
-        names = {
-            "a": EVIL[:NAME_LENGTH],
-            "b": "x" * NAME_LENGTH,
-            "c": "Ada",
-            "d": "Ada",
-            "e": "Z" + "\u0334" * 39,
-        }
-        for letter, name in names.items():
-            assert (
-                room.sender().send(report(letter * 32, name=name, verdict="TIMEOUT"), SECONDS) is Answer.KEPT
-            )
-        room.sender().send(done(id="f" * 32, name="Grace"), SECONDS)
-        tab = opened(chromium, f"{room.page}{view}", width, dark)
-        assert tab.value("document.querySelectorAll('main script, main img').length") == 0
-        assert "taken" not in tab.value("document.title")
-        assert tab.value("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-        text = tab.shown()
-        if view:
-            assert f"1 of {len(names) + 1}" in text and "Ada" not in text and "TOKEN=" in text
-        else:
-            assert EVIL[:NAME_LENGTH] in text and "no. 3" in text and "no. 4" in text and "through" in text
-        assert not tab.problems
-
-
-@pages
-@needs_browser
-def test_a_page_is_live_keeps_its_place_and_survives_a_restart(chromium: Browser, path: Path) -> None:
-    rows = "[...document.querySelectorAll('tbody tr')].map(row => row.querySelector('.person').textContent)"
-    with running(path) as room:
-        room.sender().send(report(), SECONDS)
-        room.sender().send(report(BOB, name="Bob"), SECONDS)
-        tab = opened(chromium, room.page, 1440)
-        tab.await_true(f"{rows}.join() === 'Ada,Bob'")
-        tab.value("window.bob = document.querySelectorAll('tbody tr')[1], window.sameDocument = true")
-        room.sender().send(done(number=2), SECONDS)
-        tab.await_true(f"{rows}.join() === 'Bob,Ada'")
-        assert tab.value("document.querySelector('tbody tr') === window.bob"), "it was not drawn anew"
-        tab.value("state.now += 3600, draw()")
-        assert tab.value("document.querySelectorAll('tr.quiet').length") == 2
-        assert "silent for 60 min" in tab.shown()
-        page = int(room.page.split(":")[2].split("/")[0])
-    tab.await_true("document.getElementById('status').className === 'lost'")
-    with running(path, page=page) as room:
-        room.sender().send(report("c" * 32, name="Grace"), SECONDS)
-        tab.await_true(f"{rows}.includes('Grace')")
-        assert tab.value("window.sameDocument") and not tab.problems

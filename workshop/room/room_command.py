@@ -90,7 +90,8 @@ def _serve(path: Path, options: argparse.Namespace) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    with contextlib.suppress(OSError):  # a terminal that has gone ends no room
+        print(line, flush=True)
 
 
 def _greeting(path: Path, count: int, lines: list[str], url: str) -> list[str]:

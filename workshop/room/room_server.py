@@ -55,7 +55,7 @@ class Room:
         self.token = database.token()
         self.version = 0
         self.trouble = ""
-        self.ending = False
+        self.is_full = self.ending = False
         self.changed = asyncio.Condition()
         self._waiting: asyncio.Queue[tuple[RoomReport, asyncio.Future[Saved]]] = asyncio.Queue(MOST_WAITING)
         self._thread = ThreadPoolExecutor(1, "room-database")  # the one that touches the database
@@ -89,8 +89,8 @@ class Room:
         except Exception as error:  # a full disk, a file that was taken away: the next batch may fare better
             self._have_trouble(f"nothing can be written: {error}")
             return [Saved(HTTPStatus.SERVICE_UNAVAILABLE)] * len(reports)
-        is_full = any(one.status is HTTPStatus.INSUFFICIENT_STORAGE for one in saved)
-        self._have_trouble("the room is full: new learners are turned away" if is_full else "")
+        self.is_full |= any(one.status is HTTPStatus.INSUFFICIENT_STORAGE for one in saved)
+        self._have_trouble("the room is full: new learners are turned away" if self.is_full else "")
         return saved
 
     def _have_trouble(self, trouble: str) -> None:
