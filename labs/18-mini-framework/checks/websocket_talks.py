@@ -88,7 +88,7 @@ def conversations_get_no_response(probe: Probe) -> None:
             rule='ASGI www, "WebSocket"',
         )
     seen = probe.asgi("framework_features:app", websocket_scope("/ws-accident"), events)
-    that(seen.raised, "no exception from /ws-accident", "the LookupError, so that the server logs it")
+    that(seen.raised, "no exception from the handler", "the LookupError, so that the server logs it")
 
 
 def a_client_has_left(probe: Probe, text: str) -> None:
