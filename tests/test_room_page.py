@@ -26,7 +26,7 @@ __all__ = ["path_fixture"]
 
 
 pages = pytest.mark.whole("rooms")
-needs_browser = pytest.mark.skipif(program() is None, reason="there is no Chromium here")
+
 
 
 @pytest.fixture(name="chromium", scope="module")

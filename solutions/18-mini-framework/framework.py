@@ -198,7 +198,12 @@ class StreamingResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def deliver(body: bytes, more_body: bool) -> None:
-            await send({"type": "http.response.body", "body": body, "more_body": more_body})
+            try:
+                await send({"type": "http.response.body", "body": body, "more_body": more_body})
+            except OSError as error:
+                # ASGI www, "Disconnected Client": since spec_version 2.4 `send` may be the first to know.
+                # Only here: an OSError of the pieces themselves, a disk's, is the application's.
+                raise ClientDisconnect from error
 
         async def work() -> None:
             await self.begin(send)
@@ -221,10 +226,9 @@ class StreamingResponse(Response):
             await asyncio.gather(working, leaving, return_exceptions=True)
             if isinstance(self.pieces, AsyncGenerator):
                 await self.pieces.aclose()
-        # ASGI www, "Disconnected Client": `send` may be the first to know. Its OSError goes back to the
-        # server, which does not log it.
-        if not working.cancelled():
-            working.result()
+        error = None if working.cancelled() else working.exception()
+        if error is not None and not isinstance(error, ClientDisconnect):
+            raise error
 
 
 # --- task 2: values from annotations ----------------------------------------------------------------

@@ -269,7 +269,7 @@ def long_bodies_come_whole(client: Client, size: int) -> None:
 def odd_errands_are_no_accident(client: Client, rng: random.Random) -> None:
     """A field that no Errand has, a body without a type, and `true` for an integer."""
     good = {"title": title(rng), "minutes": 5}
-    rule = "RFC 9110 §15.5, §15.6: what a client sends is not an error of the server"
+    rule = "RFC 9110 §15.5, §15.6: what a client gets wrong is not an error of the server"
     for kind, body, why in (
         (JSON, {**good, "colour": "red"}, "an Errand has no colour: leave it out, or complain of it"),
         ([], good, "it has no Content-Type: refuse it, or look whether it is JSON"),
