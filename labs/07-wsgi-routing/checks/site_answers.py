@@ -69,6 +69,6 @@ def leads_nowhere_else(probe: Probe, both: dict[str, Any]) -> None:
     ended_well(star)
     to = field(star, "Location")
     got = f"status = {star.status!r}, Location = {to!r}"
-    that(not calls(star) and to is None, got, "no redirect: * is no path", rule="RFC 9110 §9.3.7")
+    that(not calls(star) and to is None, got, "no redirect: * is not a path", rule="RFC 9110 §9.3.7")
     bare = probe.wsgi(router(mount("/deep", both)), path="/deep")  # the inner router has an empty PATH_INFO
     ended_well(bare)
