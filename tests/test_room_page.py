@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import Browser, Tab, browser, program
+from tests.browser import Browser, Tab, browser
+from tests.pages import needs_browser
 from tests.rooms import (
     BOB,
     EVIL,

@@ -145,7 +145,7 @@ def test_task2_greets_by_name(front, probe, rng):
         body_is(answer.body, case.notes["body"] + "\n", answer.get("Content-Length"))
     no_query_string(probe)
     broken = front.get("/?name=%FF").status
-    why = "200, or 400: bytes that are no UTF-8 are the client's mistake"
+    why = "200, or 400: invalid UTF-8 is the client's mistake"
     that(broken in (200, 400), f"status = {broken} for GET /?name=%FF", why, rule="RFC 9110 §15.6")
 
 

@@ -260,7 +260,7 @@ def test_task3_streams_are_packed_piece_by_piece(probe, rng):
     steps: list[Any] = [start((b"content-length", str(sum(map(len, pieces))).encode()))]
     for one in pieces:
         steps += [piece(one, more=True), ["receive"]]  # the application looks up between its pieces
-    steps.append(piece(b""))
+    steps.append(["send", {"type": "http.response.body"}])  # no body, no more_body: both are optional
     app = made("middleware:gzip", asgi_app(*steps), minimum=500)
     scope = scope_with(*asking("gzip"))
     seen = probe.asgi(app, scope, receive=[body_event(b"", more=True)] * len(pieces))

@@ -88,6 +88,8 @@ def fields() -> dict[str, Any]:
         request.environ["wsgi.input"].read(128 * 1024)  # Flask would leave it to gunicorn, which closes then
     try:
         said = request.get_json()
+        if request.content_length is None and request.environ["wsgi.input"].read(1):
+            abort(413)  # Flask cuts a body without a length off at its limit
     except RecursionError:
         abort(400)
     if not isinstance(said, dict) or not said.keys() & {"title", "done"}:
