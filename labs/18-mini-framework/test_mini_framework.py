@@ -177,7 +177,7 @@ def test_task1_stream_ends_with_its_client(service: Any, probe: Probe, rng: rand
     while (counts := value(client.get("/count"))).get("open") != 0:
         if time.monotonic() > end:
             fail(
-                f"{counts.get('open')} streams still run",
+                f"streams that still run: {counts.get('open')}",
                 "none: the client has left, so the generator's `finally` runs",
             )
         time.sleep(0.02)
