@@ -193,7 +193,7 @@ def test_task2_bad_bodies_are_refused(front, rng):
         answer = front.send(case.data, "POST")
         error_answer(answer, int(case.notes.get("status", "400")), next(iter(case.notes), ""))
     for body, why in (
-        (b"[" * 60_000, "sixty thousand brackets: up to Python 3.13 json raises RecursionError, not ValueError"),
+        (b"[" * 60_000, "60,000 brackets: up to Python 3.13 json raises RecursionError, not ValueError"),
         (b'{"title": "\\ud800"}', "half a surrogate pair: no encoding can send it back"),
         (b'{"title": 1e999}', "a title that is a number, larger than any float"),
         (b'{"title": "Ask Ada", "done": NaN}', "NaN is neither true nor false, nor JSON (RFC 8259 §6)"),
