@@ -98,15 +98,22 @@ def test_nothing_is_left_of_docker() -> None:
 
 @needs_engine
 def test_compose_works_without_make() -> None:
-    """`LAB=1 docker compose config` is whole without anything that the launcher sets."""
-    env = judging.environment()
+    """The configuration is whole without the launcher, and a new clone has each folder that it mounts."""
     done = subprocess.run(
-        ["docker", "compose", "config", "--services"],
+        ["docker", "compose", "--profile", "*", "config", "--format", "json"],
         cwd=ROOT,
-        env={**env, "LAB": "1"},
+        env={**judging.environment(), "LAB": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert {"app", "nginx"} <= set(done.stdout.split())
+    services = json.loads(done.stdout)["services"]
+    assert {"app", "nginx", "grade"} <= set(services)
+    mounts = [one for service in services.values() for one in service.get("volumes", ())]
+    sources = {one["source"] for one in mounts if one["type"] == "bind"}
+    assert str(ROOT / ".workshop") in sources
+    for source in sources:
+        words = ["git", "ls-files", "--", source]
+        kept = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert kept, f"{source} is in no new clone"

@@ -269,7 +269,7 @@ def test_task2_wrong_messages_end_one_member_only(front: Client, rng: random.Ran
         (json.dumps([words(rng)]), 1007, "a JSON array, not an object"),
         (json.dumps({"text": rng.randrange(100)}), 1007, "its text is not a string"),
         (json.dumps({"words": "hello"}), 1007, "it has no text"),
-        ("[" * 16_000, 1007, "nested arrays: up to Python 3.13 json raises RecursionError, not ValueError"),
+        ("[" * 16_000, 1007, "arrays in arrays: up to 3.13 json raises RecursionError, not ValueError"),
         ('{"text": "half \\ud800"}', 1007, "half of a surrogate pair: no UTF-8 has it (RFC 6455 §8.1)"),
         (json.dumps({"text": "x" * MESSAGE_LIMIT}), 1009, "more than MESSAGE_LIMIT"),
     ]

@@ -152,7 +152,7 @@ def read_task(environ: WSGIEnvironment) -> Task:
         raise HTTPError("415 Unsupported Media Type", "send application/json")
     try:
         value = json.loads(read_body(environ), parse_constant=no_number)
-    # Bytes that are no UTF-8 raise a ValueError, too; 60,000 times "[" is a RecursionError up to Python 3.13.
+    # Bytes that are no UTF-8 raise a ValueError, too; "[" 60,000 times: RecursionError up to Python 3.13.
     except (ValueError, RecursionError):
         raise HTTPError("400 Bad Request", "the body is not JSON") from None
     return checked(value)

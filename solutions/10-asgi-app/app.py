@@ -142,7 +142,7 @@ async def read_task(scope: Scope, receive: Receive, new: bool = False) -> Task:
     try:
         return checked(json.loads(body, parse_constant=no_number), new)
     except (ValueError, RecursionError) as error:
-        # JSONDecodeError and UnicodeDecodeError are ValueErrors; "[[[[…" is too deep for Python, up to 3.13.
+        # Both JSONDecodeError and UnicodeDecodeError are ValueErrors; "[[[[…" is too deep up to Python 3.13.
         raise HTTPError(400, str(error)) from None
 
 
