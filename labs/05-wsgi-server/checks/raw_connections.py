@@ -245,12 +245,11 @@ def ends_when_nobody_asks_for_more(client: Client, who: str) -> None:
             that(connection.closed_within(2), still, "a closed connection", rule="RFC 9112 §9.6")
     with client.connect(seconds=4) as connection:
         connection.send(asked["close"] + request_bytes("GET", behave("ignore", name="one more")))
-        next_is(connection, who, "the last request")
         with contextlib.suppress(NoAnswer, Deadline):
             connection.read_all()
-        got = f"{connection.unread()[:80]!r} after the response to a request with Connection: close"
+        got = "a response to the request behind one with Connection: close"
         expected = "nothing: the server MUST NOT process any further requests"
-        that(not connection.unread(), got, expected, rule="RFC 9112 §9.6")
+        that(b'"one more"' not in connection.received, got, expected, rule="RFC 9112 §9.6")
 
 
 def hop_by_hop_is_the_servers(client: Client, value: str) -> None:
