@@ -29,7 +29,6 @@ __all__ = ["path_fixture"]
 pages = pytest.mark.whole("rooms")
 
 
-
 @pytest.fixture(name="chromium", scope="module")
 def chromium_fixture() -> Iterator[Browser]:
     with browser() as started:
