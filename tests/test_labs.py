@@ -119,3 +119,11 @@ def test_lab_has_everything(lab: Lab) -> None:
     assert (ORACLES / lab.name).is_dir(), f"{lab.name} has no oracle"
     assert judging.alternatives(lab), f"{lab.name} has no legal alternative"
     assert (ROOT / "tests" / "mistakes" / f"{lab.name}.toml").exists()
+
+
+@each_lab
+def test_checks_read_like_a_specification(lab: Lab) -> None:
+    """Nobody reads more than 500 lines of it in one go."""
+    for path in (*lab.folder.glob("test_*.py"), *lab.folder.glob("checks/*.py")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert path.name in lab.edit or len(lines) <= 500, f"{path.name}: {len(lines)} lines"
