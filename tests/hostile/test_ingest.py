@@ -22,6 +22,7 @@ from tests.hostile import hostile_grading
 from tests.hostile.cases import CASES, FIRST_CHECK, Case
 from tests.hostile.handed_in import HandedIn
 from tests.hostile.held import note
+from tests.pages import without_ours
 from workshop.grade.judging.outcome_cache import Store, canonical
 from workshop.grade.judging.whole_class import Batch
 from workshop.grade.results import results_folder
@@ -133,7 +134,7 @@ def assert_harmless(place: Path, student: str) -> None:
     """A student's files show a name that is markup or marks as text, and hold nothing of the host's."""
     harm = [hostile_grading.CANARY, "root:x:0", "daemon:", "\x07", "\u202e"]
     for path in place.iterdir():
-        text = path.read_text(encoding="utf-8")
+        text = without_ours(path.read_text(encoding="utf-8"))
         words = [*harm, "<script>"] if path.suffix in (".html", ".xml") else harm
         assert not [word for word in words if word in text], path
     assert place.name.isascii() and len(place.name) < 120

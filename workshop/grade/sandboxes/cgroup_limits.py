@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from workshop.grade.sandboxes.sandbox_sockets import is_gone, owned
@@ -98,10 +99,16 @@ def _folders(name: str) -> list[Path]:
     return [TREE / controller / own[controller] / name for controller in trees]
 
 
+def _of_graders() -> Iterator[Path]:
+    """The groups of all graders; other programs' groups may go while we look."""
+    for folder, names, _ in os.walk(TREE):
+        yield from (Path(folder, name) for name in names if name.startswith(PREFIX))
+
+
 def sweep() -> list[str]:
     """Remove groups of graders that are gone."""
     swept = []
-    for folder, owner in owned(TREE.glob(f"**/{PREFIX}*"), PREFIX) if os.access(TREE, os.W_OK) else []:
+    for folder, owner in owned(_of_graders(), PREFIX) if os.access(TREE, os.W_OK) else []:
         if is_gone(owner):
             with contextlib.suppress(OSError):
                 folder.rmdir()
