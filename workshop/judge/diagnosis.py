@@ -350,7 +350,7 @@ class Judge:
             if reply["state"] == "exited" and not reply.get("told"):
                 flooded = ", after more than 16 MiB of output" if reply["flooded"] else ""
                 finding.got += f"; its process ended ({exit_text(reply['code'])}{flooded})"
-                finding.trace = finding.trace or last_lines(reply["output"])
+                finding.trace = finding.trace or ([] if flooded else last_lines(reply["output"]))
                 finding.where = "your program: it ended while it was asked"
                 return (Verdict.FAIL if is_hole(finding.trace) else Verdict.CRASH), finding
         return None
@@ -367,8 +367,10 @@ class Judge:
             reply = self.run.stack.ask("status", service=name)
         return reply
 
-    def _where(self, did: str = "passed on what it sent") -> str:
+    def _where(self, did: str = "") -> str:
         """Which hop broke the contract: we own all of them, so we can tell. `did` is what the others did."""
+        came = self.trail.connection is not None and self.trail.connection.received
+        did = did or ("passed on what it sent" if came else "waited for its answer")
         trail, lab = self.trail, self.run.stack.lab
         if trail.via == "probe":
             edited = [f"{module}.py" for module in trail.modules if f"{module}.py" in lab.edit]
