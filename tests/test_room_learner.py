@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +32,7 @@ from tests.rooms import (
 from tests.terminal import PROMPT, Terminal
 from tests.test_bad_input import assert_all_gone, checkout_fixture
 from tests.test_broken import left_running
+from tests.test_surroundings import make
 from workshop.errors import Refusal
 from workshop.judge.http_wire import WireError
 from workshop.learn import hints
@@ -237,30 +237,17 @@ def test_a_clock_that_was_put_back_is_no_end_of_reports(room: Running, kept: Pat
 # --- from make to the page
 
 
-def make(checkout: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["make", *words],
-        cwd=checkout,
-        env={**judging.environment(), "MODE": "embedded", **env},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 @pytest.mark.whole("rooms")
 def test_make_lab_tells_the_room_and_says_what(checkout: Path, room: Running) -> None:
     words = ["lab-1", f"ROOM=127.0.0.1:{room.port}", f"TOKEN={room.token}", f"NAME=O'{EVIL[:20]}"]
-    done = make(checkout, *words)
+    done = make(*words, cwd=checkout)
     assert done.returncode == 0, done.stderr
     (shown,) = re.findall(r"^    (\{.*\})$", done.stdout, re.MULTILINE)
     sent = parsed(shown.encode())
     assert (sent.lab, sent.verdict) == (1, None) and room.token not in shown
     (learner,) = known(room, clean_name(f"O'{EVIL[:20]}"))
     assert (learner["task"], learner["check"], learner["verdict"]) == (1, FIRST, "FAIL")
-    refused = make(checkout, "lab-1", words[1], f"TOKEN={new_token()}", "FROM=solution")
+    refused = make("lab-1", words[1], f"TOKEN={new_token()}", "FROM=solution", cwd=checkout)
     assert refused.returncode == 2 and "does not know this TOKEN" in refused.stderr
     assert "NotImplementedError" not in refused.stdout, "nothing was started"
     assert "NotImplementedError" in (checkout / "labs" / LAB.name / LAB.edit[0]).read_text(encoding="utf-8")
@@ -333,7 +320,7 @@ def test_in_docker_a_room_reaches_a_container_that_has_a_way_out(checkout: Path,
     env = {"MODE": "docker", "PATH": f"{program.parent}:{judging.environment()['PATH']}"}
     given = ["ROOM=10.0.0.1:8700", "TOKEN=abcd", "NAME=Ada L"]
     for words in ([], given):
-        done = make(checkout, "lab-1", *words, **env)
+        done = make("lab-1", *words, cwd=checkout, **env)
         assert done.returncode == 0, done.stdout + done.stderr
     said = Path(f"{program}.log").read_text(encoding="utf-8").splitlines()
     ran = [re.sub(r": compose .* run .*?((?:grade|report) .*)", r": \1", line) for line in said]
