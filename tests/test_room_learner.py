@@ -296,7 +296,7 @@ def await_learner(room: Running, **said: Any) -> None:
 def test_only_make_s_command_line_names_a_room() -> None:
     """NAME is a variable of WSL's, TOKEN of anybody's."""
     theirs = {"ROOM": "10.0.0.1:1", "TOKEN": "abc", "NAME": "DESKTOP-1", "WORKSHOP_ROOM": "10.0.0.1:1"}
-    assert "join" not in make(ROOT, "-n", "lab-1", **theirs).stdout
+    assert "join" not in make("-n", "lab-1", cwd=ROOT, **theirs).stdout
     shown = make("--eval", "shown: ; @env", "shown", cwd=ROOT, **theirs).stdout
     assert "WORKSHOP_ROOM=\n" in shown and "10.0.0.1" not in shown and "DESKTOP" not in shown
     assert "launch.sh join 1 &&" in make("-n", "lab-1", "NAME=Ada", cwd=ROOT).stdout
