@@ -4,23 +4,29 @@ faulthandler's SIGABRT knows threads alone, and gunicorn's workers take it for t
 here has its form: a line "Task …" or "Thread …", and below it frames, the most recent call first.
 """
 
+from __future__ import annotations
+
+# What `signal` wraps in enums. Each process of a service has this file, so it imports little.
+import _signal  # type: ignore[import-not-found]
 import faulthandler
-import signal
 import sys
-from collections.abc import Iterator
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 END = "(that is where it waits)"
 
 
 def number() -> int:
     """The signal; 0 on a system without real-time signals, where SIGABRT has to do."""
-    return int(signal.SIGRTMIN) + 7 if hasattr(signal, "SIGRTMIN") else 0
+    return int(_signal.SIGRTMIN) + 7 if hasattr(_signal, "SIGRTMIN") else 0
 
 
 def listen() -> None:
     if number():
-        signal.signal(number(), _say)
+        _signal.signal(number(), _say)
 
 
 def _say(*_: object) -> None:
