@@ -15,7 +15,7 @@ import pytest
 
 from workshop.errors import Refusal
 from workshop.grade.sandboxes import excluded_packages, system_calls
-from workshop.grade.sandboxes.bubblewrap import private_memory
+from workshop.grade.sandboxes.bubblewrap import memory_of
 from workshop.grade.sandboxes.hidden_from_sandbox import fresh_keyring, see_that_nothing_shows
 from workshop.labs import all_labs, find
 from workshop.paths import ROOT, SOLUTIONS
@@ -75,9 +75,28 @@ def test_shared_memory_is_memory() -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1) as one:
         assert one.stdout is not None and one.stdin is not None
         one.stdout.readline()
-        used = private_memory([one.pid])
+        used = memory_of([one.pid])
         one.stdin.close()
     assert used > 64 << 20
+
+
+@LINUX
+def test_what_forked_processes_share_counts_once_where_it_matters() -> None:
+    """Sixteen processes with the same 64 MiB have these, not 1 GiB."""
+    code = (
+        "import os, sys; kept = bytearray(b'x') * (64 << 20); pids = [os.getpid()]\n"
+        "for _ in range(15):\n"
+        "    pid = os.fork()\n"
+        "    if not pid: sys.stdin.read(); os._exit(0)\n"
+        "    pids.append(pid)\n"
+        "print(*pids, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1) as one:
+        assert one.stdout is not None and one.stdin is not None
+        pids = [int(word) for word in one.stdout.readline().split()]
+        used = memory_of(pids)
+        one.stdin.close()
+    assert len(pids) == 16 and 64 << 20 < used < 256 << 20
 
 
 @LINUX

@@ -22,6 +22,7 @@ from workshop.run import unix_to_tcp
 
 Fields = list[tuple[str, str]]
 BYTES_CAP = 64 * 1024 * 1024
+NOTHING = "the connection closed without an answer"
 UNIX = "unix:"
 # Called with (connection, what, bytes) for whatever happens on any connection: the grader keeps a transcript.
 Observer = Callable[["Wire", str, bytes], None]
@@ -315,8 +316,13 @@ class Wire:
             if partial is not None:
                 error.got = f"{partial.line}, then {len(partial.body)} bytes of body and no end of it"
             raise
+        except NoAnswer as error:
+            if partial is None and not self.received[self._read :]:
+                # A reset or an end: which of them comes is a race between the request and the close.
+                raise NoAnswer(NOTHING) from error
+            raise
         if not data and partial is None and not self.received[self._read :]:
-            raise NoAnswer("the connection closed without an answer")
+            raise NoAnswer(NOTHING)
         return data
 
     def _next_event(self, parser: h11.Connection) -> Any:
@@ -338,11 +344,7 @@ def _pieces(events: Iterator[Any]) -> Iterator[bytes]:
 
 
 def _nothing(seen: bytes) -> str:
-    return (
-        f"no whole HTTP response before the connection closed: {seen[:120]!r}"
-        if seen
-        else "the connection closed without an answer"
-    )
+    return f"no whole HTTP response before the connection closed: {seen[:120]!r}" if seen else NOTHING
 
 
 def _response_of(event: h11.Response, interim: list[int]) -> Response:

@@ -36,7 +36,8 @@ from workshop.labs import Lab
 USER = 1000
 WATCH = 0.1
 END_SECONDS = 10.0
-MEMORY_LINES = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+) kB$", re.MULTILINE)
+RESIDENT = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+) kB$", re.MULTILINE)
+SHARED_OUT = re.compile(r"^Pss_(?:Anon|Shmem):\s+(\d+) kB$", re.MULTILINE)
 SYSTEM = ("bin", "lib", "lib32", "lib64", "sbin")
 
 
@@ -114,7 +115,7 @@ class Bubblewrap:
             words += ["--unshare-user", "--disable-userns", "--uid", str(USER), "--gid", str(USER)]
         words += self._files(sockets)
         words += ["--clearenv"]
-        more = {"NPROC": self.room.processes} if self.is_root or counts_by_namespace() else {}
+        more = {"NPROC": self.room.backstop} if self.is_root or counts_by_namespace() else {}
         limits = rlimits(NOFILE=self.room.files, **more)
         for key, value in self._environment(limits).items():
             words += ["--setenv", key, value]
@@ -254,7 +255,7 @@ class Wrapped:
     def _new_group(engine: Bubblewrap, slot: int) -> cgroup_limits.Cgroup | None:
         if not engine.has_cgroup:
             return None
-        return cgroup_limits.Cgroup(f"{slot}-{time.monotonic_ns()}", MEMORY, engine.room.processes)
+        return cgroup_limits.Cgroup(f"{slot}-{time.monotonic_ns()}", MEMORY, engine.room.backstop)
 
     def _said(self) -> str:
         self._stderr.seek(0)
@@ -264,7 +265,7 @@ class Wrapped:
         """Look at all processes together; too many of them, or too much memory, ends the sandbox."""
         while not self._over.wait(WATCH):
             pids = family(self.first)
-            used = private_memory(pids)
+            used = memory_of(pids)
             self.facts.memory = max(self.facts.memory, used)
             over = ["memory"] if used > MEMORY else []
             over += ["processes"] if len(pids) > self.room.processes else []
@@ -352,14 +353,31 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def private_memory(pids: list[int]) -> int:
-    """Bytes of memory that processes have for themselves, or share with each other and no file."""
-    found = 0
-    for one in pids:
-        with contextlib.suppress(OSError):
-            status = Path("/proc", str(one), "status").read_text(encoding="utf-8", errors="replace")
-            found += sum(int(size) for size in MEMORY_LINES.findall(status))
-    return found << 10
+def memory_of(pids: list[int]) -> int:
+    """Bytes of memory that processes have for themselves, or share with each other and no file.
+
+    What forked processes still share counts once for each of them, which is quick to know and never too
+    little; only when that is over the limit is it shared out among them.
+    """
+    at_most = sum(map(_resident, pids))
+    return at_most if at_most <= MEMORY else sum(map(_shared_out, pids))
+
+
+def _resident(pid: int) -> int:
+    return _bytes_in(pid, "status", RESIDENT)
+
+
+def _shared_out(pid: int) -> int:
+    """All of what it has, where the kernel does not say its share: to another user, or an old kernel."""
+    return _bytes_in(pid, "smaps_rollup", SHARED_OUT) or _resident(pid)
+
+
+def _bytes_in(pid: int, name: str, sizes: re.Pattern[str]) -> int:
+    try:
+        text = Path("/proc", str(pid), name).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    return sum(map(int, sizes.findall(text))) << 10
 
 
 def processor_time(pid: int) -> float:

@@ -33,10 +33,18 @@ class Facts:
 
 @dataclass(frozen=True)
 class Room:
-    """What a sandbox may have of things that a load run needs more of."""
+    """What a sandbox may have of things that a load run needs more of.
+
+    With more than `processes` it is ended; the kernel refuses to begin more than `backstop`, until that is
+    seen. Were they one number, a fork bomb would stop right there, and spin until its time is over.
+    """
 
     processes: int = PROCESSES
     files: int = RLIMITS["NOFILE"]
+
+    @property
+    def backstop(self) -> int:
+        return self.processes + 128
 
 
 CHECKED, DRIVEN = Room(), Room(processes=4096, files=8192)

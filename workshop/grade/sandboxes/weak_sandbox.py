@@ -24,9 +24,9 @@ import weakref
 from pathlib import Path
 
 from workshop.errors import EXIT_INFRA, InfraError, Refusal
-from workshop.grade.sandboxes.bubblewrap import family, private_memory, processor_time
+from workshop.grade.sandboxes.bubblewrap import family, memory_of, processor_time
 from workshop.grade.sandboxes.hidden_from_sandbox import KERNEL, fresh_keyring
-from workshop.grade.sandboxes.sandbox import CHECKED, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
+from workshop.grade.sandboxes.sandbox import CHECKED, MEMORY, START_SECONDS, Facts, rlimits
 from workshop.grade.sandboxes.sandbox_files import SandboxFiles
 from workshop.grade.sandboxes.sandbox_sockets import PREFIX, SandboxSockets, is_gone, owned
 from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
@@ -176,11 +176,12 @@ class WeakSandbox:
         ports = [port for port in sockets.ports if port > 1]
         shift = free_shift(ports)
         self._ports = [port + shift for port in ports]
+        tasks = tasks_of(self.uid) + CHECKED.backstop
         at = {
             "SANDBOX_TARGET": str(sockets.target),
             "SANDBOX_DOOR": str(sockets.door / "sock"),
             "SANDBOX_SHIFT": str(shift),
-            "SANDBOX_LIMITS": rlimits(NPROC=tasks_of(self.uid) + PROCESSES, CPU=CPU_SECONDS, MSGQUEUE=0),
+            "SANDBOX_LIMITS": rlimits(NPROC=tasks, CPU=CPU_SECONDS, MSGQUEUE=0),
         }
         fresh_keyring()
         self.popen = subprocess.Popen(
@@ -206,13 +207,14 @@ class WeakSandbox:
             raise InfraError(f"{error} {said}".strip()) from error
 
     def _watched(self) -> None:
-        """Too much memory ends the sandbox; so does the end of its first process, whoever is left."""
+        """Too much memory, or too many processes, end the sandbox; so does the end of its first process."""
         while not self._over.wait(WATCH):
-            used = private_memory(family(self.popen.pid))
+            pids = family(self.popen.pid)
+            used = memory_of(pids)
             self.facts.memory = max(self.facts.memory, used)
-            if used > MEMORY:
-                self.facts.limits.append("memory")
-            if used > MEMORY or self.popen.poll() is not None:
+            self.facts.limits += ["memory"] if used > MEMORY else []
+            self.facts.limits += ["processes"] if len(pids) > CHECKED.processes else []
+            if self.facts.limits or self.popen.poll() is not None:
                 with contextlib.suppress(InfraError):  # `end` tries again, and says so
                     self._kill()
                 return
