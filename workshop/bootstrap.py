@@ -1,5 +1,7 @@
 """Make `.venv`: `python3 workshop/bootstrap.py [test]`. One line a step, one line when something is missing.
 
+With --is-ready it makes nothing: exit code 0 when the .venv is there.
+
 This file runs on whatever Python a machine has, so that it can say that it is too old: no new syntax here.
 """
 
@@ -254,8 +256,10 @@ def compile_given():
 
 
 def main(arguments):
-    group = arguments[0] if arguments else "course"
     command = os.path.join(VENV, "bin", "workshop")
+    if arguments == ["--is-ready"]:
+        return 0 if is_ready("course") and os.path.exists(command) else 1
+    group = arguments[0] if arguments else "course"
     try:
         if is_ready(group):
             write_command(command)

@@ -174,13 +174,18 @@ in_docker() {
 # --- Embedded -----------------------------------------------------------------------------------------------------
 
 embedded() {
+    # Where .venv is ready no other Python is asked: a version manager's is a script that takes its time.
+    .venv/bin/python -E workshop/bootstrap.py --is-ready 2>/dev/null || set_up
+    [ -z "$given_target" ] || set -- "$@" --target "$TARGET"
+    WORKSHOP_CHECKOUT=$checkout exec .venv/bin/python -E -m workshop "$@"
+}
+
+set_up() {
     for python in "$PYTHON" python3.14 python3.13 python3.12 python3.11 python3 ""; do
         [ -n "$python" ] && "$python" -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break
     done
     [ -n "$python" ] || stop 2 "Python 3.11 or newer is needed (or Docker), and there is none on PATH."
     "$python" -E workshop/bootstrap.py || exit
-    [ -z "$given_target" ] || set -- "$@" --target "$TARGET"
-    WORKSHOP_CHECKOUT=$checkout exec .venv/bin/python -E -m workshop "$@"
 }
 
 everything_down() {
