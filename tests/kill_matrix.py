@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.judging import Mistake
+from tests.judging import Mistake, tables
 from workshop.paths import STATE
 
 FILE = STATE / "kills.jsonl"
@@ -41,7 +41,8 @@ def matrix() -> list[str]:
         checks = {name for row in mine for name in row["checks"]}
         lines.append(f"{lab}: {len(mine)} mistakes, {len(checks)} checks")
         lines += [f"  {_cells(row)}  task {row['task']}  {row['mistake']}" for row in mine]
-        idle = sorted(checks - {name for row in mine for name in row["killed_by"]})
+        is_whole = len(mine) >= len(tables(lab)["mistake"])
+        idle = sorted(checks - {name for row in mine for name in row["killed_by"]}) if is_whole else []
         lines += [f"  no mistake is caught by {name}" for name in idle]
     return lines
 

@@ -1,0 +1,43 @@
+"""One red does not make another: of a mistake, each check that is red is red alone, too.
+
+A mistake may break what several checks ask for. What only goes red after another check has failed (its
+connections, processes and streams are still there) accuses innocent code. One mistake of each lab is drawn,
+and all of the lab's checks judge it; the kill matrix lists what else was red.
+"""
+
+from __future__ import annotations
+
+import random
+import zlib
+from pathlib import Path
+
+import pytest
+
+from tests import judging, proof_parts
+from tests.kill_matrix import note_kills
+from workshop.labs import Lab, all_labs
+
+RED = ("FAIL", "TIMEOUT", "CRASH", "NO_START")
+
+
+def drawn(lab: Lab) -> judging.Mistake:
+    seen = [one for one in judging.mistakes(lab) if one.counts_here()]
+    return random.Random(f"{proof_parts.seed()}:{lab.name}").choice(seen)
+
+
+@pytest.mark.whole("one mistake, all checks")
+@pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
+def test_what_is_red_is_red_alone(lab: Lab, tmp_path: Path) -> None:
+    mistake = drawn(lab)
+    target = judging.with_mistake(lab, mistake, tmp_path)
+    seed = ("--seed", str(zlib.crc32(mistake.name.encode()) % 10**6))
+    whole = judging.judge(lab, target, *seed)
+    note_kills(lab.name, mistake, whole)
+    red = [check for check in whole["checks"] if check["verdict"] in RED]
+    assert mistake.check in [check["name"] for check in red], judging.failures(whole)
+    for check in red:
+        alone = judging.judge(lab, target, *seed, "-k", check["name"])["by_name"][check["name"]]
+        assert alone["verdict"] in RED, (
+            f"{mistake.name!r}: {check['name']} is green alone, and was red after other checks:\n"
+            f"{judging.report(check)}"
+        )
