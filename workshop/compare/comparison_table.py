@@ -132,15 +132,24 @@ def _standing(rules: list[Rule], data: Record, yours: dict[str, Any]) -> list[st
 
 
 def held(data: Record) -> dict[str, int]:
-    """How many of the checks each implementation holds whole."""
+    """How many of the checks each implementation holds whole, of those that are compared."""
     failed: dict[str, set[str]] = {name: set() for name in data["implementations"]}
     for one in data["points"]:
         for name, result in one["results"].items():
             if word_of(result) == DIFFERS:
                 failed[name].add(one["check"])
-    return {name: len(data["checks"]) - len(checks) for name, checks in failed.items()}
+    return {name: compared(data, name) - len(checks) for name, checks in failed.items()}
+
+
+def compared(data: Record, name: str) -> int:
+    """How many of the checks an implementation is compared in: what is no part of it is left out."""
+    return len(set(data["checks"]) - set(data["implementations"][name].get("without", [])))
 
 
 def summary(data: Record) -> str:
-    """The same in one line."""
-    return ", ".join(f"{name} {count}" for name, count in held(data).items())
+    """The same in one line; where checks are left out, with how many there are without them."""
+    numbers = {name: compared(data, name) for name in data["implementations"]}
+    return ", ".join(
+        f"{name} {count}" if numbers[name] == len(data["checks"]) else f"{name} {count} (of {numbers[name]})"
+        for name, count in held(data).items()
+    )

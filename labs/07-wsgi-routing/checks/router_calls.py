@@ -109,8 +109,7 @@ def values_of(environ: dict[str, Any]) -> dict[str, Any]:
     shaped = isinstance(args, tuple | list) and len(args) == 2 and isinstance(args[1], dict)
     shape = f'environ["{ARGS}"] = ((), {{"id": 42}}): a pair, nothing positional, then values by name'
     that(shaped, f'environ["{ARGS}"] = {args!r}', shape)
-    assert args is not None
-    values: dict[str, Any] = args[1]
+    values: dict[str, Any] = args[1] if shaped and args else {}
     return values
 
 

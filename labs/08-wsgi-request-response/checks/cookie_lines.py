@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from wrapper_calls import environ, part, request, response, values
@@ -15,6 +17,16 @@ def split_cookie(line: str) -> tuple[str, dict[str, str]]:
     pair, *rest = line.split(";")
     parts = [item.strip().partition("=") for item in rest]
     return pair.strip(), {key.lower(): value for key, _, value in parts}
+
+
+def is_over(attributes: dict[str, str]) -> bool:
+    """Whether a client forgets the cookie: its age is nothing, or its date is past, if only by a second."""
+    if re.fullmatch("-?[0-9]+", attributes.get("max-age", "")):
+        return int(attributes["max-age"]) <= 0
+    try:
+        return parsedate_to_datetime(attributes.get("expires", "")) < datetime.now(UTC)
+    except (TypeError, ValueError):
+        return False
 
 
 def set_cookies(probe: Any, calls: list[Any]) -> list[str]:

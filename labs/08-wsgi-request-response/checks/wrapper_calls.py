@@ -41,8 +41,15 @@ def environ(verb: str = "GET", path: str = "/", query: str = "", **more: Any) ->
         "SERVER_PORT": "80",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "wsgi.url_scheme": "http",
+        "wsgi.input": made("io:BytesIO"),
+        "wsgi.errors": made("io:StringIO"),
     }
     return {**asked, **{key: value for key, value in rest.items() if key not in asked}}
+
+
+def told(asked: dict[str, Any]) -> str:
+    """An environ for a report: its text, without the streams."""
+    return repr({key: value for key, value in asked.items() if key not in ("wsgi.input", "wsgi.errors")})
 
 
 def with_body(body: bytes, kind: str, **more: Any) -> dict[str, Any]:

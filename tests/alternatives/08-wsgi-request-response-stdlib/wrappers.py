@@ -241,7 +241,7 @@ class Response:
         )
 
     def delete_cookie(self, name, path="/", domain=None):
-        self.set_cookie(name, path=path, domain=domain or "", max_age=0)
+        self.set_cookie(name, path=path, domain=domain or "", expires=-1)  # a second ago
 
     def decide(self, request):
         """Status, more headers, and the first byte and the one after the last."""
