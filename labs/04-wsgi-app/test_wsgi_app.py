@@ -174,6 +174,9 @@ def test_task2_the_body_ends_where_content_length_says(probe, front, service, rn
         why = f"CONTENT_LENGTH is {said}: there is no body, so no task"
         unsaid = probe.wsgi(body=data if length else b"", **ask, **length)
         answered(unsaid, 400, why, 411, rule="RFC 9110 §15.5.1, §15.5.12")
+    for length in ("-1", "five"):
+        seen = probe.wsgi(body=data, CONTENT_LENGTH=length, **ask)
+        answered(seen, 400, f"CONTENT_LENGTH is {length!r}: no length of a body", 411, rule="RFC 9110 §8.6")
     cut = probe.wsgi(body=data, CONTENT_LENGTH=str(len(data) + 20), **ask)
     answered(cut, 400, "the client left in the middle of its body: half a body is not a shorter body")
     chunked = [("Transfer-Encoding", "chunked"), JSON]
