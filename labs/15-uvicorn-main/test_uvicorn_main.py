@@ -12,7 +12,7 @@ import time
 from contextlib import ExitStack
 
 from main_calls import ends, has_options, imported, problem, word
-from main_processes import SETTLE, Desks, Mains, Outcomes, ended, kept, settle
+from main_processes import SETTLE, Desks, Mains, Outcomes, closed_with, ended, kept, settle
 
 from workshop.judge.checks import WireError, check, expect, fail, name, that, wire_cases
 from workshop.judge.concurrent_checks import SideBySide
@@ -151,7 +151,7 @@ def test_task3_startup_comes_first_and_shutdown_last(main):
         expect("status", str(here.send(case).status), case.notes.get("status", "200"))
     that("app: startup" in here.output(), "an answer, and no startup", "lifespan.startup first")
     that("app: shutdown" not in here.output(), "shutdown while it serves", "shutdown at the end")
-    with here.hold() as held:
+    with here.hold() as held, here.stay():
         here.ask()  # connections are accepted in turn: the one that is held is in flight now
         here.signal(signal.SIGTERM)
         settle(lambda: "app: shutdown" in here.output() or here.accepts_nobody(), bool)
@@ -187,15 +187,25 @@ def test_task3_term_lets_requests_finish(main, rng):
     with ExitStack() as links:
         idle = links.enter_context(here.open("/", fields=[("Connection", "keep-alive")]))
         expect("status", idle.response().status, 200)
-        held = [links.enter_context(here.hold()) for _ in range(rng.randrange(2, 5))]
+        half, chat = links.enter_context(here.begin()), links.enter_context(here.stay())
+        held = [links.enter_context(here.hold()) for _ in range(rng.randrange(1, 4))]
+        held.append(links.enter_context(here.hold(connection="keep-alive")))
         here.ask()
         here.signal(signal.SIGTERM)
         closed = settle(here.accepts_nobody, bool)
         here.signal(signal.SIGTERM)
         here.rests()
+        expected = "a closed door: they go elsewhere"
+        that(closed, "a new request was answered while the old ones finished", expected)
+        told, code = closed_with(chat, 2.0)
+        left = [what for what, wire in (("idle", idle), ("with half a head", half)) if not ended(wire, 2.0)]
+        got = f"still open, while requests were in flight: a connection that was {' and one '.join(left)}"
+        that(not left, got, "at SIGTERM, the end of each connection without a request: `drain` closes them")
         answers = [here.released(wire, "in flight at SIGTERM, and at a second one") for wire in held]
-    that(closed, "a new request was answered while the old ones finished", "a closed door: they go elsewhere")
+        here.rests()  # the other end of the WebSocket takes its time: its TCP connection is open still
     expect("answers", len(answers), len(held))
+    got, expected = f"a WebSocket that was open at SIGTERM: {told}", "a Close frame with 1012"
+    that(code in (1001, 1012), got, expected, rule='RFC 6455 §7.4.1: 1001 is "going away"; IANA: 1012')
     here.has_ended(signal.SIGTERM)
 
 

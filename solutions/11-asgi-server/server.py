@@ -487,7 +487,7 @@ class HTTPProtocol(asyncio.Protocol):
         application, rest = self.owner.application, self.parser.rest
         protocol = self.owner.fresh_context().run(upgrade, scope, self.transport, rest, application)
         self.transport.set_protocol(protocol)
-        self.owner.upgraded.append((self.transport, protocol))
+        self.owner.took_over(self.transport, protocol)
 
     def _wait_for_head(self) -> None:
         if self.ended:
@@ -644,7 +644,7 @@ class Server:
         self.connections: set[HTTPProtocol] = set()
         self.upgraded: list[tuple[asyncio.Transport, asyncio.Protocol]] = []
         self.draining = False
-        self._tasks: dict[Exchange, asyncio.Task[None]] = {}
+        self._tasks: dict[Exchange | asyncio.Protocol, asyncio.Task[None]] = {}
         self._listeners: list[asyncio.Server] = []
         self._ticker: asyncio.TimerHandle | None = None
 
@@ -670,6 +670,14 @@ class Server:
     def ended(self, exchange: Exchange) -> None:
         """The application has returned. (A done callback would be one more call of the loop's, each time.)"""
         self._tasks.pop(exchange, None)
+
+    def took_over(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
+        """A protocol has the connection from here on. Its `task`, if any, is the call of the application."""
+        self.upgraded.append((transport, protocol))
+        task: asyncio.Task[None] | None = getattr(protocol, "task", None)
+        if task is not None:
+            self._tasks[protocol] = task
+            task.add_done_callback(lambda _: self._tasks.pop(protocol, None))
 
     def fresh_context(self) -> contextvars.Context:
         """What ContextVars say when a request begins, whatever the requests before it have set.

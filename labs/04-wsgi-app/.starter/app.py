@@ -47,7 +47,8 @@ def read_task(environ):
 
     title is text of 1 to TITLE_LIMIT characters, not all of them spaces; done is true or false; one of the
     two is enough here. Reads no more than CONTENT_LENGTH (text; may be "" or absent) and BODY_LIMIT allow.
-    Raises HTTPError 415 (not application/json), 413 (too large), 400 (any other invalid body).
+    Raises HTTPError 415 (not application/json), 413 (too large), 400 (any other invalid body, or a length
+    such as "-1").
     """
     # TODO task 2
     raise NotImplementedError("lab 4 task 2: read the body")

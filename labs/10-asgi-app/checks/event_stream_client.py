@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from workshop.judge.checks import Client, Deadline, NoAnswer, expect, fail, requ
 
 NGINX_WAITS = 2.0  # proxy_read_timeout in lab.toml, in seconds
 EVENT_STREAM = "WHATWG HTML §9.2.6, interpreting an event stream"
+MANY = 50  # comments in a second
 SILENCE = "a sign of life (a comment, `: still here`)"
 
 
@@ -129,7 +131,15 @@ class Listener:
             pass
 
     def signs_of_life(self, wanted: int) -> None:
-        """Wait, while nothing happens, until so many pieces came; fails when nginx ends the stream first."""
-        seen = 0
-        while seen < wanted:
-            seen += bool(self.awaited(SILENCE).strip(b"\r\n"))
+        """Wait, while nothing happens, until so many pieces came; fails when nginx ends the stream first.
+
+        And when there is no silence between them: when `MANY` comments come within a second.
+        """
+        seen, comments, second = 0, 0, time.monotonic() + 1.0
+        while seen < wanted or time.monotonic() < second:
+            data = self.awaited(SILENCE)
+            seen += bool(data.strip(b"\r\n"))
+            comments += with_lf(data).count(b"\n\n")
+            if comments >= MANY and time.monotonic() < second:
+                got = f"{MANY} comments within a second, while nothing happened"
+                fail(got, "a comment after HEARTBEAT seconds of silence, no sooner", sent=self.sent)

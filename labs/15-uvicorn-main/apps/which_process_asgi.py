@@ -5,9 +5,11 @@
     GET /block?seconds=0.5    the same, but nothing else happens in that process meanwhile
     POST /wait                the same as /, as soon as the whole body has come: the client decides when
     GET /exit?code=1          no answer: the process ends with that exit code
+    WebSocket /stay           accepted, and open until somebody closes it; then it tidies up for a moment
 
 What happens is printed, a line each: "app: startup", "app: cut off /slow" when a request is cancelled,
-"app: shutdown, 0 in flight". `which_process_asgi:failing` answers nothing: its startup fails, and says why.
+"app: closed /stay", "app: shutdown, 0 in flight" (requests and WebSockets).
+`which_process_asgi:failing` answers nothing: its startup fails, and says why.
 The startup of `which_process_asgi:slow` takes half a second.
 `which_process_asgi:pier.north` is the same application by a dotted name.
 """
@@ -28,6 +30,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 WHY_NOT = "no ink in the register"
+TIDY_UP = 0.2  # seconds
 
 
 def edition(text: str, startup: str = "", seconds: float = 0.0) -> Application:
@@ -42,11 +45,11 @@ def edition(text: str, startup: str = "", seconds: float = 0.0) -> Application:
         if scope["type"] == "lifespan":
             await lifespan(scope, receive, send)
             return
-        if scope["type"] != "http":
-            raise ValueError(f"this application knows http, not {scope['type']!r}")
+        if scope["type"] not in ("http", "websocket"):
+            raise ValueError(f"this application knows http and websocket, not {scope['type']!r}")
         in_flight += 1
         try:
-            await answer(scope, receive, send)
+            await (answer if scope["type"] == "http" else stay)(scope, receive, send)
         except asyncio.CancelledError:
             print(f"app: cut off {scope['path']}", flush=True)
             raise
@@ -65,6 +68,14 @@ def edition(text: str, startup: str = "", seconds: float = 0.0) -> Application:
         await receive()
         print(f"app: shutdown, {in_flight} in flight", flush=True)
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def stay(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        await asyncio.sleep(TIDY_UP)
+        print(f"app: closed {scope['path']}", flush=True)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         query = parse_qs(scope["query_string"].decode())

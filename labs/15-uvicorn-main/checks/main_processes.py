@@ -23,6 +23,7 @@ from workshop.judge.probe_client import Probe
 from workshop.judge.stack import Address
 from workshop.judge.start_failure import StartTrouble
 from workshop.judge.wait_until_idle import Rest
+from workshop.judge.websocket_client import Closed, WebSocket
 
 SETTLE = 8.0
 PAUSE = 0.1  # at most, between two looks
@@ -155,9 +156,26 @@ class Main:
         wire.send(request_bytes(method, target, fields))
         return wire
 
-    def hold(self, seconds=10.0):
+    def hold(self, seconds=10.0, connection="close"):
         """A request that is in flight until `released` sends the rest of its body."""
-        return self.open("/wait", seconds, [("Content-Length", "1"), ("Connection", "close")], "POST")
+        return self.open("/wait", seconds, [("Content-Length", "1"), ("Connection", connection)], "POST")
+
+    def begin(self, seconds=10.0):
+        """A connection on which half of a request's head was sent."""
+        self.note("half of a request's head")
+        wire = Wire(self.address.host, self.address.port, seconds)
+        wire.send(b"GET / HTTP/1.1\r\nHost: local")
+        return wire
+
+    def stay(self, seconds=10.0):
+        """A WebSocket that stays open."""
+        self.note("WebSocket /stay")
+        wire = Wire(self.address.host, self.address.port, seconds)
+        opened = WebSocket(wire, "/stay", f"localhost:{self.address.port}")
+        if opened.refused is not None:
+            got = f"status {opened.refused.status} to the handshake of a WebSocket"
+            fail(got, "101: `upgrade` is lab 14's, and the server calls it")
+        return opened
 
     def send(self, case):
         """The answer to a request from a file."""
@@ -345,14 +363,25 @@ def said(wire):
 
 
 def kept(wire, when, expected="its answer, and the end after it"):
-    """The answer to a request that was in flight at some moment; none, or another status, fails."""
+    """The answer to a request that was in flight at some moment, and the end of its connection after it."""
     try:
         with wire:
             response = wire.response()
+            over = ended(wire, 2.0)
     except WireError as error:
         fail(f"a request {when}: {error.got}", expected)
     that(response.status == 200, f"a request {when}: status {response.status}", expected)
+    that(over, f"a request {when}: its answer, and then the connection stays open", expected)
     return response
+
+
+def closed_with(socket, seconds):
+    """How the server closed a WebSocket within that time, and the code: None when it did not."""
+    try:
+        told = socket.receive(seconds)
+    except WireError:
+        return "it is still open", None
+    return str(told), told.code if isinstance(told, Closed) else None
 
 
 def ended(wire, seconds):
