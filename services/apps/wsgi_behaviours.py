@@ -12,6 +12,7 @@
     GET  /do/nap?name=x&seconds=0.01   sleeps (a second at most), and tells how many slept at the same time
     GET  /do/meet?of=4&place=x         waits until as many requests are here at the same time
     GET  /do/ignore                    answers without a look at the body
+    POST /do/stubborn                  reads its body again and again, whatever is raised; answers like ignore
     GET  /do/notes?say=NOTEBOOK        what was written into a notebook, as JSON
 
 It keeps its notebooks in memory: one process serves it.
@@ -128,6 +129,14 @@ def read(environ: WSGIEnvironment, start_response: StartResponse, query: Query) 
 
 
 def ignore(environ: WSGIEnvironment, start_response: StartResponse, query: Query) -> Iterable[bytes]:
+    return answer_json(start_response, {"ignored": query.get("name")})
+
+
+def stubborn(environ: WSGIEnvironment, start_response: StartResponse, query: Query) -> Iterable[bytes]:
+    """Takes any exception of wsgi.input for nothing, and reads on."""
+    for _ in range(4):
+        with contextlib.suppress(Exception):
+            environ["wsgi.input"].read()
     return answer_json(start_response, {"ignored": query.get("name")})
 
 
@@ -327,5 +336,6 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "notes": notes,
     "read": read,
     "start": start,
+    "stubborn": stubborn,
     "write": write,
 }

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import time
 from typing import Any
 
 from behaviours_client import behave, gate_line
 from raw_connections import next_is, something_came
 
 from workshop.judge.checks import Client, Deadline, expect, fail, request_bytes, that
+
+ENDS = 6.0  # seconds
+TOLD = {"rule": "lesson, task 5", "sent": "GET, its response, then SIGTERM"}
 
 
 def answered_beside_idle_ones(connection: Any, index: int, threads: int) -> None:
@@ -77,3 +82,19 @@ def leaving_holds_no_thread(client: Client, who: str) -> None:
     with client.connect(seconds=4) as connection:
         connection.send(request_bytes("GET", behave("ignore", name=who), [("Connection", "close")]))
         next_is(connection, who, "the client that left in the middle of its body holds no thread any more")
+
+
+def ends_when_told(client: Client, stack: Any, who: str) -> None:
+    """SIGTERM ends the process, although a client is connected; a request in flight is lab 9's matter."""
+    with client.connect(seconds=9) as idle:
+        idle.send(request_bytes("GET", behave("ignore", name=who)))
+        next_is(idle, who, "the last request before SIGTERM")
+        stack.ask("signal", service=client.service, number=int(signal.SIGTERM))
+        deadline = time.monotonic() + ENDS
+        while (reply := stack.ask("status", service=client.service))["state"] == "running":
+            got = f"a process that is still there {ENDS:g} s after SIGTERM, with no request in flight"
+            that(time.monotonic() < deadline, got, "its end: serve lets SystemExit through", **TOLD)
+            time.sleep(0.05)
+    # 0, or what the system says of a process that a SIGTERM ended.
+    right = "0: nothing has failed"
+    that(reply["code"] in (0, -15, 143), f"exit code {reply['code']} after SIGTERM", right, **TOLD)
