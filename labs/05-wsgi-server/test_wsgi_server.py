@@ -30,8 +30,10 @@ from busy_threads import (
     one_at_a_time,
 )
 from message_ends import (
+    chunks_reach_flask,
     framing_is_told,
     kept_over_http_1_0,
+    length_is_the_applications,
     nothing_after_a_bad_chunk,
     rest_is_skipped,
 )
@@ -263,12 +265,7 @@ def test_task3_the_client_can_tell_where_the_body_ends(service, rng):
     response = client.get(behave("answer", kind="list"))
     expect("body (no chunk)", response.text, "")
 
-    length = f"Content-Length:{len(body)}"
-    for header in (length, length.lower()):
-        response = client.get(behave("answer", chunk=chunks, header=header))
-        once = f"the application's, once: it said {header.partition(':')[0]}"
-        expect("Content-Length", response.all("Content-Length"), [str(len(body))], once)
-        expect("body", response.text, body)
+    length_is_the_applications(client, chunks, body)
 
     asked = f"GET {behave('answer', chunk=chunks, header=['X-Tag:a', 'Content-Type:text/plain'])} HTTP/1.0"
     one_date(closing_ends_the_body(client, asked, body), "date_line() makes it")
@@ -443,12 +440,9 @@ def test_task5_threads_run_side_by_side_and_idle_clients_hold_none(service, stac
     """Threads run side by side, and idle clients hold none"""
     client = service("patient")
     others = told(client.get("/"))["others"]
-    expect(
-        "wsgi.multithread",
-        others.get("wsgi.multithread"),
-        "True",
-        "PEP 3333 requires it: other threads call the application, too",
-    )
+    why = "PEP 3333 requires it: other threads call the application, too"
+    expect("wsgi.multithread", others.get("wsgi.multithread"), "True", why)
+    expect("wsgi.multiprocess", others.get("wsgi.multiprocess"), "False", "no other process calls it")
     with contextlib.ExitStack() as open_ones:
         idle = [open_ones.enter_context(client.connect(seconds=8)) for _ in range(IDLE)]
         for index, connection in enumerate(idle):
@@ -465,7 +459,7 @@ def test_task5_threads_run_side_by_side_and_idle_clients_hold_none(service, stac
 
 
 @check(task=5, rule='PEP 3333, "Rationale and Goals"')
-def test_task5_tasks_flask_and_django_run_unchanged(front, rng):
+def test_task5_tasks_flask_and_django_run_unchanged(front, service, rng):
     """The tasks API, Flask and Django run unchanged behind nginx"""
     title = f"Read PEP {rng.randrange(100, 4000)}, \u201ccaf\u00e9\u201d"
     body = f'{{"title": "{title}"}}'.encode()
@@ -496,3 +490,4 @@ def test_task5_tasks_flask_and_django_run_unchanged(front, rng):
         expect(f"GET {prefix}letters", letters.text, who, "a chunk for each letter")
         expect(f"GET {prefix}nothing", front.get(f"{prefix}nothing").status, 404)
         expect(f"HEAD {prefix}", front.request("HEAD", prefix).body, b"")
+    chunks_reach_flask(service("flask"), who)

@@ -26,6 +26,28 @@ def framing_is_told(client: Client) -> None:
         expect("CONTENT_LENGTH", length, "3", why, rule="RFC 9112 §6.3")
 
 
+def chunks_reach_flask(client: Client, who: str) -> None:
+    """Flask reads a chunked body as any other, where the server says that the stream ends by itself."""
+    body = who.encode()
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    response = client.send(request_bytes("POST", "/upper", [*CHUNKED, CLOSE]) + chunks, "POST")
+    if response.status != 411:
+        why = "Werkzeug takes a chunked body for empty without wsgi.input_terminated"
+        expect("POST /upper in chunks, to Flask", response.text, who.upper(), why, rule="lesson, task 1")
+
+
+def length_is_the_applications(client: Client, chunks: list[str], body: str) -> None:
+    """An application's Content-Length is sent, once, and no other framing beside it."""
+    for field in ("Content-Length", "content-length"):
+        response = client.get(behave("answer", chunk=chunks, header=f"{field}:{len(body)}"))
+        once = f"the application's, once: it said {field}"
+        expect("Content-Length", response.all("Content-Length"), [str(len(body))], once)
+        coding = response.get("Transfer-Encoding")
+        both = f"the application said {field}"
+        expect("Transfer-Encoding beside Content-Length", coding, None, both, rule="RFC 9112 §6.2")
+        expect("body", response.text, body)
+
+
 def rest_is_skipped(client: Client, who: str) -> None:
     """However much of a body is left unread, the next response is the next request's, or there is none."""
     hidden = request_bytes("GET", behave("ignore", name="smuggled"))
