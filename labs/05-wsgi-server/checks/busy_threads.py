@@ -13,7 +13,7 @@ from raw_connections import next_is, something_came
 from workshop.judge.checks import Client, Deadline, expect, fail, request_bytes, that
 
 ENDS = 6.0  # seconds
-TOLD = {"rule": "lesson, task 5", "sent": "GET, its response, then SIGTERM"}
+TOLD = {"rule": "your server.py, serve", "sent": "GET, its response, then SIGTERM"}
 
 
 def answered_beside_idle_ones(connection: Any, index: int, threads: int) -> None:

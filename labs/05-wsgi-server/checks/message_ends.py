@@ -21,7 +21,7 @@ def framing_is_told(client: Client) -> None:
         expect("what wsgiref.validate says of the environ", told(chunked).get("complaint"), "", why)
     twice = client.request("POST", "/fields", [("Content-Length", "3")] * 2, b"abc")
     if twice.status != 400:
-        why = "two equal ones are one (or 400): the text '3,3' is no number"
+        why = "two equal ones are one (or 400): the text '3,3' can't be read as a number"
         length = told(twice)["environ"].get("CONTENT_LENGTH")
         expect("CONTENT_LENGTH", length, "3", why, rule="RFC 9112 §6.3")
 
@@ -33,7 +33,13 @@ def chunks_reach_flask(client: Client, who: str) -> None:
     response = client.send(request_bytes("POST", "/upper", [*CHUNKED, CLOSE]) + chunks, "POST")
     if response.status != 411:
         why = "Werkzeug takes a chunked body for empty without wsgi.input_terminated"
-        expect("POST /upper in chunks, to Flask", response.text, who.upper(), why, rule="lesson, task 1")
+        expect(
+            "POST /upper in chunks, to Flask",
+            response.text,
+            who.upper(),
+            why,
+            rule="your server.py, build_environ",
+        )
 
 
 def length_is_the_applications(client: Client, chunks: list[str], body: str) -> None:
@@ -115,4 +121,9 @@ def kept_over_http_1_0(client: Client, who: str) -> None:
         told_so = "keep-alive" in (response.get("Connection") or "").lower()
         got = "a connection that stays open after HTTP/1.0, and no Connection: keep-alive in the response"
         right = "that header, or a closed connection: an HTTP/1.0 client waits for one of the two"
-        that(told_so or connection.closed_within(2), got, right, rule="RFC 9112 §9.3; lesson, task 4")
+        that(
+            told_so or connection.closed_within(2),
+            got,
+            right,
+            rule="RFC 9112 §9.3; your server.py, serve_connection",
+        )
