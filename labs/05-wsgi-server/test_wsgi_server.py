@@ -25,6 +25,7 @@ from busy_threads import (
     answered_beside_idle_ones,
     asked_while_busy,
     ends_when_told,
+    keep_their_own,
     leaving_holds_no_thread,
     meet,
     one_at_a_time,
@@ -448,6 +449,7 @@ def test_task5_threads_run_side_by_side_and_idle_clients_hold_none(service, stac
         for index, connection in enumerate(idle):
             answered_beside_idle_ones(connection, index, THREADS)
         meet(client, THREADS, name(rng))
+        keep_their_own(client, THREADS, f"{name(rng)} early")
         for index, connection in enumerate(idle):
             # RFC 9112 §9.5: a server may close an idle connection when it wants to.
             with contextlib.suppress(NoAnswer):
