@@ -146,6 +146,8 @@ def test_task1_fields_and_variables_have_their_names(service, rng):
     expect("wsgi.run_once", others.get("wsgi.run_once"), "False", "it is called again and again")
     expect("what wsgiref.validate says of the environ", said.get("complaint"), "", "it has no objection")
     framing_is_told(client)
+    port, why = environ.get("SERVER_PORT"), "the server's port, and not the client's"
+    expect("SERVER_PORT, on another connection", old.get("SERVER_PORT"), port, why, rule="RFC 3875 §4.1.15")
     fresh = not told(client.get("/fields"))["used_before"]
     that(fresh, "an environ that the last request's application had written into", "a new dict each time")
 
