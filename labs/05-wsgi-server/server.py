@@ -37,7 +37,8 @@ def build_environ(head, connection, stream):
 
     b"GET /caf%C3%A9?x=%20 HTTP/1.1" has PATH_INFO "/caf\\xc3\\xa9" and QUERY_STRING "x=%20"; b"X-Tag:a" and
     b"X-Tag: b" make HTTP_X_TAG "a,b". `head` is an http1.Head; connection.client and .server are (address,
-    port).
+    port). CONTENT_LENGTH is head.length, also of two equal fields; a chunked body has none. With
+    "wsgi.input_terminated": True, Werkzeug (below Flask) reads a chunked body, too.
     """
     # TODO task 1
     raise NotImplementedError("lab 5 task 1: build environ")
@@ -81,7 +82,12 @@ def run(application, environ, response):
 
 
 def serve_connection(connection, application):
-    """Read one request and send the response."""
+    """Read one request and send the response.
+
+    Close after a chunk that is none, whatever the application catches; otherwise read the rest of the body
+    first, also after a 500. Only the last response says "Connection: close". An HTTP/1.0 client that asks for
+    keep-alive waits for "Connection: keep-alive" in the response, or for the end.
+    """
     # TODO task 4: one request after another; Expect; Refused; silence of more than --keep-alive seconds.
     while (found := read_head(connection.buffer)) is None:
         connection.receive()
@@ -92,7 +98,10 @@ def serve_connection(connection, application):
 
 
 def serve(listener, application, options):
-    """Serve one connection after another, for ever; `options` are those of the command line."""
+    """Serve one connection after another, for ever; `options` are those of the command line.
+
+    On SIGTERM, command_line.py raises SystemExit in here: the process must end, with exit code 0.
+    """
     # TODO task 5: options.threads at once.
     while True:
         accepted, _ = listener.accept()

@@ -10,8 +10,10 @@
     GET  /do/gate?how=iterator         chunks, each made only after a signal came: see `gate`
     GET  /do/endless?say=NOTEBOOK      chunks until the client is gone; of 64 KiB, chunks=1024 of them
     GET  /do/nap?name=x&seconds=0.01   sleeps (a second at most), and tells how many slept at the same time
-    GET  /do/meet?of=4&place=x         waits until as many requests are here at the same time
+    GET  /do/meet?of=4&place=x         waits until as many requests are here at the same time; with early=Ada,
+                                       start_response comes before the wait, and has X-Name: Ada
     GET  /do/ignore                    answers without a look at the body
+    POST /do/stubborn                  reads its body again and again, whatever is raised; answers like ignore
     GET  /do/notes?say=NOTEBOOK        what was written into a notebook, as JSON
 
 It keeps its notebooks in memory: one process serves it.
@@ -128,6 +130,14 @@ def read(environ: WSGIEnvironment, start_response: StartResponse, query: Query) 
 
 
 def ignore(environ: WSGIEnvironment, start_response: StartResponse, query: Query) -> Iterable[bytes]:
+    return answer_json(start_response, {"ignored": query.get("name")})
+
+
+def stubborn(environ: WSGIEnvironment, start_response: StartResponse, query: Query) -> Iterable[bytes]:
+    """Takes any exception of wsgi.input for nothing, and reads on."""
+    for _ in range(4):
+        with contextlib.suppress(Exception):
+            environ["wsgi.input"].read()
     return answer_json(start_response, {"ignored": query.get("name")})
 
 
@@ -302,13 +312,17 @@ def nap(environ: WSGIEnvironment, start_response: StartResponse, query: Query) -
 
 
 def meet(environ: WSGIEnvironment, start_response: StartResponse, query: Query) -> Iterable[bytes]:
-    count, place = int(query.get("of", "2")), query.get("place")
+    count, place, early = int(query.get("of", "2")), query.get("place"), query.get("early")
+    if early:
+        start_response("200 OK", [("X-Name", early)])
     with places_lock:
         barrier = places.setdefault(place, threading.Barrier(count))
     try:
         barrier.wait(PATIENCE)
     except threading.BrokenBarrierError:
-        return answer_json(start_response, {"met": False}, "503 Service Unavailable")
+        return [b"alone"] if early else answer_json(start_response, {"met": False}, "503 Service Unavailable")
+    if early:
+        return [early.encode()]
     return answer_json(start_response, {"met": True, "place": place})
 
 
@@ -327,5 +341,6 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "notes": notes,
     "read": read,
     "start": start,
+    "stubborn": stubborn,
     "write": write,
 }

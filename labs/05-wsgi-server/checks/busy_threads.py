@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import time
 from typing import Any
 
 from behaviours_client import behave, gate_line
 from raw_connections import next_is, something_came
 
 from workshop.judge.checks import Client, Deadline, expect, fail, request_bytes, that
+
+ENDS = 8.0  # seconds
+TOLD = {"rule": "your server.py, serve", "sent": "GET, its response, then SIGTERM"}
 
 
 def answered_beside_idle_ones(connection: Any, index: int, threads: int) -> None:
@@ -36,6 +41,21 @@ def meet(client: Client, threads: int, place: str) -> None:
             got = f"{response.line}: a request waited in the application for {threads - 1} others, in vain"
             that(response.status == 200, got, f"{threads} requests in the application at the same time")
             expect("the response", response.json(), {"met": True, "place": place})
+
+
+def keep_their_own(client: Client, threads: int, place: str) -> None:
+    """Requests that have all called start_response before the first of them gives its body."""
+    why = "status and headers are of one request: other threads call start_response meanwhile"
+    names = [f"{place} {index}" for index in range(threads)]
+    with contextlib.ExitStack() as open_ones:
+        busy = {who: open_ones.enter_context(client.connect(seconds=6)) for who in names}
+        for who, connection in busy.items():
+            target = behave("meet", of=threads, place=place, early=who)
+            connection.send(request_bytes("GET", target, [("Connection", "close")]))
+        for who, connection in busy.items():
+            response = connection.response()
+            expect("X-Name", response.get("X-Name"), who, why)
+            expect("the body", response.text, who, why)
 
 
 def one_at_a_time(client: Client, stack: Any, who: str) -> None:
@@ -77,3 +97,19 @@ def leaving_holds_no_thread(client: Client, who: str) -> None:
     with client.connect(seconds=4) as connection:
         connection.send(request_bytes("GET", behave("ignore", name=who), [("Connection", "close")]))
         next_is(connection, who, "the client that left in the middle of its body holds no thread any more")
+
+
+def ends_when_told(client: Client, stack: Any, who: str) -> None:
+    """SIGTERM ends the process, although a client is connected; a request in flight is lab 9's matter."""
+    with client.connect(seconds=ENDS + 2) as idle:
+        idle.send(request_bytes("GET", behave("ignore", name=who)))
+        next_is(idle, who, "the last request before SIGTERM")
+        stack.ask("signal", service=client.service, number=int(signal.SIGTERM))
+        deadline = time.monotonic() + ENDS
+        while (reply := stack.ask("status", service=client.service))["state"] == "running":
+            got = f"a process that is still there {ENDS:g} s after SIGTERM, with no request in flight"
+            that(time.monotonic() < deadline, got, "its end: serve lets SystemExit through", **TOLD)
+            time.sleep(0.05)
+    # 0, or what the system says of a process that a SIGTERM ended.
+    right = "0: nothing has failed"
+    that(reply["code"] in (0, -15, 143), f"exit code {reply['code']} after SIGTERM", right, **TOLD)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import select
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from behaviours_client import answered, behave
+from behaviours_client import answered, behave, shown_request
 
 from workshop.judge.checks import (
     Client,
@@ -23,15 +23,21 @@ from workshop.judge.checks import (
     that,
 )
 
+HOP_BY_HOP = (
+    *("Keep-Alive", "keep-alive", "Connection", "Transfer-Encoding", "Upgrade", "TE"),
+    *("Proxy-Authenticate", "Proxy-Authorization"),
+)
 
-def next_is(connection: Any, who: str, why: str, **more: str) -> None:
+
+def next_is(connection: Any, who: str, why: str, **more: str) -> Response:
     """The next response on the connection must be the one to /do/ignore?name=WHO."""
     try:
-        response = connection.response()
+        response: Response = connection.response()
     except (NoAnswer, Deadline) as error:
         fail(f"{error.got}, where a response was due", f"a response: {why}", **more)
     expect("status", response.status, 200, why, **more)
     expect("the body", response.json(), {"ignored": who}, why, **more)
+    return response
 
 
 def something_came(connection: Any) -> bool:
@@ -54,7 +60,7 @@ def is_refused(client: Client, data: bytes, why: str, must_answer: bool = False)
     sent, refusal = shown(data), "400 Bad Request or its like"
     with client.connect(seconds=3) as connection:
         with contextlib.suppress(NoAnswer):
-            connection.send(data)
+            connection.send_pieces([data[:10], data[10:]])
         try:
             response = connection.response()
         except Deadline:
@@ -119,6 +125,20 @@ def end_in_stages(client: Client, who: str) -> None:
             fail("a connection that stays open after the response to Connection: close", expected, rule=rule)
 
 
+def continue_comes_first(client: Client, target: str, fields: list[tuple[str, str]], body: bytes) -> Response:
+    """The response to a request whose client sends its body only after 100 Continue."""
+    with client.connect(seconds=4) as connection:
+        connection.send(request_bytes("POST", target, fields))
+        try:
+            while b"\r\n\r\n" not in connection.received:
+                that(connection.read(), "a closed connection", "100 Continue")
+        except Deadline:
+            fail("nothing, while the client waits before it sends the body", "HTTP/1.1 100 Continue")
+        connection.send(body)
+        response: Response = connection.response("POST")
+        return response
+
+
 def continue_comes_late(client: Client, target: str, fields: list[tuple[str, str]], body: bytes) -> bytes:
     """What comes after the final response, when the client sends its body in spite of it."""
     with client.connect(seconds=4) as connection:
@@ -159,12 +179,23 @@ def chunked_body_is_decoded(client: Client, body: str) -> None:
         same = response.status == 200 and answered(response).get("pieces") == [large]
         got = f"{response.line}, {response.text[:60]!r}, for one chunk of {len(large)} bytes"
         that(same, got, "its bytes, in however many pieces they come")
+        trailers_are_read(client)
     with client.connect(seconds=3) as connection:
         connection.send(data + longer)
         with contextlib.suppress(NoAnswer):
             got = connection.response("POST")
             right = "no 200: a chunk ends with CRLF, and this one goes on after its five bytes"
             that(got.status >= 400, f"{got.line} with {got.text[:100]!r}", right, rule="RFC 9112 §7.1")
+
+
+def trailers_are_read(client: Client) -> None:
+    """A chunked body with trailers: WSGI has no place for them."""
+    fields = [("Transfer-Encoding", "chunked"), ("Connection", "close")]
+    chunks = b"3\r\nabc\r\n0\r\nX-Sum: 1\r\nX-Empty:\r\n\r\n"
+    response = client.send(request_bytes("POST", behave("read", how="all"), fields) + chunks, "POST")
+    right = "200: trailers are read and left out"
+    that(response.status == 200, f"{response.line}, to a chunked body with trailers", right)
+    expect("read() of a body with trailers", answered(response).get("pieces"), ["abc"])
 
 
 def closing_ends_the_body(client: Client, asked: str, body: str, field: str = "") -> Response:
@@ -255,7 +286,7 @@ def ends_when_nobody_asks_for_more(client: Client, who: str) -> None:
 def hop_by_hop_is_the_servers(client: Client, value: str) -> None:
     """RFC 9110 §7.6.1: these speak of one connection, and the connection is the server's."""
     right, rule = "500, or the header left out: it is the server's", 'PEP 3333, "Other HTTP Features"'
-    for field in ("Keep-Alive", "Connection", "Transfer-Encoding", "Upgrade", "TE", "Proxy-Authenticate"):
+    for field in HOP_BY_HOP:
         try:
             hop = client.get(behave("answer", header=f"{field}:{value}", chunk="Ada"))
         except NoAnswer:
@@ -265,25 +296,35 @@ def hop_by_hop_is_the_servers(client: Client, value: str) -> None:
         that(value not in (hop.get(field) or ""), f"{field}: {value} sent on", right, rule=rule)
 
 
-@contextlib.contextmanager
-def kept_meanwhile(client: Client, who: str) -> Iterator[None]:
-    """Connections to the patient server, silent while the block runs: they are answered after it."""
+def silence_ends(client: Client, who: str) -> None:
+    """After a response, and --keep-alive seconds without a byte, the connection is closed."""
+    target = behave("ignore", name=who)
+    with client.connect(seconds=9) as idle:
+        idle.send(request_bytes("GET", target))
+        next_is(idle, who, "a request in one piece")
+        asked = f"{shown_request(target)}, and nothing after its response"
+        still = "a connection that is still open, long after --keep-alive 1"
+        closed = "a closed connection, when no byte arrived for a second"
+        that(idle.closed_within(5), still, closed, sent=asked)
+
+
+def kept_meanwhile(client: Client, who: str, a_second: Callable[[], None]) -> None:
+    """Connections to the patient server, silent while `a_second` takes its time, are answered after it."""
     whole = request_bytes("GET", behave("ignore", name=who))
-    with client.connect(seconds=14) as used:
+    with client.connect(seconds=9) as used:
         used.send(whole)
         next_is(used, who, "the first request")
-        yield
-        with client.connect(seconds=9) as slow:
-            slow.send(whole[:30])
-            got = "the end of a connection on which no byte arrived for a second"
-            that(
-                not used.closed_within(0.3), got, "it is kept: --keep-alive is 60 here", rule="RFC 9112 §9.3"
-            )
-            with contextlib.suppress(NoAnswer):
-                slow.send(whole[30:])
-            next_is(slow, who, "a head that comes in two pieces is waited for")
+        a_second()
+        got = "the end of a connection on which no byte arrived for a second"
+        that(not used.closed_within(0.3), got, "it is kept: --keep-alive is 60 here", rule="RFC 9112 §9.3")
         used.send(whole)
         next_is(used, who, "a connection that is idle for a moment is kept: --keep-alive is 60 here")
+    with client.connect(seconds=9) as slow:
+        slow.send(whole[:30])
+        a_second()
+        with contextlib.suppress(NoAnswer):
+            slow.send(whole[30:])
+        next_is(slow, who, "a head that comes in two pieces is waited for")
 
 
 def response_and_rest(client: Client, method: str, target: str) -> tuple[Response, bytes]:
