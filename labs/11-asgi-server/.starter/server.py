@@ -36,7 +36,7 @@ class Exchange:
         self.news = asyncio.Event()  # set it when `receive` has to check again
 
     async def run(self, application):
-        """Call the application."""
+        """Call the application. What it raises, asyncio.CancelledError too, ends this request alone."""
         try:
             await application(build_scope(self.head, self.connection), self.receive, self.send)
         except Exception:
@@ -72,7 +72,10 @@ class HTTPProtocol(asyncio.Protocol):
         self.server = transport.get_extra_info("sockname")[:2]
 
     def data_received(self, data):
-        """Feed the parser; begin an exchange for a head, and feed it the body."""
+        """Feed the parser; begin an exchange for a head, and feed it the body.
+
+        A connection is idle after a response, until the first byte of the next request comes.
+        """
         # TODO task 4: one request after the other, in order; timeouts: loop.call_later and --keep-alive.
         self.parser.feed(data)
         try:

@@ -1,4 +1,4 @@
-"""Connections on which nothing comes for a while: before a body, or before the next request."""
+"""Connections on which nothing comes for a while: before a body or within it, or before the next request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from collections.abc import Iterator
 
 from behaviours_client import ask, behave, comes, ignored, notes_with, sent_on, told
 
-from workshop.judge.checks import Client, Deadline, NoAnswer, expect, fail, request_bytes, that
+from workshop.judge.checks import (
+    Client,
+    Deadline,
+    NoAnswer,
+    Response,
+    Wire,
+    expect,
+    fail,
+    request_bytes,
+    that,
+)
 
 
 def continued(
@@ -30,6 +40,54 @@ def continued(
         response = connection.response("POST")
     expect("informational responses", response.interim, [100], "one 100, then the response", sent=shown)
     expect("the body that the application read", told(response).get("body"), body, sent=shown)
+
+
+def only_idle_ones_end(client: Client, patient: Client, rng: random.Random, who: str) -> None:
+    """With --keep-alive 1 an idle connection is closed, and a busy one is not; with 60, none is."""
+    got = "a connection that is still open, long after --keep-alive 1"
+    with (
+        idle_meanwhile(patient, who),
+        busy_meanwhile(client, rng, who),
+        client.connect(seconds=8) as idle,
+    ):
+        ask(idle, "ignore", name=who)
+        ignored(idle, who, "an idle connection was busy once")
+        that(idle.closed_within(5), got, "a close, when nothing came for a second", sent=sent_on(idle))
+
+
+@contextlib.contextmanager
+def busy_meanwhile(client: Client, rng: random.Random, who: str) -> Iterator[None]:
+    """Requests that are under way with --keep-alive 1 while the block runs: they go on after it.
+
+    The one waits in the application, behind an answer from which the time could still run; the other's body
+    is half there.
+    """
+    place, book = f"busy {rng.random()}", f"busy {rng.random()}"
+    with client.connect(seconds=14) as slow, client.connect(seconds=14) as upload:
+        ask(slow, "ignore", name=who)
+        ignored(slow, who, "the first request")
+        ask(upload, "read", "POST", [("Content-Length", "6")], say=book)
+        upload.send(b"Ada")
+        notes_with(client, book, "http.request")
+        ask(slow, "lines", place=place)
+        comes(slow, b"first\n", "the first line")
+        yield
+        with contextlib.suppress(NoAnswer):
+            upload.send(b"Ada")
+        whole = goes_on(upload, "POST", "a body that paused for longer than --keep-alive")
+        expect("the body that receive gave", told(whole).get("body"), "AdaAda", sent=sent_on(upload))
+        client.get(behave("open", place=place))
+        text = goes_on(slow, "GET", "a response that takes longer than --keep-alive").text
+        expect("the answer", text, "first\nsecond\n", sent=sent_on(slow))
+
+
+def goes_on(connection: Wire, method: str, what: str) -> Response:
+    """The response of a connection that is in the middle of a request: it is not idle."""
+    try:
+        return connection.response(method)
+    except (NoAnswer, Deadline) as error:
+        expected = "the response: a connection is idle between a response and the next request, not before it"
+        fail(f"{error.got}, for {what}", expected, rule="RFC 9112 §9.5", sent=sent_on(connection))
 
 
 @contextlib.contextmanager
