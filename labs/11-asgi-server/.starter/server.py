@@ -36,7 +36,7 @@ class Exchange:
         self.news = asyncio.Event()  # set it when `receive` has to check again
 
     async def run(self, application):
-        """Call the application."""
+        """Call the application. What it raises, asyncio.CancelledError too, ends this request alone."""
         try:
             await application(build_scope(self.head, self.connection), self.receive, self.send)
         except Exception:
@@ -68,11 +68,14 @@ class HTTPProtocol(asyncio.Protocol):
 
     def connection_made(self, transport):
         self.transport = transport
-        self.client = transport.get_extra_info("peername")[:2]
-        self.server = transport.get_extra_info("sockname")[:2]
+        self.client = address(transport.get_extra_info("peername"))
+        self.server = address(transport.get_extra_info("sockname"), named=True)
 
     def data_received(self, data):
-        """Feed the parser; begin an exchange for a head, and feed it the body."""
+        """Feed the parser; begin an exchange for a head, and feed it the body.
+
+        A connection is idle after a response, until the first byte of the next request comes.
+        """
         # TODO task 4: one request after the other, in order; timeouts: loop.call_later and --keep-alive.
         self.parser.feed(data)
         try:
@@ -96,6 +99,13 @@ class HTTPProtocol(asyncio.Protocol):
     def connection_lost(self, error):
         """The client has left."""
         # TODO task 4: wake up `receive` and `send`, which may be waiting.
+
+
+def address(found, named=False):
+    """(host, port) of one end of a connection; for a Unix socket its path and None, or None."""
+    if isinstance(found, tuple):
+        return found[:2]
+    return (found, None) if named and found else None
 
 
 class Server:
@@ -124,7 +134,10 @@ def load(name):
     """The application that "module:attribute" names; the current directory is on the path."""
     sys.path.insert(0, str(Path.cwd()))
     module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(module), attribute or "application")
+    found = importlib.import_module(module)
+    for part in (attribute or "application").split("."):
+        found = getattr(found, part)
+    return found
 
 
 def main():
@@ -136,8 +149,9 @@ def main():
     parser.add_argument("--time-out", type=float, default=10.0, help="seconds that a request's head may take")
     options = parser.parse_args()
     application = load(options.application)
-    with socket.create_server((options.host, options.port), backlog=2048) as listener:
-        print(f"Listening on http://{options.host}:{options.port}", flush=True)
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    with socket.create_server((options.host, options.port), family=family, backlog=2048) as listener:
+        print(f"Listening on http://{options.host}:{listener.getsockname()[1]}", flush=True)
         asyncio.run(Server(application, options).serve(listener))
 
 

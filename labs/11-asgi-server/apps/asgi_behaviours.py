@@ -177,7 +177,8 @@ async def answer(query: Query, receive: Receive, send: Send) -> None:
 
 
 async def order(query: Query, receive: Receive, send: Send) -> None:
-    """`how`: body_first, start_twice, after_the_end, nothing, text, or one of the unknown events.
+    """`how`: body_first, start_twice, start_late, after_the_end, start_after_the_end, nothing, cancelled,
+    text, or one of the unknown events.
 
     What is raised is noted.
     """
@@ -193,6 +194,8 @@ async def order(query: Query, receive: Receive, send: Send) -> None:
 async def _out_of_order(how: str, send: Send) -> None:
     if how == "nothing":
         return
+    if how == "cancelled":
+        raise asyncio.CancelledError("that is on purpose")
     if how == "body_first":
         await body(send, b"no head", more=False)
     if how in ("unknown", "unknown_stop"):
@@ -205,11 +208,16 @@ async def _out_of_order(how: str, send: Send) -> None:
         return
     if how == "start_twice":
         await start(send, 201)
+    if how == "start_late":
+        await body(send, b"in")
+        await start(send, 201)
     if how == "text":
         await send({"type": "http.response.body", "body": "a text"})
     await body(send, b"in time", more=False)
     if how == "after_the_end":
         await body(send, b"too late", more=False)
+    if how == "start_after_the_end":
+        await start(send, 201)
 
 
 async def lines(query: Query, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""A site written with Starlette: a greeting, an upload, a stream without end. `application` is a callable."""
+"""A site written with Starlette: a greeting, an upload, a stream without end. `site` is a callable."""
 
 import asyncio
 from collections import defaultdict
@@ -55,7 +55,7 @@ async def notes(request: Request) -> JSONResponse:
     return JSONResponse(NOTES.get(request.query_params.get("say", ""), []))
 
 
-application = Starlette(
+site = Starlette(
     routes=[
         Route("/", greet),
         Route("/upper", upper, methods=["POST"]),

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import re
 import select
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
-from behaviours_client import behave, sent_on
+from behaviours_client import ask, behave, notes_with, sent_on
 
 from workshop.judge.checks import (
     Client,
     Deadline,
     NoAnswer,
+    Response,
     Wire,
     WireError,
     expect,
@@ -21,7 +24,11 @@ from workshop.judge.checks import (
     that,
 )
 
-IMF_DATE = r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"
+DAYS, MONTHS = "Mon|Tue|Wed|Thu|Fri|Sat|Sun", "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+IMF_DATE = rf"({DAYS}), \d\d ({MONTHS}) \d{{4}} \d\d:\d\d:\d\d GMT"
+HOUR = 3600  # seconds
+START = 'ASGI, HTTP & WebSocket, "Response Start"'
+IGNORED = "the server ignores the application's Transfer-Encoding, and chooses the framing"
 MIB = 1 << 20
 
 
@@ -46,27 +53,51 @@ def is_framed(connection: Wire, method: str, query: dict[str, Any], expected: st
         response = connection.response(method)
     except WireError as error:
         fail(f"{error.got}, for a {method}", f"the whole answer to a {method}: {why}")
-    expect("status", response.status, int(query.get("status", 200)))
+    expect("status", response.status, int(query.get("status", 200)), why)
     expect("body", response.text, expected, why)
     if response.status < 500:
         has_date(response.get("Date"))
     if response.status == 204:
         expect("Transfer-Encoding of a 204", response.all("Transfer-Encoding"), [], rule="RFC 9112 §6.1")
     if "header" in query:
-        fields = [one.partition(":") for one in query["header"]]
-        length = next(value for field, _, value in fields if field == "Content-Length")
-        tags = [value for field, _, value in fields if field == "x-tag"]
-        expect("Content-Length", response.all("Content-Length"), [length], "once")
-        every = "every header of the start goes out, wherever Content-Length stands among them"
-        expect("X-Tag", response.all("X-Tag"), tags, every)
-        expect("Transfer-Encoding", response.all("Transfer-Encoding"), [], "there is a length")
+        has_fields(response, [one.partition(":") for one in query["header"]])
+
+
+def has_fields(response: Response, sent: list[tuple[str, str, str]]) -> None:
+    """The fields of an answer to a start with these; what they say of the framing is the server's affair."""
+    lengths, tags = ([value for name, _, value in sent if name == one] for one in ("Content-Length", "x-tag"))
+    every = "every header of the start goes out, wherever Content-Length stands among them"
+    expect("X-Tag", response.all("X-Tag"), tags, every)
+    codings = response.all("Transfer-Encoding")
+    if not lengths:
+        right = f"chunked, once, or none: {IGNORED}"
+        that(codings in ([], ["chunked"]), f"Transfer-Encoding = {codings!r}", right, rule=START)
+        return
+    expect("Content-Length", response.all("Content-Length"), lengths, "once")
+    expect("Transfer-Encoding", codings, [], "there is a length")
 
 
 def has_date(date: str | None) -> None:
-    """Fail unless it is a Date as HTTP writes it."""
+    """Fail unless it is a Date as HTTP writes it, and the time is now."""
     right = re.fullmatch(IMF_DATE, date or "")
     expected = "the time as in Sun, 06 Nov 1994 08:49:37 GMT: email.utils.formatdate(usegmt=True)"
     that(right, f"Date = {date!r}", expected, rule="RFC 9110 §6.6.1, a MUST")
+    expected = "the time at which the response was made"
+    that(
+        not right or is_now(date or ""),
+        f"Date = {date!r}, which is not now",
+        expected,
+        rule="RFC 9110 §6.6.1",
+    )
+
+
+def is_now(date: str) -> bool:
+    """Whether it is less than an hour from now, by this machine's clock."""
+    try:
+        then = parsedate_to_datetime(date)
+    except ValueError:  # the 31st of February
+        return False
+    return abs((then - datetime.now(UTC)).total_seconds()) < HOUR
 
 
 def no_line_break_goes_out(client: Client) -> None:
@@ -92,6 +123,18 @@ def nothing_follows(client: Client, answered: list[tuple[Wire, str, str]]) -> No
             with contextlib.suppress(NoAnswer):
                 more += connection.read()
         that(not more, f"{more[:80]!r} after {which}", f"nothing: {why}", sent=sent_on(connection))
+
+
+def raises_after_the_end(client: Client, how: str, book: str) -> None:
+    """An event after the last one raises, and the client gets nothing of it."""
+    with client.connect(seconds=4) as connection:
+        ask(connection, "order", how=how, say=book)
+        why = "nothing after the last event belongs to the body"
+        expect("body", connection.response().text, "in time", why)
+        raised = notes_with(client, book, "")
+        rule = "an exception that names http.response.body: the last one was sent before"
+        that("http.response" in str(raised), f"send raised {raised} after the last event", rule)
+        nothing_follows(client, [(connection, "the answer", "the next answer begins there")])
 
 
 def old_client(client: Client, chunks: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Connections on which nothing comes for a while: before a body, or before the next request."""
+"""Connections on which nothing comes for a while: before a body or within it, or before the next request."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ import contextlib
 import random
 from collections.abc import Iterator
 
-from behaviours_client import ask, behave, comes, ignored, notes_with, sent_on, told
+from behaviours_client import ask, behave, comes, ignored, notes, notes_with, sent_on, told
 
-from workshop.judge.checks import Client, Deadline, NoAnswer, expect, fail, request_bytes, that
+from workshop.judge.checks import (
+    Client,
+    Deadline,
+    NoAnswer,
+    Wire,
+    expect,
+    fail,
+    request_bytes,
+    that,
+)
 
 
 def continued(
@@ -30,6 +39,52 @@ def continued(
         response = connection.response("POST")
     expect("informational responses", response.interim, [100], "one 100, then the response", sent=shown)
     expect("the body that the application read", told(response).get("body"), body, sent=shown)
+
+
+def only_idle_ones_end(client: Client, patient: Client, rng: random.Random, who: str) -> None:
+    """With --keep-alive 1 an idle connection is closed, and a busy one is not; with 60, none is."""
+    got = "a connection that is still open, long after --keep-alive 1"
+    with (
+        idle_meanwhile(patient, who),
+        busy_meanwhile(client, rng, who),
+        client.connect(seconds=8) as idle,
+    ):
+        ask(idle, "ignore", name=who)
+        ignored(idle, who, "an idle connection was busy once")
+        that(idle.closed_within(5), got, "a close, when nothing came for a second", sent=sent_on(idle))
+
+
+@contextlib.contextmanager
+def busy_meanwhile(client: Client, rng: random.Random, who: str) -> Iterator[None]:
+    """Requests that are under way with --keep-alive 1 while the block runs: they go on after it.
+
+    One waits in the application, behind an answer from which the time could still run; the other's body is
+    half there.
+    """
+    heard, read = f"busy {rng.random()}", f"busy {rng.random()}"
+    with client.connect(seconds=14) as slow, client.connect(seconds=14) as upload:
+        ask(slow, "ignore", name=who)
+        ignored(slow, who, "the first request")
+        ask(upload, "read", "POST", [("Content-Length", "6")], say=read)
+        upload.send(b"Ada")
+        notes_with(client, read, "http.request")
+        ask(slow, "listen", say=heard)
+        comes(slow, b"listening", "the beginning of a response")
+        yield
+        with contextlib.suppress(NoAnswer):
+            upload.send(b"Ada")
+        try:
+            body = told(upload.response("POST")).get("body")
+            expect("the body that receive gave", body, "AdaAda", sent=sent_on(upload))
+        except (NoAnswer, Deadline) as error:
+            cut_off(f"{error.got}, for a body that paused for longer than --keep-alive", upload)
+        if "http.disconnect" in notes(client, heard) or slow.closed_within(0.1):
+            cut_off("the end of a response that takes longer than --keep-alive", slow)
+
+
+def cut_off(got: str, connection: Wire) -> None:
+    expected = "it goes on: a connection is idle between a response and the next request, not during one"
+    fail(got, expected, rule="RFC 9112 §9.5", sent=sent_on(connection))
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from workshop.judge.checks import Client, expect, that
 from workshop.judge.stack import Stack
 
 RESPONSE = 'ASGI, HTTP & WebSocket, "Response Start" and "Response Body"'
+HOW = ("the end of the connection", "a reset")
 
 
 @contextlib.contextmanager
@@ -40,15 +41,23 @@ def stays_meanwhile(client: Client, rng: random.Random) -> Iterator[None]:
 
 def in_the_middle_of_an_answer(client: Client, stack: Stack, rng: random.Random) -> None:
     """`receive` says http.disconnect; and `send` raises, where the scope promises that."""
-    book = f"listen {rng.random()}"
-    with client.connect(seconds=5) as connection:
-        ask(connection, "listen", say=book)
-        comes(connection, b"listening", "the beginning of an answer")
-    sent = f"{sent_on(connection)}, and the end of the connection"
+    promised = promises_os_error(scope_for(stack, client, "/promises"))
+    for by_reset in (False, True):
+        book = f"listen {rng.random()}"
+        with client.connect(seconds=5) as connection:
+            ask(connection, "listen", say=book)
+            comes(connection, b"listening", "the beginning of an answer")
+            if by_reset:
+                connection.reset()
+        is_told_of_it(client, book, f"{sent_on(connection)}, and {HOW[by_reset]}", promised)
+
+
+def is_told_of_it(client: Client, book: str, sent: str, promised: bool) -> None:
+    """What `receive` and `send` did after a client has left, as the application noted it."""
     expected = "http.disconnect: its client closed the connection in the middle of a response"
     seen = notes_with(client, book, "http.disconnect")
     that("http.disconnect" in seen, f"receive gave {seen}", expected, sent=sent)
-    if promises_os_error(scope_for(stack, client, "/promises")):
+    if promised:
         raised = notes_with(client, book, "send raised")[-1]
         expected = "OSError: the scope says spec_version 2.4, and from that on it is raised"
         rule = 'ASGI, HTTP & WebSocket, "Disconnected Client - send exception"'
@@ -58,16 +67,19 @@ def in_the_middle_of_an_answer(client: Client, stack: Stack, rng: random.Random)
 
 def in_the_middle_of_an_upload(client: Client, rng: random.Random) -> None:
     """Half a body is not the whole one."""
-    book = f"upload {rng.random()}"
-    with client.connect(seconds=5) as connection:
-        ask(connection, "upload", "POST", [("Content-Length", "100")], say=book)
-        connection.send(b"half")
-        notes_with(client, book, "called")
-    seen = notes_with(client, book, "last")
-    events = ["http.disconnect last"] if seen and "http.disconnect" in seen[-1] else seen[-1:]
-    why = "a body cut short is not a shorter body: no more_body False"
-    sent = f"{sent_on(connection)}, and the end of the connection"
-    expect("the last event of half an upload", events, ["http.disconnect last"], why, sent=sent)
+    for by_reset in (False, True):
+        book = f"upload {rng.random()}"
+        with client.connect(seconds=5) as connection:
+            ask(connection, "upload", "POST", [("Content-Length", "100")], say=book)
+            connection.send(b"half")
+            notes_with(client, book, "called")
+            if by_reset:
+                connection.reset()
+        seen = notes_with(client, book, "last")
+        events = ["http.disconnect last"] if seen and "http.disconnect" in seen[-1] else seen[-1:]
+        why = "a body cut short is not a shorter body: no more_body False"
+        sent = f"{sent_on(connection)}, and {HOW[by_reset]}"
+        expect("the last event of half an upload", events, ["http.disconnect last"], why, sent=sent)
 
 
 def not_after_the_answer(client: Client, rng: random.Random) -> None:

@@ -63,12 +63,9 @@ def broken_bodies(client: Client, cases: list[WireCase]) -> None:
         why = case.notes.get("why", case.name)
         try:
             response = client.send(case.data, "POST")
-        except NoAnswer:
-            continue
-        except Deadline:
-            fail(
-                f"neither an answer nor an end ({why})", "400 Bad Request or its like", sent=shown(case.data)
-            )
+        except (NoAnswer, Deadline) as error:
+            got = error.got if isinstance(error, NoAnswer) else "neither an answer nor an end"
+            fail(f"{got} ({why})", "400 Bad Request or its like", sent=shown(case.data))
         if response.status != 200:
             refused = 400 <= response.status < 500
             that(refused, f"{response.line} ({why})", "400 Bad Request or its like", sent=shown(case.data))

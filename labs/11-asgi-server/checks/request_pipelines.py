@@ -12,6 +12,7 @@ from workshop.judge.checks import (
     Client,
     Deadline,
     NoAnswer,
+    Wire,
     WireError,
     expect,
     fail,
@@ -22,6 +23,32 @@ from workshop.judge.checks import (
 
 PIPELINED = "RFC 9112 §9.3.2"
 UNREAD = 200_000  # bytes of an upload: more than a server keeps, less than the two kernels do
+
+
+def kept_as_said(connection: Wire, who: str) -> None:
+    """A response on a connection that is kept, and does not say that it is the last."""
+    response = ignored(connection, who, "the next request on the same connection")
+    said = response.get("Connection") or ""
+    got = f"Connection: {said}, in a response after which the connection is kept"
+    expected = "close only before the end of the connection"
+    that("close" not in said.lower(), got, expected, rule="RFC 9112 §9.6", sent=sent_on(connection))
+
+
+def ends_no_connection(connection: Wire, who: str) -> None:
+    """An application's Connection: keep-alive, and the length of what a HEAD does not get."""
+    for method, headers, what in (
+        (
+            "GET",
+            ["connection:keep-alive", "keep-alive:timeout=60"],
+            "the application's Connection: keep-alive",
+        ),
+        ("HEAD", ["Content-Length:5"], "an answer to HEAD with the Content-Length of a GET"),
+    ):
+        ask(connection, "answer", method, header=headers)
+        shown, why = sent_on(connection), f"{what} is legal"
+        expect("status", connection.response(method).status, 200, why, sent=shown)
+        ask(connection, "ignore", name=who)
+        ignored(connection, who, f"the next request, after {what}")
 
 
 def unread_body(client: Client, rng: random.Random) -> None:
