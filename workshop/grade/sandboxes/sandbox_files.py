@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,10 @@ class SandboxFiles:
             if is_given(lab, path):
                 copy = shutil.copytree if path.is_dir() else shutil.copyfile
                 copy(path, self.given / path.name)
+        self.apps = folder / "apps"
+        self.apps.mkdir()
+        for path in shared_apps(lab):
+            shutil.copyfile(path, self.apps / path.name)
         self.etc = folder / "etc"
         self.etc.mkdir()
 
@@ -52,7 +56,7 @@ class SandboxFiles:
         """The workshop as it stands in a sandbox, under /workshop."""
         yield Mount(ROOT / "workshop", "/workshop/workshop")
         yield Mount(self.given, f"/workshop/labs/{self.lab.name}")
-        yield Mount(APPS, "/workshop/services/apps")
+        yield Mount(self.apps, "/workshop/services/apps")
         yield Mount(SERVICES / "nginx", "/workshop/services/nginx")
         for name in references(self.lab):
             yield Mount(SOLUTIONS / name, f"/workshop/solutions/{name}")
@@ -70,6 +74,31 @@ def references(lab: Lab) -> list[str]:
                 continue
             named |= set(re.findall(r"\b\d\d-[a-z][a-z-]+", path.read_text(encoding="utf-8")))
     return sorted(name for name in named if name != lab.name and (SOLUTIONS / name).is_dir())
+
+
+def shared_apps(lab: Lab) -> list[Path]:
+    """The applications of services/apps that a lab, or what it runs on, names, and what those import.
+
+    The others are no part of it, and some do what it asks for: the tasks API is an answer where one writes it.
+    """
+    own = [lab.folder / "lab.toml", *lab.folder.glob("*.py")]
+    places = [lab.apps, lab.folder / "checks"]
+    for name in references(lab):
+        places += [SOLUTIONS / name, LABS / name / "apps"]
+    texts = [path.read_text(encoding="utf-8") for path in [*own, *_python_files(places)]]
+    waiting = [path for path in APPS.glob("*.py") if any(re.search(rf"\b{path.stem}\b", one) for one in texts)]
+    found: set[Path] = set()
+    while waiting:
+        path = waiting.pop()
+        found.add(path)
+        names = re.findall(r"^(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        waiting += [one for name in names if (one := APPS / f"{name}.py").is_file() and one not in found]
+    return sorted(found)
+
+
+def _python_files(places: Iterable[Path]) -> Iterator[Path]:
+    for place in places:
+        yield from place.glob("*.py")
 
 
 def is_given(lab: Lab, path: Path) -> bool:
