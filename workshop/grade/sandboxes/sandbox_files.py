@@ -79,14 +79,16 @@ def references(lab: Lab) -> list[str]:
 def shared_apps(lab: Lab) -> list[Path]:
     """The applications of services/apps that a lab, or what it runs on, names, and what those import.
 
-    The others are no part of it, and some do what it asks for: the tasks API is an answer where one writes it.
+    The others are no part of it, and one may be what it asks for: the tasks API is where one writes it.
     """
     own = [lab.folder / "lab.toml", *lab.folder.glob("*.py")]
     places = [lab.apps, lab.folder / "checks"]
     for name in references(lab):
         places += [SOLUTIONS / name, LABS / name / "apps"]
     texts = [path.read_text(encoding="utf-8") for path in [*own, *_python_files(places)]]
-    waiting = [path for path in APPS.glob("*.py") if any(re.search(rf"\b{path.stem}\b", one) for one in texts)]
+    waiting = [
+        path for path in APPS.glob("*.py") if any(re.search(rf"\b{path.stem}\b", one) for one in texts)
+    ]
     found: set[Path] = set()
     while waiting:
         path = waiting.pop()
