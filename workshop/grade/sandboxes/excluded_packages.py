@@ -17,8 +17,8 @@ from workshop.errors import InfraError
 from workshop.labs import Lab
 
 SECONDS = 60.0
-ALSO = ("waitress", "cheroot", "gevent", "eventlet", "tornado", "twisted", "daphne", "granian")
-ALSO += ("aiohttp", "autobahn", "simple_websocket", "websocket")
+ALSO = ["waitress", "cheroot", "gevent", "eventlet", "tornado", "twisted", "daphne", "granian"]
+ALSO += ["aiohttp", "autobahn", "simple_websocket", "websocket"]
 # Run by a Python: the places of distributions, a folder or a file each, absolute.
 PLACES = """
 import importlib.metadata, json, os, sys

@@ -13,6 +13,7 @@ from workshop.paths import APPS, LABS, ROOT, SERVICES, SOLUTIONS
 
 GIVEN_AWAY = ("README.md", "COMPARED.md", "hints.md", "locustfile.py", "conftest.py")
 NOT_GIVEN = ("checks", "requests", "compare")
+TASKS = "tasks_*.py"  # the tasks API, of every kind
 ETC = {
     "passwd": "root:x:0:0:root:/tmp:/bin/sh\nstudent:x:{uid}:{uid}:student:/tmp:/bin/sh\n",
     "group": "root:x:0:\nstudent:x:{uid}:\n",
@@ -77,25 +78,16 @@ def references(lab: Lab) -> list[str]:
 
 
 def shared_apps(lab: Lab) -> list[Path]:
-    """The applications of services/apps that a lab, or what it runs on, names, and what those import.
+    """The applications of services/apps; the tasks API only where a lab, or what it runs on, names it.
 
-    The others are no part of it, and one may be what it asks for: the tasks API is where one writes it.
+    Elsewhere it may be the answer: a lab in which one writes the tasks API does not serve another one.
     """
-    own = [lab.folder / "lab.toml", *lab.folder.glob("*.py")]
     places = [lab.apps, lab.folder / "checks"]
     for name in references(lab):
         places += [SOLUTIONS / name, LABS / name / "apps"]
-    texts = [path.read_text(encoding="utf-8") for path in [*own, *_python_files(places)]]
-    waiting = [
-        path for path in APPS.glob("*.py") if any(re.search(rf"\b{path.stem}\b", one) for one in texts)
-    ]
-    found: set[Path] = set()
-    while waiting:
-        path = waiting.pop()
-        found.add(path)
-        names = re.findall(r"^(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-        waiting += [one for name in names if (one := APPS / f"{name}.py").is_file() and one not in found]
-    return sorted(found)
+    own = [lab.folder / "lab.toml", *lab.folder.glob("*.py"), *_python_files(places)]
+    words = {word for path in own for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
+    return [one for one in sorted(APPS.glob("*.py")) if not one.match(TASKS) or one.stem in words]
 
 
 def _python_files(places: Iterable[Path]) -> Iterator[Path]:
