@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
 
 from tests import judging
-from workshop.grade.sandboxes.sandbox_files import SandboxFiles, references
-from workshop.labs import Lab, all_labs
-from workshop.paths import ORACLES, ROOT, SOLUTIONS
+from workshop.grade.sandboxes.sandbox_files import SandboxFiles, references, shared_apps
+from workshop.labs import Lab, all_labs, find
+from workshop.paths import APPS, ORACLES, ROOT, SOLUTIONS
 
 
 def digest(path: Path) -> str:
@@ -52,3 +53,17 @@ def test_a_sandbox_holds_no_answer_to_its_own_lab(lab: Lab, tmp_path: Path) -> N
 def test_references_in_a_sandbox_are_those_of_earlier_labs(lab: Lab) -> None:
     numbers = [int(name[:2]) for name in references(lab)]
     assert all(number < lab.number for number in numbers), f"{lab.name} runs on {numbers}"
+
+
+@pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
+def test_a_sandbox_has_the_shared_applications_that_its_lab_imports(lab: Lab) -> None:
+    given = {path.stem for path in shared_apps(lab)}
+    programs = [*(SOLUTIONS / lab.name).glob("*.py"), *lab.folder.rglob("*.py"), *shared_apps(lab)]
+    for path in programs:
+        found = re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert {name for name in found if (APPS / f"{name}.py").is_file()} <= given, path
+
+
+def test_a_sandbox_has_no_shared_application_that_only_other_labs_serve() -> None:
+    assert "tasks_wsgi" in {path.stem for path in shared_apps(find("5"))}
+    assert "tasks_wsgi" not in {path.stem for path in shared_apps(find("4"))}, "there one writes it"

@@ -13,7 +13,7 @@ from workshop.errors import InfraError
 from workshop.grade.judging.judge_process import JudgeProcess, listened_of, transcript_of
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import Outcome, assemble, blank, read_lines
-from workshop.grade.sandboxes.sandbox import Engine
+from workshop.grade.sandboxes.sandbox import Engine, Overrun
 from workshop.grade.submissions.collect import digest_of_files
 from workshop.grade.untrusted_text import one_line
 from workshop.judge.verdict import Verdict
@@ -77,6 +77,9 @@ def grade_one(
             path.write_bytes(data)
         try:
             sandbox = engine.start(folder, slot)
+        except Overrun as error:
+            where = "your program: nothing of it was started"
+            return blank(manifest, Verdict.NO_START, str(error), EXPECTED, where, only)
         except InfraError as error:
             return blank(manifest, Verdict.INFRA_ERROR, str(error), "", "", only)
         try:

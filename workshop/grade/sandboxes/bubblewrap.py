@@ -26,7 +26,16 @@ from workshop.errors import InfraError
 from workshop.grade.sandboxes import cgroup_limits, excluded_packages, system_calls
 from workshop.grade.sandboxes.hidden_from_sandbox import KERNEL, fresh_keyring
 from workshop.grade.sandboxes.orphaned_processes import strays
-from workshop.grade.sandboxes.sandbox import CHECKED, DISK, MEMORY, PROCESSES, START_SECONDS, Facts, rlimits
+from workshop.grade.sandboxes.sandbox import (
+    CHECKED,
+    DISK,
+    MEMORY,
+    PROCESSES,
+    START_SECONDS,
+    Facts,
+    not_up,
+    rlimits,
+)
 from workshop.grade.sandboxes.sandbox_files import SandboxFiles
 from workshop.grade.sandboxes.sandbox_sockets import SandboxSockets
 from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
@@ -248,8 +257,7 @@ class Wrapped:
             sockets.complete(START_SECONDS, lambda: self.popen.poll() is None)
         except InfraError as error:
             said_inside = self._said()
-            self.end()
-            raise InfraError(f"{error} {said_inside}".strip()) from error
+            raise not_up(engine.lab, self.end(), error, said_inside) from error
 
     @staticmethod
     def _new_group(engine: Bubblewrap, slot: int) -> cgroup_limits.Cgroup | None:

@@ -1,7 +1,8 @@
 """Packages that a lab leaves out of its sandbox: where somebody writes a server, a finished one is no answer.
 
 `without` in lab.toml names distributions. In their place a sandbox has empty folders and files. What runs
-outside of a sandbox, and the oracle, keeps them.
+outside of a sandbox, and the oracle, keeps them. Those that the workshop does not install, but a machine may
+have, go with them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from workshop.errors import InfraError
 from workshop.labs import Lab
 
 SECONDS = 60.0
+ALSO = ["waitress", "cheroot", "gevent", "eventlet", "tornado", "twisted", "daphne", "granian"]
+ALSO += ["aiohttp", "autobahn", "simple_websocket", "websocket"]
 # Run by a Python: the places of distributions, a folder or a file each, absolute.
 PLACES = """
 import importlib.metadata, json, os, sys
@@ -39,7 +42,7 @@ def places(lab: Lab, python: Iterable[str]) -> list[Path]:
     if not lab.without:
         return []
     try:
-        words = [*python, "-c", PLACES, *lab.without]
+        words = [*python, "-c", PLACES, *lab.without, *ALSO]
         done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=True)
         return [Path(one) for one in json.loads(done.stdout)]
     except (OSError, ValueError, subprocess.SubprocessError) as error:
@@ -48,6 +51,8 @@ def places(lab: Lab, python: Iterable[str]) -> list[Path]:
 
 def here(lab: Lab) -> Iterator[Path]:
     """The same on this machine: of this Python, and of the others whose packages a sandbox could import."""
+    if not lab.without:
+        return
     own = places(lab, [sys.executable])
     yield from own
     folders = [
@@ -55,7 +60,8 @@ def here(lab: Lab) -> Iterator[Path]:
         *Path("/usr/local/lib").glob("python3*/*-packages"),
     ]
     folders += Path(sys.base_prefix).glob("lib/python3*/site-packages")
-    for name in {one.name for one in own if one.parent.name.endswith("-packages")}:
+    names = {one.name for one in own if one.parent.name.endswith("-packages")}
+    for name in {*names, *lab.without, *ALSO}:
         stem = name.partition("-")[0]
         for folder in folders:
             yield from (

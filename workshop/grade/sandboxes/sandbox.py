@@ -7,6 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from workshop.errors import InfraError
+from workshop.labs import Lab
+from workshop.run import nginx_config
+
 MEMORY = 768 << 20  # bytes, of all processes together
 DISK = 64 << 20  # bytes of each writable place, which is memory too
 PROCESSES = 384  # threads count
@@ -29,6 +33,18 @@ class Facts:
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
+
+
+class Overrun(InfraError):
+    """A submission's own nginx configuration took more than a sandbox has, before any check could ask."""
+
+
+def not_up(lab: Lab, facts: Facts, error: InfraError, said: str) -> InfraError:
+    """Why a sandbox did not come up. Nothing but such a configuration is the submission's until it is up."""
+    if facts.limits and nginx_config.is_own(lab):
+        much = " and ".join(facts.limits)
+        return Overrun(f"{lab.nginx['file']} was tried, and the sandbox ended: more {much} than there is")
+    return InfraError(f"{error} {said}".strip())
 
 
 @dataclass(frozen=True)
@@ -71,7 +87,9 @@ class Engine(Protocol):
     room: Room
 
     def start(self, files: Path, slot: int) -> Running:
-        """A sandbox with these files, up and reachable. Raises InfraError when it does not come up."""
+        """A sandbox with these files, up and reachable. Raises InfraError when it does not come up, Overrun
+        when that is the submission's doing.
+        """
 
     def sweep(self) -> list[str]:
         """End what an earlier run left behind; what it was, in words."""

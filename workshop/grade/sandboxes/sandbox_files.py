@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from workshop.paths import APPS, LABS, ROOT, SERVICES, SOLUTIONS
 
 GIVEN_AWAY = ("README.md", "COMPARED.md", "hints.md", "locustfile.py", "conftest.py")
 NOT_GIVEN = ("checks", "requests", "compare")
+TASKS = "tasks_*.py"  # the tasks API, of every kind
 ETC = {
     "passwd": "root:x:0:0:root:/tmp:/bin/sh\nstudent:x:{uid}:{uid}:student:/tmp:/bin/sh\n",
     "group": "root:x:0:\nstudent:x:{uid}:\n",
@@ -40,6 +41,10 @@ class SandboxFiles:
             if is_given(lab, path):
                 copy = shutil.copytree if path.is_dir() else shutil.copyfile
                 copy(path, self.given / path.name)
+        self.apps = folder / "apps"
+        self.apps.mkdir()
+        for path in shared_apps(lab):
+            shutil.copyfile(path, self.apps / path.name)
         self.etc = folder / "etc"
         self.etc.mkdir()
 
@@ -52,7 +57,7 @@ class SandboxFiles:
         """The workshop as it stands in a sandbox, under /workshop."""
         yield Mount(ROOT / "workshop", "/workshop/workshop")
         yield Mount(self.given, f"/workshop/labs/{self.lab.name}")
-        yield Mount(APPS, "/workshop/services/apps")
+        yield Mount(self.apps, "/workshop/services/apps")
         yield Mount(SERVICES / "nginx", "/workshop/services/nginx")
         for name in references(self.lab):
             yield Mount(SOLUTIONS / name, f"/workshop/solutions/{name}")
@@ -70,6 +75,24 @@ def references(lab: Lab) -> list[str]:
                 continue
             named |= set(re.findall(r"\b\d\d-[a-z][a-z-]+", path.read_text(encoding="utf-8")))
     return sorted(name for name in named if name != lab.name and (SOLUTIONS / name).is_dir())
+
+
+def shared_apps(lab: Lab) -> list[Path]:
+    """The applications of services/apps; the tasks API only where a lab, or what it runs on, names it.
+
+    Elsewhere it may be the answer: a lab in which one writes the tasks API does not serve another one.
+    """
+    places = [lab.apps, lab.folder / "checks"]
+    for name in references(lab):
+        places += [SOLUTIONS / name, LABS / name / "apps"]
+    own = [lab.folder / "lab.toml", *lab.folder.glob("*.py"), *_python_files(places)]
+    words = {word for path in own for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
+    return [one for one in sorted(APPS.glob("*.py")) if not one.match(TASKS) or one.stem in words]
+
+
+def _python_files(places: Iterable[Path]) -> Iterator[Path]:
+    for place in places:
+        yield from place.glob("*.py")
 
 
 def is_given(lab: Lab, path: Path) -> bool:

@@ -48,7 +48,7 @@ class SandboxSockets:
         """Wait for the knock, hand the sockets in, and wait until nginx listens inside.
 
         `alive()` says whether the sandbox still runs. Raises InfraError when it does not come up: nothing of
-        the submission has run by then.
+        the submission has run by then, but nginx may have read its configuration.
         """
         deadline = time.monotonic() + seconds
         self._knock.settimeout(0.2)

@@ -26,7 +26,7 @@ from pathlib import Path
 from workshop.errors import EXIT_INFRA, InfraError, Refusal
 from workshop.grade.sandboxes.bubblewrap import family, memory_of, processor_time
 from workshop.grade.sandboxes.hidden_from_sandbox import KERNEL, fresh_keyring
-from workshop.grade.sandboxes.sandbox import CHECKED, MEMORY, START_SECONDS, Facts, rlimits
+from workshop.grade.sandboxes.sandbox import CHECKED, MEMORY, START_SECONDS, Facts, not_up, rlimits
 from workshop.grade.sandboxes.sandbox_files import SandboxFiles
 from workshop.grade.sandboxes.sandbox_sockets import PREFIX, SandboxSockets, is_gone, owned
 from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
@@ -203,8 +203,7 @@ class WeakSandbox:
         except InfraError as error:
             self._stderr.seek(0)
             said = self._stderr.read(2000).decode("utf-8", "replace").strip()[-300:]
-            self._end()
-            raise InfraError(f"{error} {said}".strip()) from error
+            raise not_up(engine.lab, self._end(), error, said) from error
 
     def _watched(self) -> None:
         """Too much memory, or too many processes, end the sandbox; so does the end of its first process."""

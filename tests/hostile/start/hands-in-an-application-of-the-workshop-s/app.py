@@ -1,0 +1,1 @@
+from tasks_wsgi import application  # noqa: F401
