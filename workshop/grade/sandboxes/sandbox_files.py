@@ -85,7 +85,8 @@ def shared_apps(lab: Lab) -> list[Path]:
     places = [lab.apps, lab.folder / "checks"]
     for name in references(lab):
         places += [SOLUTIONS / name, LABS / name / "apps"]
-    own = [lab.folder / "lab.toml", *lab.folder.glob("*.py"), *_python_files(places)]
+    given = (path for path in lab.folder.glob("*.py") if path.name not in lab.edit)
+    own = [lab.folder / "lab.toml", *given, *_python_files([lab.folder / ".starter", *places])]
     words = {word for path in own for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
     return [one for one in sorted(APPS.glob("*.py")) if not one.match(TASKS) or one.stem in words]
 
