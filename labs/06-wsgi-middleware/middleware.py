@@ -15,7 +15,7 @@ ORIGINS = ["https://tasks.example"]
 def timing(app, clock=time.perf_counter):
     """Add how long `app` took until it called start_response; `clock` gives seconds, the field milliseconds.
 
-    Server-Timing: app;dur=12.5
+    Server-Timing: app;dur=12.5       as many decimals as you like
     """
     # TODO task 1
     raise NotImplementedError("lab 6 task 1: timing")
@@ -54,8 +54,9 @@ def cors(
 
     Origin: https://tasks.example  ->  Access-Control-Allow-Origin: https://tasks.example
     another Origin, or none        ->  the response of `app`, without that header
-    each response of `app`         ->  Vary: Origin
+    each response of `app`         ->  Vary: Origin, and what `app` itself has in Vary
 
+    An Access-Control-Allow-Origin of `app`'s own is removed or replaced in each response: `origins` decides.
     A preflight (OPTIONS with Origin and Access-Control-Request-Method) never reaches `app`. It gets a
     204, for these origins with Access-Control-Allow-Origin, -Methods, -Headers and Access-Control-Max-Age.
     """
@@ -70,8 +71,11 @@ def access_log(app, log=None):
     127.0.0.1 - "GET /tasks.csv" 200 14 RuntimeError            `app` raised it after 14 bytes
     127.0.0.1 - "GET /tasks" - 0 RuntimeError                   `app` raised it before start_response
 
-    The path: SCRIPT_NAME + PATH_INFO. Spaces, ", \\ and all but printable ASCII are percent-encoded,
-    in the path, in the query, and in X-Request-ID.
+    An exception that the close of `app`'s body raised is in the line, too. If the call of `app` itself
+    raised, there is no body for the server to close: the line is written then.
+    The path: SCRIPT_NAME + PATH_INFO; "?" and the query follow, if there is one. Spaces, ", \\ and all but
+    printable ASCII are percent-encoded in the path, in the query, and in X-Request-ID: the bytes that the
+    client sent, so an é in UTF-8 is %C3%A9 (environ has each byte as one character).
     Without `log`, the line goes to wsgi.errors.
     """
     # TODO task 4
@@ -79,7 +83,10 @@ def access_log(app, log=None):
 
 
 def stack(app, layers):
-    """Put layers around `app`, the first one outermost: stack(app, [a, b]) is a(b(app))."""
+    """Put layers around `app`, the first one outermost: stack(app, [a, b]) is a(b(app)).
+
+    A layer here is called with `app` alone: functools.partial(basic_auth, users=USERS) is one.
+    """
     # TODO task 5
     raise NotImplementedError("lab 6 task 5: stack")
 

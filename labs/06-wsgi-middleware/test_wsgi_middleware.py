@@ -38,7 +38,8 @@ from log_lines import (
 )
 from overlapping_requests import each_has_its_own, times_are_their_own
 from passwords import comparing, guarded, is_refused
-from shared_answers import preflight, sharing, varies
+from request_ids import KEY, LESSON, each_gets_a_new_id
+from shared_answers import its_own_permission_goes, preflight, sharing, varies
 
 from workshop.judge.checks import (
     check,
@@ -88,24 +89,19 @@ def test_task1_request_id_is_the_same_everywhere(probe, rng):
     given = f"{word(rng)}-{rng.randrange(100)}.A_9"
     seen = probe.wsgi(app, headers=[("X-Request-ID", given)])
     ended_well(seen)
-    key = 'environ["HTTP_X_REQUEST_ID"]'
-    expect(key, inner_environ(seen).get("HTTP_X_REQUEST_ID"), given, "the client's own")
-    one(seen, "X-Request-ID", given, "the client's own, once")
-    fresh = []
-    for bad in ("", "a b", 'x" 200 0 "GET', "é" + word(rng), "x" * 65, "\nX-Admin: 1"):
-        headers = [("X-Request-ID", bad)] if bad else []
-        seen = probe.wsgi(app, headers=headers)
-        ended_well(seen)
-        inside = inner_environ(seen).get("HTTP_X_REQUEST_ID")
-        usable = isinstance(inside, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,64}", inside)
-        said = f"sent was X-Request-ID: {bad!r}" if bad else "the client sent none"
-        that(usable, f"{key} = {inside!r}", f"a new id of 1 to 64 of A-Z a-z 0-9 . _ -     {said}")
-        one(seen, "X-Request-ID", str(inside), "the one that the application saw")
-        fresh.append(inside)
-    expect("different ids for 6 requests without one", len(set(fresh)), 6)
+    expect(KEY, inner_environ(seen).get("HTTP_X_REQUEST_ID"), given, "the client's own", rule=LESSON)
+    one(seen, "X-Request-ID", given, "the client's own, once", rule=LESSON)
+    refused = ("", "a b", 'x" 200 0 "GET', "é" + word(rng), "x" * 65, "\nX-Admin: 1", f"{word(rng)}\n")
+    each_gets_a_new_id(probe, app, refused)
     twice = [("Content-Type", "text/plain"), ("x-request-id", "7")]
     own = made("middleware:request_id", wsgi_app(headers=twice))
-    one(probe.wsgi(own, headers=[("X-Request-ID", given)]), "X-Request-ID", given, "one name, not two")
+    one(
+        probe.wsgi(own, headers=[("X-Request-ID", given)]),
+        "X-Request-ID",
+        given,
+        "one name, not two",
+        rule=LESSON,
+    )
     layer = made("middleware:request_id", wsgi_app(late_start=True))
     each_has_its_own(probe, layer, "HTTP_X_REQUEST_ID", [word(rng), word(rng)], "X-Request-ID")
 
@@ -196,7 +192,9 @@ def test_task2_those_with_the_password_are_let_in(probe, rng):
     for password, scheme, said in cases:
         users = {word(rng): word(rng), user: password}
         app = guarded(users, status="202 Accepted", chunks=[data])
-        seen = probe.wsgi(app, headers=[basic(user, password, scheme)])
+        # a server in front may have put a name there: the one that was proved here replaces it
+        more = {"REMOTE_USER": "somebody"} if scheme == "bAsIc" else {}
+        seen = probe.wsgi(app, headers=[basic(user, password, scheme)], **more)
         ended_well(seen, f"a response: {said}")
         that(
             is_called(seen),
@@ -273,6 +271,7 @@ def test_task3_answers_are_shared_with_these_origins(probe, rng):
         varies(seen, "for an origin of ours")
     others = [
         f"{mine}.evil.example",
+        mine[:-1],
         mine.replace("https://", "http://"),
         f"{mine}:8443",
         "https://evil-" + mine.removeprefix("https://"),
@@ -294,10 +293,7 @@ def test_task3_answers_are_shared_with_these_origins(probe, rng):
     varies(seen, "when no Origin was sent")
     layer = sharing(mine, second, late_start=True)
     each_has_its_own(probe, layer, "HTTP_ORIGIN", [mine, second], field)
-    said = [("Content-Type", "text/plain"), (field.lower(), "*"), ("Vary", "Accept-Encoding")]
-    seen = probe.wsgi(sharing(mine, headers=said), headers=[("Origin", mine)])
-    one(seen, field, mine, "the application had sent one of its own: a browser refuses two")
-    expect("members of Vary", listed(seen, "Vary"), {"accept-encoding", "origin"}, "the application's stays")
+    its_own_permission_goes(probe, mine, f"https://{word(rng)}.example")
 
 
 @check(task=3, rule='Fetch, "CORS-preflight request"')
@@ -325,7 +321,7 @@ def test_task3_preflights_are_answered_by_the_layer(probe, rng):
     granted = values(preflight(probe, app, other, asked), "Access-Control-Allow-Origin")
     expect("values of Access-Control-Allow-Origin", granted, [], f"{other} is not one of `origins`")
     alone = [
-        ("OPTIONS", [], "OPTIONS without Origin"),
+        ("OPTIONS", [("Access-Control-Request-Method", asked)], "OPTIONS without Origin"),
         ("OPTIONS", [("Origin", mine)], "OPTIONS without Access-Control-Request-Method"),
     ]
     both = [("Origin", mine), ("Access-Control-Request-Method", asked)]
@@ -410,11 +406,13 @@ def test_task4_a_line_in_every_ending(probe, rng):
         ("iteration", ("200", str(len(data))), "the bytes that the server got before that"),
         ("close", ("200", str(2 * len(data))), "the whole body was out by then"),
     ]
+    reasons = {"call": "it says why there is no status", "iteration": "a 200 with half a body was no success"}
     for when, wanted, why in endings:
         seen = probe.wsgi(logging(chunks=[data, data], raises=when))
         line = the_line(seen, f"when the application raised in {when}")
         expect(f"status and bytes, when the application raised in {when}", line[4:6], wanted, why)
-        expect("exception in the line", line[6], "RuntimeError", "a 200 with half a body was no success")
+        why = reasons.get(when, "what the application's close raised is in the line, too")
+        expect("exception in the line", line[6], "RuntimeError", why)
     strict = made("strict_start_response:strict", logging(chunks=[data, data], exc_info=True))
     line = the_line(probe.wsgi(strict), "when the application changed its mind after the first chunk")
     why = "the client has the 200 already: the server raised exc_info again instead of taking the 500"

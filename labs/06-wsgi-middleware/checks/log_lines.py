@@ -99,21 +99,33 @@ def logged_as_answered(stack: Any, mark: int, own: str, answer: Response, what: 
 def cannot_be_forged(probe: Probe) -> None:
     """What a client sends can't end the line, nor the quotation in it: path, query, and its own id."""
     bad = '1 - "GET /admin" 200 1\x1b[2J\xe9'
-    for what, asked in (
-        ("path", {"path": f"/a\r\n{bad}"}),
-        ("query", {"query": f"a={bad}"}),
-        ("X-Request-ID", {"headers": [("X-Request-ID", bad)]}),
+    for what, sent, asked in (
+        ("path", f"/a\r\n{bad}", {"path": f"/a\r\n{bad}"}),
+        ("query", f"a={bad}", {"query": f"a={bad}"}),
+        ("X-Request-ID", bad, {"headers": [("X-Request-ID", bad)]}),
     ):
         seen = probe.wsgi(logging(), **asked)
         ended_well(seen)
         found = "".join(lines(seen)).rstrip("\n")
         that(
             LINE.fullmatch(found) and found.isascii() and found.isprintable() and found.count('"') == 2,
-            got=f"the line {found!r} for the {what} {bad!r}",
+            got=f"the line {found!r} for the {what} {sent!r}",
             expected="one line, six words of printable ASCII, two quotation marks: spaces, quotation marks "
             "and control characters are percent-encoded. A client must not write your log",
             rule="CWE-117",
         )
+    is_encoded(probe)
+
+
+def is_encoded(probe: Probe) -> None:
+    """Each byte that the client sent is one of the encoded ones: \xc3\xa9 is how PEP 3333 gives an é."""
+    for path, wanted in (("/caf\xc3\xa9", "/caf%C3%A9"), ("/a\\b", "/a%5Cb")):
+        seen = probe.wsgi(logging(), path=path)
+        ended_well(seen)
+        # RFC 3986 §2.1: both cases of the digits mean the same.
+        got = re.sub("%[0-9a-fA-F]{2}", lambda found: found[0].upper(), the_line(seen, "for this path")[3])
+        why = f"the path {path!r}, each byte of it that is not allowed as %XX"
+        expect("target in the line", got, wanted, why, rule="the lesson, task 4")
 
 
 def each_has_its_line(probe: Probe) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from layer_answers import code, ended_well, is_called, listed, values
+from layer_answers import code, ended_well, is_called, listed, one, values
 from layer_contract import VALIDATOR
 
 from workshop.judge.checks import Probe, Transcript, expect, made, that, wsgi_app
@@ -20,6 +20,20 @@ def varies(seen: Transcript, said: str) -> None:
         expected="Vary: Origin     or a cache gives one origin's response to another",
         rule='RFC 9110 §12.5.5; Fetch, "CORS protocol and HTTP caches"',
     )
+
+
+def its_own_permission_goes(probe: Probe, mine: str, other: str) -> None:
+    """An application that allows every origin itself: what the layer says is in place of it."""
+    field = "Access-Control-Allow-Origin"
+    said = [("Content-Type", "text/plain"), (field.lower(), "*"), ("Vary", "Accept-Encoding")]
+    seen = probe.wsgi(sharing(mine, headers=said), headers=[("Origin", mine)])
+    ended_well(seen)
+    one(seen, field, mine, "the application had sent one of its own: a browser refuses two")
+    expect("members of Vary", listed(seen, "Vary"), {"accept-encoding", "origin"}, "the application's stays")
+    seen = probe.wsgi(sharing(mine, headers=said), headers=[("Origin", other)])
+    ended_well(seen)
+    why = "the application's own is removed: `origins` alone decides"
+    expect(f"values of {field}", values(seen, field), [], why, rule="the lesson, task 3")
 
 
 def preflight(probe: Probe, app: Any, origin: str, method: str) -> Transcript:
