@@ -38,17 +38,17 @@ def in_json(status, value, *headers):
 def application(environ, start_response):
     r"""Handle one request; many threads call this at once. Returns an iterable of bytes: [b"[]\n"]."""
     # TODO task 1: choose by PATH_INFO and REQUEST_METHOD, return what `tasks` below has. HEAD: no body.
-    # TODO task 3: an HTTPError, wherever it was raised, becomes a response in JSON. 404; 405 with Allow.
+    # TODO tasks 2, 3: an HTTPError, wherever it was raised, becomes a response in JSON. 404; 405 with Allow.
     raise NotImplementedError("lab 4 task 1: routes by hand, JSON out")
 
 
 def read_task(environ):
     r"""Return what a request's body says about a task: b'{"title": "Ask Ada"}' -> {"title": "Ask Ada"}
 
-    title is text of 1 to TITLE_LIMIT characters, not all of them spaces; done is true or false; one of the
-    two is enough here. Reads no more than CONTENT_LENGTH (text; may be "" or absent) and BODY_LIMIT allow.
-    Raises HTTPError 415 (not application/json), 413 (too large), 400 (any other invalid body, or a length
-    such as "-1").
+    title is text of 1 to TITLE_LIMIT characters, not all of them white space; done is true or false; one of
+    the two is enough here. Reads no more than CONTENT_LENGTH (text; may be "" or absent) says; keeps no more
+    than BODY_LIMIT, and throws away what is over it, up to 128 KiB. Raises HTTPError 415 (not
+    application/json), 413 (too large), 400 (any other invalid body, or a length such as "-1").
     """
     # TODO task 2
     raise NotImplementedError("lab 4 task 2: read the body")
@@ -59,7 +59,7 @@ def export():
 
     Occupies one of EXPORTS places until it is closed; HTTPError 503 with Retry-After when all are occupied.
     """
-    # TODO task 4: a generator; close() releases its place, however far the client has read.
+    # TODO task 4: close() releases the place, also before the first line: a generator alone can't (rule 6).
     raise NotImplementedError("lab 4 task 4: stream the tasks")
 
 

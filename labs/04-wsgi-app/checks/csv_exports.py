@@ -71,6 +71,5 @@ def made_line_by_line(probe: Probe) -> None:
     most = got["peak"] if little or got["peak"] > got["size"] / 2 else taken
     much = f"{most >> 10} KiB of memory at once, for a file of {got['size'] >> 10} KiB"
     that(little, much, right, sent=sent)
-    expect(
-        "line ends in the file", got["lines"], count + 1, "a line for each task, after the header", sent=sent
-    )
+    why = "each line ends with CRLF: the header's, and that of each task"
+    expect("CRLF line ends in the file", got["lines"], count + 1, why, rule="RFC 4180 §2", sent=sent)

@@ -67,6 +67,30 @@ def state(answer: Task) -> Any:
     return task_in(json_of(answer, "GET")) if answer["status"].startswith("200") else None
 
 
+def stays_deleted(probe: Probe, change: tuple[str, str, bytes]) -> None:
+    """Fail when a change, or a second DELETE, does not see that the task was deleted meanwhile."""
+    here = "/tasks/{id}"
+    delete = ("DELETE", here, b"")
+    for report, sent in meetings(probe, change, delete, then=here):
+        status_is(report["second"], 204, "DELETE", sent=sent)
+        changed = report["first"]
+        code = changed["status"][:3]
+        why = "200 or 404: it was changed before it was deleted, or it was gone"
+        that(code in ("200", "404"), f"status of {change[0]} = {code}", why, sent=sent)
+        body = changed["body"][:200]
+        right = "the changed task with a 200, or 404: `tasks.change` returns None for a task that is gone"
+        that(code == "404" or _is_task(changed), f"{code} with the body {body!r}", right, sent=sent)
+        why = "the response to DELETE was 204: a change must not bring the task back"
+        expect("the task afterwards", state(report["then"][0]), None, why, sent=sent)
+    for report, sent in meetings(probe, delete, delete, then=here):
+        codes = sorted(report[which]["status"][:3] for which in ("first", "second"))
+        expect("statuses of the two", codes, ["204", "404"], "one of them found it", sent=sent)
+
+
+def _is_task(answer: Task) -> bool:
+    return isinstance(json_of(answer, "the response"), dict)
+
+
 def at_once(client: Client, rng: random.Random, count: int = 24) -> None:
     """Fail unless requests that arrive together at gunicorn's threads get ids of their own."""
     titles = [title(rng) for _ in range(count)]

@@ -57,10 +57,10 @@ def post(client: Client, value: object, *fields: tuple[str, str]) -> Response:
     return client.request("POST", "/tasks", fields or [JSON], data)
 
 
-def created(client: Client, value: object) -> Task:
+def created(client: Client, value: object, why: str = "") -> Task:
     """A task made with POST, as it was answered. Fails unless the answer is a 201 with a task."""
     answer = post(client, value)
-    expect("status of POST /tasks", answer.status, 201)
+    expect("status of POST /tasks", answer.status, 201, why)
     return task_in(answer.json())
 
 
@@ -152,12 +152,12 @@ def unlike_nginx(answer: Response) -> None:
     )
 
 
-def talk(probe: Probe, sent: str, *steps: Any, seconds: float = 3.0) -> Transcript:
+def talk(probe: Probe, sent: str, *steps: Any, seconds: float = 3.0, right: str = "a response") -> Transcript:
     """Do these steps; an exception of the application's fails the check. `sent` says what they are."""
     seen = probe.steps(*steps, seconds=seconds, sent=sent)
     error = seen.raised
     if error is not None:
-        why = "a response, and no exception"
+        why = f"{right}, and no exception"
         if error["type"] == "HTTPError":
             why += ": it is caught in application, and raised before start_response is called"
         fail(f"{error['type']}: {error['message']}"[:300], why, sent=sent)
