@@ -52,7 +52,7 @@ class Room:
     {"type": "welcome", "room": "tea", "members": ["Ada", "Grace"]}   to the newcomer, first; names sorted
     {"type": "joined", "name": "Grace"}                               to the other members
     {"type": "said", "number": 1, "name": "Ada", "text": "hello"}     to all, Ada too; the numbers grow by one
-    {"type": "left", "name": "Ada", "code": 1001}                     to those who stay; with Ada's close code
+    {"type": "left", "name": "Ada", "code": 1001}                     to those who stay; with the close code
     """
 
     def __init__(self, name):
@@ -63,13 +63,16 @@ class Room:
 async def chat(scope, receive, send):
     """/rooms/tea?name=Ada: refuse, or accept and stay until one side ends it.
 
-    A member sends {"text": "hello"} as JSON. Close it with 1003 for bytes, and with 1007 for other texts, or
+    A member sends {"text": "hello"} as JSON. Close it with 1003 for bytes, with 1009 for a message over
+    MESSAGE_LIMIT, and with 1007 for other texts: no JSON, nested too deeply for json (RecursionError), or
     half of a surrogate pair in "text", for which UTF-8 has no bytes (RFC 6455 §8.1). To refuse is to close
-    before accepting: when the path, the name, the Origin or the subprotocols are wrong. A name that is
-    in use: accept, then close with 4009. A member whose outbox overflows leaves the room at once; close it
-    with 1013, if its connection still takes that.
+    before accepting: when the path, the name, the Origin or the subprotocols are wrong. An Origin is right
+    when its host and port are those of Host; a client without Origin is no browser, and is let in. A name
+    that is in use: accept, then close with 4009. A member whose outbox overflows leaves the room at once;
+    close it with 1013, if its connection still takes that. In "left", a member that you close has your code.
     """
-    # TODO task 2: accept and stay. TODO task 3: refuse; choose. TODO task 4: an outbox for each member.
+    # TODO task 2: accept and stay; an outbox for each member. TODO task 3: refuse; choose.
+    # TODO task 4: limit the outbox; let go who vanishes or overflows.
     raise NotImplementedError("lab 13 task 2: join a room, and stay")
 
 

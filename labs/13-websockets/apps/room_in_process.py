@@ -59,6 +59,11 @@ class Played:
         texts = [message.get("text") for message in self.sent if message["type"] == "websocket.send"]
         return sum(json.loads(text)["type"] == kind for text in texts if text)
 
+    def order(self):
+        """The types of the events that it was sent, and of those that were said the numbers, in order."""
+        texts = [message["text"] for message in self.sent if message.get("text")]
+        return [event.get("number", event["type"]) for event in map(json.loads, texts)]
+
     def has_heard(self, wanted):
         """Whether it was sent so many messages that were said."""
         return self.heard("said") >= wanted
@@ -101,6 +106,27 @@ async def same_name_at_once(app, name):
     closes = [message.get("code") for one in both for message in one.sent if "close" in message["type"]]
     seen = {"welcomed": sum(one.heard("welcome") for one in both), "closed": closes}
     for one in both:
+        one.leave()
+    await asyncio.wait(tasks, timeout=PATIENCE)
+    return seen
+
+
+async def room_emptied(app, name):
+    """Grace's accept is held while the only member leaves; then another one comes: who is in the room."""
+    first, held, last = Played(name), Played("Grace"), Played("Tim")
+    tasks = [first.join(app)]
+    await until(lambda: first.heard("welcome"))
+    held.gate.clear()
+    tasks.append(held.join(app))
+    await until(lambda: held.sent)
+    first.leave()
+    await asyncio.wait(tasks[:1], timeout=PATIENCE)
+    held.gate.set()
+    await until(lambda: held.heard("welcome"))
+    tasks.append(last.join(app))
+    await until(lambda: last.heard("welcome") and held.heard("joined"))
+    seen = {"members": await members(app), "joined": held.heard("joined")}
+    for one in (held, last):
         one.leave()
     await asyncio.wait(tasks, timeout=PATIENCE)
     return seen
@@ -186,7 +212,9 @@ class FastSelector(selectors.DefaultSelector):
 
 
 async def _never_reads(app, name):
-    slow, host = Played(name), Played("Grace")
+    early, slow, host = Played("Zoe"), Played(name), Played("Grace")
+    listening = early.join(app)
+    await until(lambda: early.heard("welcome"))
     stuck = slow.join(app)
     await until(lambda: slow.heard("welcome"))
     slow.gate.clear()
@@ -201,13 +229,23 @@ async def _never_reads(app, name):
     again = Played(name)
     coming = again.join(app)
     await until(lambda: again.heard("welcome"))
+    await until(lambda: early.heard("joined") == 3 and host.heard("joined") == 1)
     done, _ = await asyncio.wait({stuck}, timeout=LONG)
     took = asyncio.get_running_loop().time() - began
     seen = {"took": took if done else None, "members": await members(app)}
+    seen["apart"] = _apart(early.order()[3:], host.order()[1:])  # what came after Grace's welcome
     stuck.cancel()
-    for one in (again, host):
+    for one in (again, host, early):
         one.leave()
-    await asyncio.wait({stuck, talking, coming}, timeout=LONG)
+    await asyncio.wait({stuck, talking, coming, listening}, timeout=LONG)
     if done:
         stuck.result()  # what it has raised is raised
     return seen
+
+
+def _apart(one, other):
+    """Two of what each heard, from where they first differ; None where they don't."""
+    for at, pair in enumerate(zip(one, other, strict=False)):
+        if pair[0] != pair[1]:
+            return [one[at : at + 2], other[at : at + 2]]
+    return None

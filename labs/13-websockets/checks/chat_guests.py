@@ -16,6 +16,7 @@ from workshop.judge.checks import (
     Client,
     Closed,
     Deadline,
+    NoAnswer,
     NotHTTP,
     WebSocket,
     expect,
@@ -52,12 +53,12 @@ def target(room: str, who: str) -> str:
     return f"/rooms/{room}?name={quote(who)}"
 
 
-def opened(socket: WebSocket, who: str = "the client") -> WebSocket:
-    """Fail unless the handshake succeeded."""
+def opened(socket: WebSocket, who: str = "the client", why: str = "") -> WebSocket:
+    """Fail unless the handshake succeeded; `why` says why it must."""
     if socket.refused is not None:
         fail(
             f"{socket.refused.line}: {who} was not let in",
-            "101 Switching Protocols: websocket.accept answers websocket.connect",
+            f"101 Switching Protocols: {why or 'websocket.accept answers websocket.connect'}",
             rule='ASGI www, "Accept - send event"',
         )
     return socket
@@ -86,15 +87,27 @@ class Guest:
 
     def __init__(self, who: str, room: str, socket: WebSocket) -> None:
         self.who, self.room, self.socket = who, room, socket
+        self.events = 0  # heard so far
 
     def say(self, text: str, quiet: bool = False) -> None:
-        self.socket.send_json({"text": text}, quiet)
+        """Send it. Fails when the connection has ended."""
+        try:
+            self.socket.send_json({"text": text}, quiet)
+        except NoAnswer as error:
+            fail(f"{error.got}, which {self.who} wanted to say", self._still_open())
+
+    def _still_open(self) -> str:
+        """What is expected of a connection that has ended."""
+        if self.events > 1:
+            return "an open connection: this member has done nothing wrong"
+        return "an open connection: the chat receives websocket.connect first, and messages after it"
 
     def hears(self, awaited: str) -> dict[str, Any]:
         """The next event."""
         got = message(self.socket, self.who, awaited)
         if isinstance(got, Closed):
-            fail(f"{self.who}'s connection ended: {got}", awaited)
+            fail(f"{self.who}'s connection ended: {got}", f"{self._still_open()}; then {awaited}")
+        self.events += 1
         try:
             event = json.loads(got)
         except NOT_JSON:
@@ -105,11 +118,11 @@ class Guest:
 
     def hears_that(self, why: str, **wanted: Any) -> dict[str, Any]:
         """The next event, which must have these values; `type` is one of them."""
-        awaited = f"{self.who} hears {json.dumps(wanted, ensure_ascii=False)}"
+        awaited = f"{self.who} hears {json.dumps(wanted, ensure_ascii=False)}"[:300]
         event = self.hears(f"{awaited}: {why}")
         got = {key: event.get(key) for key in wanted}
         shown = json.dumps(event, ensure_ascii=False)
-        that(got == wanted, got=f"{self.who} hears {shown[:300]}", expected=f"{awaited[:300]}: {why}")
+        that(got == wanted, got=f"{self.who} hears {shown[:300]}", expected=f"{awaited}: {why}")
         return event
 
 
@@ -135,10 +148,10 @@ class Party:
             )
             raise
 
-    def join(self, room: str, who: str, **more: Any) -> Guest:
+    def join(self, room: str, who: str, why: str = "", **more: Any) -> Guest:
         """Somebody who was let in and welcomed."""
         more.setdefault("subprotocols", ["chat.json"])
-        guest = Guest(who, room, opened(self.open(target(room, who), who, **more), who))
+        guest = Guest(who, room, opened(self.open(target(room, who), who, **more), who, why))
         event = guest.hears("welcome, first of all")
         expect("the first event's type", event.get("type"), "welcome", "a member is welcomed first of all")
         members = event.get("members")

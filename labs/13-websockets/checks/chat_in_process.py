@@ -18,7 +18,9 @@ def in_process(probe: Probe, what: str, who: str, then: str) -> Any:
 
 def gone_for_good(probe: Probe) -> None:
     """The call of a member that reads nothing ends, and takes nobody else of that name out of the room."""
-    then = "Grace talks until it has left the room; of what it is sent, it takes nothing any more"
+    then = (
+        "Zoe is there; Grace talks until it has left the room; of what it is sent, it takes nothing any more"
+    )
     then += "; another Ada comes before its call returns"
     seen = in_process(probe, "never_reads", "Ada", then)
     that(
@@ -28,10 +30,40 @@ def gone_for_good(probe: Probe) -> None:
         rule="this lab's contract, in app.py: FAREWELL",
     )
     that(
-        seen["members"] == ["Ada", "Grace"],
+        seen["apart"] is None,
+        got="when the first Ada left the room, Zoe and Grace heard the same events in two orders:"
+        f" {seen['apart']!r}",
+        expected="the same order for all members; a number is what was said, left is that Ada left",
+        rule="this lab's contract, in app.py: class Room",
+    )
+    that(
+        seen["members"] == ["Ada", "Grace", "Zoe"],
         got=f"the first Ada's call has returned; /stats has {seen['members']!r}",
-        expected="['Ada', 'Grace']: the second Ada is still there, for only the first one has left",
+        expected="['Ada', 'Grace', 'Zoe']: the second Ada is still there, for only the first one has left",
         rule="this lab's contract, in app.py: a member whose outbox overflows leaves the room at once",
+    )
+
+
+def leaves_when_cancelled(probe: Probe) -> None:
+    """A cancelled call leaves the room."""
+    seen = in_process(probe, "cancelled", "Ada", "Grace comes, too, and then Ada's call is cancelled")
+    that(
+        seen == {"members": ["Grace"], "left": 1},
+        got=f"/stats has {seen['members']!r} in the room, and Grace heard {seen['left']} times that Ada left",
+        expected="['Grace'], and once: a server that stops cancels the call, and the leaving is in a finally",
+        rule="this lab's task 2; asyncio, Task.cancel",
+    )
+
+
+def room_emptied(probe: Probe) -> None:
+    """Who joins is in the room that others join, even when that room was empty during its accept."""
+    then = "Grace's accept is held until Ada has left; then Tim comes"
+    seen = in_process(probe, "room_emptied", "Ada", then)
+    that(
+        seen == {"members": ["Grace", "Tim"], "joined": 1},
+        got=f"/stats has {seen['members']!r}; Grace heard {seen['joined']} times that somebody joined",
+        expected="['Grace', 'Tim'], and once: look the room up and join it with no await in between",
+        rule="this lab's task 2: an empty room is forgotten while somebody else waits",
     )
 
 

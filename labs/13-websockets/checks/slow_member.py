@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from chat_guests import PATIENCE, Guest, message
+from chat_guests import PATIENCE, Guest, Party, message
 
 from workshop.judge.checks import NOT_JSON, Closed, Deadline, NoAnswer, expect, fail, that
 
@@ -13,8 +13,8 @@ MOST_UNREAD = 24 * 1024 * 1024  # bytes that one member may leave unread and sti
 AT_ONCE = 8  # messages of a burst
 
 
-def heard_until_gone(host: Guest, slow: str, filler: str) -> int:
-    """Talk until the slow member has left the room; how many messages the host has said and heard by then.
+def heard_until_gone(made: Party, host: Guest, slow: str, filler: str) -> tuple[int, Any]:
+    """Talk until the slow member has left the room; how many messages the host has heard, and the code.
 
     Fails when the host is held up, and when the slow one is still there after MOST_UNREAD bytes.
     """
@@ -23,7 +23,7 @@ def heard_until_gone(host: Guest, slow: str, filler: str) -> int:
         for _ in range(AT_ONCE):
             sent += 1
             speak(host, f"{sent} {filler}", heard, slow)
-        gone = False
+        gone, code = False, None
         while heard < sent:
             event = hears_beside(host, slow, heard)
             if event.get("type") == "left":
@@ -39,18 +39,24 @@ def heard_until_gone(host: Guest, slow: str, filler: str) -> int:
             heard += 1
             expect("the number", event.get("number"), heard, "each once, in order")
         if gone:
-            return heard
+            return heard, code
+    if slow not in (made.members(host.room) or []):
+        fail(
+            f"{slow} is no longer in the room, as /stats has it, and {host.who} was not told so",
+            f'{{"type": "left", "name": {json.dumps(slow)}, "code": 1013}} to those who stay',
+            rule="this lab's contract, in app.py: class Room",
+        )
     fail(
         f"{slow} has read nothing of {heard * len(filler) / 1e6:.0f} MB, and is still a member",
         "its outbox has a limit; when it is full, the member has left the room (OUTBOX_LIMIT)",
     )
-    return heard
+    return heard, None
 
 
 def speak(host: Guest, text: str, heard: int, slow: str) -> None:
     """Say it. Fails when the service takes nothing any more."""
     try:
-        host.say(text, quiet=True)
+        host.socket.send_json({"text": text}, True)
     except (Deadline, NoAnswer) as error:
         held_up(host, f"{error.got} after {heard} messages", slow)
 
@@ -83,8 +89,8 @@ def held_up(host: Guest, got: str, slow: str) -> None:
     )
 
 
-def last_words(dawdler: Guest) -> None:
-    """Fail unless who begins to read again finds messages in order, and then why it was let go."""
+def last_words(dawdler: Guest, code: object) -> None:
+    """Fail unless who begins to read again finds messages in order, and then a close with this code."""
     number = 0
     while True:
         got = message(dawdler.socket, dawdler.who, "close 1013: it read too slowly")
@@ -94,9 +100,20 @@ def last_words(dawdler: Guest) -> None:
         if event.get("type") == "said":
             number += 1
             expect("the number", event.get("number"), number, "what the slow member did get is in order")
+    sent = (
+        f"{dawdler.socket.asked}; then {dawdler.who} read nothing until it had left the room, and now reads"
+    )
     told = got.code == 1013 or (got.code not in (1000, 1005, 1006) and got.reason)
     that(
         told,
         got=f"{dawdler.who}, reading again, finds {number} messages and then {got}",
-        expected="close 1013 (try again later), or another code with a reason",
+        expected="close 1013 (try again later), or another code with a reason, within FAREWELL seconds",
+        sent=sent,
+    )
+    that(
+        got.code == code,
+        got=f'the others were told {{"type": "left", "code": {code!r}}}, and {dawdler.who} finds {got}',
+        expected="one code for both: that of the close frame",
+        rule="this lab's contract, in app.py: class Room",
+        sent=sent,
     )
