@@ -64,7 +64,7 @@ def one_at_a_time(client: Client, stack: Any, who: str) -> None:
         first.send(request_bytes("GET", behave("gate", how="iterator", lines=2), [("Connection", "close")]))
         pid, number = gate_line(first, 0, "iterator")
         second.send(request_bytes("GET", behave("ignore", name=who), [("Connection", "close")]))
-        client.rests()
+        client.rests(1)  # less than the gate waits, where nobody can tell
         got = "with --threads 1, the response to a second request while the first was in the application"
         early = something_came(second)
         stack.ask("signal", service="single", number=number, pid=pid)
