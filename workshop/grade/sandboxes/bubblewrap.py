@@ -124,7 +124,7 @@ class Bubblewrap:
             words += ["--unshare-user", "--disable-userns", "--uid", str(USER), "--gid", str(USER)]
         words += self._files(sockets)
         words += ["--clearenv"]
-        more = {"NPROC": self.room.backstop} if self.is_root or counts_by_namespace() else {}
+        more = {"NPROC": self.room.processes} if self.is_root or counts_by_namespace() else {}
         limits = rlimits(NOFILE=self.room.files, **more)
         for key, value in self._environment(limits).items():
             words += ["--setenv", key, value]
@@ -263,7 +263,7 @@ class Wrapped:
     def _new_group(engine: Bubblewrap, slot: int) -> cgroup_limits.Cgroup | None:
         if not engine.has_cgroup:
             return None
-        return cgroup_limits.Cgroup(f"{slot}-{time.monotonic_ns()}", MEMORY, engine.room.backstop)
+        return cgroup_limits.Cgroup(f"{slot}-{time.monotonic_ns()}", MEMORY, engine.room.processes)
 
     def _said(self) -> str:
         self._stderr.seek(0)
@@ -273,12 +273,12 @@ class Wrapped:
         """Look at all processes together; too many of them, or too much memory, ends the sandbox."""
         while not self._over.wait(WATCH):
             pids = family(self.first)
-            used = memory_of(pids)
-            self.facts.memory = max(self.facts.memory, used)
-            over = ["memory"] if used > MEMORY else []
-            over += ["processes"] if len(pids) > self.room.processes else []
+            over = "processes" if self.room.is_over(len(pids)) else ""
+            if not over:  # of many processes the memory takes a while to add up
+                self.facts.memory = max(self.facts.memory, used := memory_of(pids))
+                over = "memory" if used > MEMORY else ""
             if over:
-                self.facts.limits += over
+                self.facts.limits.append(over)
                 self._kill()
                 return
 

@@ -51,16 +51,15 @@ def not_up(lab: Lab, facts: Facts, error: InfraError, said: str) -> InfraError:
 class Room:
     """What a sandbox may have of things that a load run needs more of.
 
-    With more than `processes` it is ended; the kernel refuses to begin more than `backstop`, until that is
-    seen. Were they one number, a fork bomb would stop right there, and spin until its time is over.
+    The kernel refuses to begin more than `processes`, threads among them. With half of them the sandbox is
+    ended: a fork bomb would stop at the kernel's number, and spin there until its time is over.
     """
 
     processes: int = PROCESSES
     files: int = RLIMITS["NOFILE"]
 
-    @property
-    def backstop(self) -> int:
-        return self.processes + 128
+    def is_over(self, processes: int) -> bool:
+        return processes > self.processes // 2
 
 
 CHECKED, DRIVEN = Room(), Room(processes=4096, files=8192)

@@ -176,7 +176,7 @@ class WeakSandbox:
         ports = [port for port in sockets.ports if port > 1]
         shift = free_shift(ports)
         self._ports = [port + shift for port in ports]
-        tasks = tasks_of(self.uid) + CHECKED.backstop
+        tasks = tasks_of(self.uid) + CHECKED.processes
         at = {
             "SANDBOX_TARGET": str(sockets.target),
             "SANDBOX_DOOR": str(sockets.door / "sock"),
@@ -209,11 +209,12 @@ class WeakSandbox:
         """Too much memory, or too many processes, end the sandbox; so does the end of its first process."""
         while not self._over.wait(WATCH):
             pids = family(self.popen.pid)
-            used = memory_of(pids)
-            self.facts.memory = max(self.facts.memory, used)
-            self.facts.limits += ["memory"] if used > MEMORY else []
-            self.facts.limits += ["processes"] if len(pids) > CHECKED.processes else []
-            if self.facts.limits or self.popen.poll() is not None:
+            over = "processes" if CHECKED.is_over(len(pids)) else ""
+            if not over:  # of many processes the memory takes a while to add up
+                self.facts.memory = max(self.facts.memory, used := memory_of(pids))
+                over = "memory" if used > MEMORY else ""
+            self.facts.limits += [over] if over else []
+            if over or self.popen.poll() is not None:
                 with contextlib.suppress(InfraError):  # `end` tries again, and says so
                     self._kill()
                 return
