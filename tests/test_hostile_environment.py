@@ -106,7 +106,7 @@ def without_chance(said: str) -> str:
     """
     said = re.sub(r"\b(1[5-9]|2\d|3[01])\d{3}\b", "PORT", said)
     said = re.sub(r"\S*/workshop-\w{4}-\w+", "FOLDER", said)
-    said = re.sub(r"reset by peer after \d+ bytes", "reset by peer after N bytes", said)
+    said = re.sub(r"the connection ended after \d+ bytes", "the connection ended after N bytes", said)
     said = re.sub(r'(/tasks/|\\"id\\": ?(\\")?)[\w-]+', r"\1ID", said)
     return re.sub(r"after \d+(\.\d+)? s \((exit code 1|signal 9)\)", "after N s", said)
 

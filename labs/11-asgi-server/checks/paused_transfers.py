@@ -27,8 +27,8 @@ def push(connection: Wire, piece: bytes, most: int, what: str, before: int = 0) 
             sent += connection.socket.send(piece[at : at + most - sent])
     except TimeoutError:
         pass
-    except OSError as error:
-        fail(f"{error.strerror} after {sent} bytes of {what}", f"{what}, that has to wait")
+    except OSError:
+        fail(f"the connection ended after {sent} bytes of {what}", f"{what}, that has to wait")
     return sent
 
 
