@@ -19,6 +19,7 @@ from workshop.grade.untrusted_text import one_line
 from workshop.judge.verdict import Verdict
 
 EXPECTED = "a submission with the files that the lab asks for"
+FITTING = "a configuration with numbers that a sandbox has room for (keepalive, zones, buffers)"
 
 
 def nothing_to_grade(manifest: Manifest, trouble: list[str]) -> Outcome:
@@ -78,8 +79,8 @@ def grade_one(
         try:
             sandbox = engine.start(folder, slot)
         except Overrun as error:
-            where = "your program: nothing of it was started"
-            return blank(manifest, Verdict.NO_START, str(error), EXPECTED, where, only)
+            where = f"{manifest.lab.nginx['file']}: nothing else was started"
+            return blank(manifest, Verdict.NO_START, str(error), FITTING, where, only)
         except InfraError as error:
             return blank(manifest, Verdict.INFRA_ERROR, str(error), "", "", only)
         try:

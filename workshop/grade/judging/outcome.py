@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from workshop.grade.judging.manifest import Hidden, Manifest
-from workshop.grade.sandboxes.sandbox import Facts
+from workshop.grade.sandboxes.sandbox import Facts, overrun
 from workshop.grade.untrusted_text import plain, steady
 from workshop.judge.verdict import Verdict
 
@@ -141,7 +141,7 @@ def assemble(
             verdict = Verdict.INFRA_ERROR
         finding = line["finding"]
         if verdict is Verdict.CRASH and facts.limits:
-            finding["got"] += f"; the sandbox was ended: more {' and '.join(facts.limits)} than there is"
+            finding["got"] += f"; {overrun(facts.limits)}"
         checks.append(_check(manifest, name, verdict, finding, line["title"]))
     return Outcome(checks)
 

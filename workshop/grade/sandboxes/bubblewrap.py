@@ -33,6 +33,7 @@ from workshop.grade.sandboxes.sandbox import (
     PROCESSES,
     START_SECONDS,
     Facts,
+    Room,
     not_up,
     rlimits,
 )
@@ -272,13 +273,7 @@ class Wrapped:
     def _watched(self) -> None:
         """Look at all processes together; too many of them, or too much memory, ends the sandbox."""
         while not self._over.wait(WATCH):
-            pids = family(self.first)
-            over = "processes" if self.room.is_over(len(pids)) else ""
-            if not over:  # of many processes the memory takes a while to add up
-                self.facts.memory = max(self.facts.memory, used := memory_of(pids))
-                over = "memory" if used > MEMORY else ""
-            if over:
-                self.facts.limits.append(over)
+            if note_use(self.facts, self.room, family(self.first)):
                 self._kill()
                 return
 
@@ -359,6 +354,17 @@ def family(pid: int) -> list[int]:
                 with contextlib.suppress(OSError):
                     queue += map(int, (task / "children").read_text().split())
     return found
+
+
+def note_use(facts: Facts, room: Room, pids: list[int]) -> bool:
+    """Note how much processes use, and what they have too much of; whether they have."""
+    if len(pids) > room.most:  # the memory of so many takes a while to add up
+        facts.limits.append("processes")
+        return True
+    used = memory_of(pids)
+    facts.memory = max(facts.memory, used)
+    facts.limits += ["memory"] if used > MEMORY else []
+    return used > MEMORY
 
 
 def memory_of(pids: list[int]) -> int:

@@ -35,18 +35,6 @@ class Facts:
         return asdict(self)
 
 
-class Overrun(InfraError):
-    """A submission's own nginx configuration took more than a sandbox has, before any check could ask."""
-
-
-def not_up(lab: Lab, facts: Facts, error: InfraError, said: str) -> InfraError:
-    """Why a sandbox did not come up. Nothing but such a configuration is the submission's until it is up."""
-    if facts.limits and nginx_config.is_own(lab):
-        much = " and ".join(facts.limits)
-        return Overrun(f"{lab.nginx['file']} was tried, and the sandbox ended: more {much} than there is")
-    return InfraError(f"{error} {said}".strip())
-
-
 @dataclass(frozen=True)
 class Room:
     """What a sandbox may have of things that a load run needs more of.
@@ -58,11 +46,29 @@ class Room:
     processes: int = PROCESSES
     files: int = RLIMITS["NOFILE"]
 
-    def is_over(self, processes: int) -> bool:
-        return processes > self.processes // 2
+    @property
+    def most(self) -> int:
+        return self.processes // 2
 
 
 CHECKED, DRIVEN = Room(), Room(processes=4096, files=8192)
+MOST = {"memory": f"{MEMORY >> 20} MiB of memory", "processes": f"{CHECKED.most} processes"}
+
+
+def overrun(limits: list[str]) -> str:
+    """Why a sandbox was ended, in words: `limits` are those of Facts."""
+    return f"the sandbox was ended: it had more than {' and '.join(MOST[one] for one in limits)}"
+
+
+class Overrun(InfraError):
+    """A submission's own nginx configuration took more than a sandbox has, before any check could ask."""
+
+
+def not_up(lab: Lab, facts: Facts, error: InfraError, said: str) -> InfraError:
+    """Why a sandbox did not come up. Nothing but such a configuration is the submission's until it is up."""
+    if facts.limits and nginx_config.is_own(lab):
+        return Overrun(f"nginx read {lab.nginx['file']}; {overrun(facts.limits)}")
+    return InfraError(f"{error} {said}".strip())
 
 
 class Running(Protocol):

@@ -24,9 +24,9 @@ import weakref
 from pathlib import Path
 
 from workshop.errors import EXIT_INFRA, InfraError, Refusal
-from workshop.grade.sandboxes.bubblewrap import family, memory_of, processor_time
+from workshop.grade.sandboxes.bubblewrap import family, note_use, processor_time
 from workshop.grade.sandboxes.hidden_from_sandbox import KERNEL, fresh_keyring
-from workshop.grade.sandboxes.sandbox import CHECKED, MEMORY, START_SECONDS, Facts, not_up, rlimits
+from workshop.grade.sandboxes.sandbox import CHECKED, START_SECONDS, Facts, not_up, rlimits
 from workshop.grade.sandboxes.sandbox_files import SandboxFiles
 from workshop.grade.sandboxes.sandbox_sockets import PREFIX, SandboxSockets, is_gone, owned
 from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
@@ -208,12 +208,7 @@ class WeakSandbox:
     def _watched(self) -> None:
         """Too much memory, or too many processes, end the sandbox; so does the end of its first process."""
         while not self._over.wait(WATCH):
-            pids = family(self.popen.pid)
-            over = "processes" if CHECKED.is_over(len(pids)) else ""
-            if not over:  # of many processes the memory takes a while to add up
-                self.facts.memory = max(self.facts.memory, used := memory_of(pids))
-                over = "memory" if used > MEMORY else ""
-            self.facts.limits += [over] if over else []
+            over = note_use(self.facts, CHECKED, family(self.popen.pid))
             if over or self.popen.poll() is not None:
                 with contextlib.suppress(InfraError):  # `end` tries again, and says so
                     self._kill()
