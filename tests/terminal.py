@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from workshop.paths import ROOT
 from workshop.run import process
 
 SECONDS = 120.0
+END_SECONDS = 30.0
 PROMPT = r"Watching .*\]"
 
 
@@ -55,6 +57,12 @@ class Terminal:
         return False
 
     def close(self) -> None:
+        """End it as Ctrl-C does, so that it leaves nothing; what does not end by that is killed."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + END_SECONDS
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self._read(0.05)  # nobody ends who waits to write the last line
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()

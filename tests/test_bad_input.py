@@ -191,7 +191,7 @@ def test_read_only_checkout(checkout: Path) -> None:
 
 
 def assert_all_gone(target: Path) -> None:
-    """Within seconds no service, no agent and no nginx of this target is left, and no temporary folder."""
+    """Within seconds no service, no agent and no nginx of this target is left."""
     deadline = time.monotonic() + 10
     while (left := [*left_running(target), *agents_of(target)]) and time.monotonic() < deadline:
         os.sched_yield()

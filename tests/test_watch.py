@@ -51,6 +51,7 @@ def test_a_save_in_the_middle_ends_the_verdict_that_runs(target: Path) -> None:
             (target / FILE).write_text(text, encoding="utf-8")
             terminal.await_text(f"{FILE} saved")
         assert "15 of 15 checks pass" in terminal.await_text(PROMPT)
+    assert_all_gone(target)
 
 
 def test_a_warm_process_that_is_ended_is_made_again(target: Path) -> None:
