@@ -31,6 +31,7 @@ from workshop.run.run_folder import RunFolder
 DEFAULT_PORT = 8000
 PORTS_TRIED = 20
 READY_SECONDS = 15.0
+END_SECONDS = 8.0
 SANDBOX = "sandbox"
 REPLY_SECONDS = 60.0
 
@@ -348,8 +349,9 @@ def _end(stack: Stack) -> None:
         assert agent.stdin is not None
         with contextlib.suppress(OSError):
             agent.stdin.close()
+        process.await_exit(agent.pid, END_SECONDS)
         try:
-            agent.wait(timeout=8)
+            agent.wait(timeout=1)
         except subprocess.TimeoutExpired:
             process.end_tree(agent.pid, grace=0)
             agent.wait()

@@ -164,18 +164,17 @@ def run(
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     clear(run_folder)
     (run_folder / "agent.sock").unlink(missing_ok=True)
-    with _Server(str(run_folder / "agent.sock"), _Handler) as server:
-        server.agent = agent
-        agent.door.write()
-        threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
-        agent.door.open()
-        if which := os.environ.get("WORKSHOP_START", "shown"):
-            agent.start_early(which)
-        if tethered:
-            threading.Thread(target=_wait_for_end_of_input, args=[ended], daemon=True).start()
-        ended.wait()
-        agent.end()
-        server.shutdown()
+    server = _Server(str(run_folder / "agent.sock"), _Handler)
+    server.agent = agent
+    agent.door.write()
+    threading.Thread(target=server.serve_forever, daemon=True).start()  # it ends with this process
+    agent.door.open()
+    if which := os.environ.get("WORKSHOP_START", "shown"):
+        agent.start_early(which)
+    if tethered:
+        threading.Thread(target=_wait_for_end_of_input, args=[ended], daemon=True).start()
+    ended.wait()
+    agent.end()
     if tethered:
         shutil.rmtree(run_folder, ignore_errors=True)
 

@@ -176,7 +176,7 @@ class NginxProcess:
 
     def close(self) -> None:
         for one in self.running:
-            one.end(grace=1)
+            one.end(grace=0)
         self.running.clear()
         self.refused = ""
 

@@ -259,10 +259,23 @@ def end_tree(pid: int, grace: float) -> None:
     """End `pid` and its descendants: SIGTERM to the top, SIGKILL to what is left after `grace` seconds."""
     below = descendants(pid)
     send([pid], signal.SIGTERM if grace else signal.SIGKILL)
-    deadline = time.monotonic() + grace
-    while time.monotonic() < deadline and _running(pid):
-        time.sleep(POLL)
+    await_exit(pid, grace)
     send({pid, *below, *descendants(pid)}, signal.SIGKILL)
+
+
+def await_exit(pid: int, seconds: float) -> None:
+    """Wait until a child has ended, at most so long; it may still have to be reaped."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (AttributeError, OSError):  # not Linux, a sandbox that has no such call, or it is gone
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and _running(pid):
+            time.sleep(POLL)
+        return
+    ready = select.poll()
+    ready.register(descriptor, select.POLLIN)
+    ready.poll(seconds * 1000)
+    os.close(descriptor)
 
 
 def _running(pid: int) -> bool:
