@@ -73,6 +73,8 @@ from workshop.judge.checks import (
     that,
     wire_cases,
 )
+from workshop.judge.concurrent_checks import SideBySide
+from workshop.judge.started_services import Services
 
 SCOPE = 'ASGI, HTTP & WebSocket, "HTTP Connection Scope"'
 REQUEST = 'ASGI, HTTP & WebSocket, "Request" and "Disconnect"'
@@ -81,6 +83,8 @@ KEPT = "RFC 9112 §9.3"
 RULE_8 = "this lab's rule 8"
 CROWD = 16
 IDLE = 30
+
+together = SideBySide(service=Services)
 
 
 # --- task 1 -------------------------------------------------------------------------------------------
@@ -152,6 +156,7 @@ def test_task1_scope_is_what_the_specification_says(service, stack, rng):
 
 
 @check(task=2, rule=REQUEST)
+@together.on("behaviours")
 def test_task2_body_comes_through_receive(service, rng):
     """receive gives the body, and then says that it was all"""
     client = service("behaviours")
@@ -174,6 +179,7 @@ def test_task2_body_comes_through_receive(service, rng):
 
 
 @check(task=2, rule=RESPONSE)
+@together.on("behaviours")
 def test_task2_events_out_of_order_raise(service, rng):
     """An event out of order raises in the application, and says why"""
     client = service("behaviours")
@@ -198,11 +204,11 @@ def test_task2_events_out_of_order_raise(service, rng):
     got = f"{response and response.line} (the application sent a body of text, not of bytes)"
     that(response is None or response.status == 500, got, "500, or an answer that breaks off")
 
-    for how in ("after_the_end", "start_after_the_end"):
-        raises_after_the_end(client, how, f"late {rng.random()}")
+    raises_after_the_end(client, rng)
 
 
 @check(task=2, rule="RFC 9112 §6.3, §7.1; RFC 9110 §9.3.2, §15.3.5, §15.4.5")
+@together.on("patient")
 def test_task2_client_can_tell_where_the_body_ends(service, rng):
     """The client can tell where the body ends"""
     client = service("patient")
@@ -243,6 +249,7 @@ def test_task2_client_can_tell_where_the_body_ends(service, rng):
 
 
 @check(task=3, rule=RESPONSE)
+@together.on("behaviours")
 def test_task3_each_piece_leaves_when_it_is_sent(service, rng):
     """A piece of the body leaves when it is sent, not at the end"""
     client = service("behaviours")
@@ -261,6 +268,7 @@ def test_task3_each_piece_leaves_when_it_is_sent(service, rng):
 
 
 @check(task=3, rule=f"{RESPONSE}: send waits while the client does not read")
+@together.on("behaviours")
 def test_task3_send_waits_for_a_slow_reader(service, rng):
     """A response of 200 MiB waits for a client that stops reading"""
     client = service("behaviours")
@@ -285,6 +293,7 @@ def test_task3_send_waits_for_a_slow_reader(service, rng):
 
 
 @check(task=3, rule=f"{REQUEST}: a server need not read what the application does not take")
+@together.on("behaviours")
 def test_task3_upload_waits_for_the_application(service, rng):
     """An upload waits for an application that does not read"""
     client = service("behaviours")
@@ -312,6 +321,7 @@ def test_task3_upload_waits_for_the_application(service, rng):
 
 
 @check(task=4, rule=KEPT)
+@together.on("patient")
 def test_task4_connections_are_kept(service, rng):
     """Connections are kept; pipelined requests stay in order"""
     client = service("patient")
@@ -353,6 +363,7 @@ def test_task4_connections_are_kept(service, rng):
 
 
 @check(task=4, rule="RFC 9110 §10.1.1")
+@together.on("behaviours")
 def test_task4_expect_is_answered_when_the_body_is_wanted(service, rng):
     """The server sends 100 Continue when the application asks for the body"""
     client = service("behaviours")
@@ -379,6 +390,7 @@ def test_task4_expect_is_answered_when_the_body_is_wanted(service, rng):
 
 
 @check(task=4, rule=REQUEST)
+@together.on("behaviours")
 def test_task4_client_that_leaves_is_a_disconnect(service, stack, rng):
     """receive returns http.disconnect when the client has left"""
     client = service("behaviours")
@@ -390,20 +402,21 @@ def test_task4_client_that_leaves_is_a_disconnect(service, stack, rng):
 
 
 @check(task=4, rule="RFC 9112 §3, §5.1, §6.3, §9.5")
+@together.on("patient")
 def test_task4_malformed_and_idle_clients_are_let_go(service, rng):
     """The server refuses malformed requests and closes idle connections"""
-    client = service("behaviours")
+    client = service("idle")
     who = name(rng)
-    good = request_bytes("GET", behave("ignore", name=who), [("X-Long", "x" * 4000)])
-    with client.connect(seconds=5) as connection:
-        connection.send_pieces([*(good[i : i + 1] for i in range(60)), good[60:3000], good[3000:]])
-        ignored(connection, who, "a request is a request in whatever pieces it comes")
-    for case in wire_cases(__file__, "bad-*.http"):
-        refused(client, case.data, case.notes.get("why", case.name), "status" in case.notes)
-    two_framings(client, wire_cases(__file__, "both-framings.http"))
-    broken_bodies(client, wire_cases(__file__, "broken-chunk.http"))
-    is_told(client, rng)
-    only_idle_ones_end(client, service("patient"), rng, who)
+    with only_idle_ones_end(client, service("patient"), rng, who):
+        good = request_bytes("GET", behave("ignore", name=who), [("X-Long", "x" * 4000)])
+        with client.connect(seconds=5) as connection:
+            connection.send_pieces([*(good[i : i + 1] for i in range(60)), good[60:3000], good[3000:]])
+            ignored(connection, who, "a request is a request in whatever pieces it comes")
+        for case in wire_cases(__file__, "bad-*.http"):
+            refused(client, case.data, case.notes.get("why", case.name), "status" in case.notes)
+        two_framings(client, wire_cases(__file__, "both-framings.http"))
+        broken_bodies(client, wire_cases(__file__, "broken-chunk.http"))
+        is_told(client, rng)
     expect("the next client's answer", answered(client.get(behave("ignore", name=who))), {"ignored": who})
 
 
@@ -411,6 +424,7 @@ def test_task4_malformed_and_idle_clients_are_let_go(service, rng):
 
 
 @check(task=5, rule='ASGI, "Applications": one call for each connection, at the same time')
+@together.on("patient")
 def test_task5_requests_run_side_by_side(service, rng):
     """Requests run concurrently, beside idle connections"""
     client, place = service("patient"), name(rng)
@@ -435,6 +449,7 @@ def test_task5_requests_run_side_by_side(service, rng):
 
 
 @check(task=5, rule='ASGI, "Applications" and "Error Handling"; RFC 9112 §8')
+@together.on("patient")
 def test_task5_exception_harms_none_but_its_own(service, stack, rng):
     """An application that raises ends only its own request"""
     client = service("patient")

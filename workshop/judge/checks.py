@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,8 +98,13 @@ BEFORE, AFTER = 20, 30  # characters around the place where two long values diff
 NAMES = ("Ada", "Grace", "Edsger", "Barbara", "Dennis", "Radia", "Tim", "Margaret", "Leslie", "Karen")
 
 
-# Called with a failure of a check because something was late, while its connections are still open.
-observers: list[Callable[[Failed], None]] = []
+class Lateness(threading.local):
+    """What each thread calls with a failure of its check because something was late: connections are open."""
+
+    observer: Callable[[Failed], None] | None = None
+
+
+lateness = Lateness()
 
 
 class Failed(Exception):
@@ -114,9 +120,8 @@ class Failed(Exception):
         self.got, self.expected, self.rule, self.where, self.sent = got, expected, rule, where, sent
         self.waits = waits
         self.stacks: list[str] = []  # where a service waited when this was raised because it was late
-        if isinstance(sys.exc_info()[1], Deadline):
-            for observer in observers:
-                observer(self)
+        if isinstance(sys.exc_info()[1], Deadline) and lateness.observer is not None:
+            lateness.observer(self)
 
 
 def check(task: int, rule: str) -> Callable[[Function], Function]:

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from workshop.judge import checks
 from workshop.judge.checks import Deadline
 from workshop.judge.http_client import Trail
 from workshop.judge.stack import SANDBOX, Stack
@@ -38,8 +39,13 @@ class Means:
     rng: random.Random
     seconds: float
     dirty: set[str]
+    run: Any  # the LabRun that the check is of
     trail: Trail = field(default_factory=Trail)
     used: set[str] = field(default_factory=set)
+
+    def late(self, failed: checks.Failed) -> None:
+        """A failure of this check because something was late, while its connections are open."""
+        self.run.look_where_it_waits(self.trail, failed)
 
 
 class Job:
@@ -53,6 +59,7 @@ class Job:
 
     def run(self, means: Means, fixtures: dict[str, Callable[[Means], Any]]) -> None:
         self.means = means
+        checks.lateness.observer = means.late
         try:
             wanted = inspect.signature(self.function).parameters
             self.function(**{name: fixtures[name](means) for name in wanted})
@@ -144,4 +151,4 @@ class SideBySide:
     def _means(self, run: Any, job: Job, stack: Stack) -> Means:
         # Who works beside others is given their time as well.
         seconds = run.seconds_of(job.name, 1 if job.lane == "" else 3)
-        return Means(stack, random.Random(f"{run.seed}:{job.name}"), seconds, self.dirty)
+        return Means(stack, random.Random(f"{run.seed}:{job.name}"), seconds, self.dirty, run)

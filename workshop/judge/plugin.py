@@ -11,7 +11,6 @@ import json
 import os
 import random
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -24,16 +23,17 @@ from rich.console import Console
 from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, InfraError
 from workshop.judge import checks
 from workshop.judge.agent_replies import Misbehaved
-from workshop.judge.diagnosis import Judge, application_of, is_of_this_machine, misbehaved, unreadable
+from workshop.judge.diagnosis import Judge, is_of_this_machine, misbehaved, unreadable
 from workshop.judge.http_client import Client, Clock, Trail
 from workshop.judge.http_wire import Deadline
 from workshop.judge.patience import Patience
-from workshop.judge.probe_client import Probe, import_trouble
+from workshop.judge.probe_client import Probe
 from workshop.judge.recorder import Recorder
 from workshop.judge.report import show
 from workshop.judge.stack import DEFAULT_PORT, SANDBOX, Address, Stack, attached, embedded, is_attached
 from workshop.judge.stack_override import OTHER_STACK, OtherStack
-from workshop.judge.start_failure import ConfigurationTrouble, StartTrouble
+from workshop.judge.start_failure import ConfigurationTrouble
+from workshop.judge.started_services import started
 from workshop.judge.timeline import Timeline
 from workshop.judge.verdict import CheckResult, Finding, LabResult, Verdict
 from workshop.judge.verdict_feed import Feed
@@ -333,13 +333,12 @@ class LabRun:
         """What this check asked last."""
         trail = Trail()
         request.node.trail = trail
-        checks.observers[:] = [lambda failed: self._look_where_it_waits(trail, failed)]
+        checks.lateness.observer = lambda failed: self.look_where_it_waits(trail, failed)
         return trail
 
-    def _look_where_it_waits(self, trail: Trail, failed: checks.Failed) -> None:
+    def look_where_it_waits(self, trail: Trail, failed: checks.Failed) -> None:
         """While the client is still there: where the service waits that was late. The service ends by it."""
-        goes_on = self.config.pluginmanager.has_plugin("workshop-every-point")
-        if threading.current_thread() is threading.main_thread() and not goes_on:
+        if not self.config.pluginmanager.has_plugin("workshop-every-point"):
             with contextlib.suppress(InfraError, Misbehaved):
                 failed.stacks = Judge(self, trail).stacks(failed.waits or trail.service)
 
@@ -401,19 +400,7 @@ class LabRun:
             self._clock.forgive(seconds)
 
     def _start(self, trail: Trail, name: str) -> dict[str, Any]:
-        trail.service = name
-        module = application_of(self.stack.lab.services[name])
-        if module in self.stack.not_imported:  # a server may listen all the same, with nobody behind it
-            reply = self.stack.not_imported[module]
-            raise import_trouble(reply, Path(reply["folder"]))
         began = time.monotonic()
-        hurry = {"hurry": True} if self.patience.is_short_for_starts else {}
-        reply = self.stack.ask("start", service=name, **hurry)
+        reply = started(self.stack, trail, name, hurry=self.patience.is_short_for_starts)
         self._forgive(time.monotonic() - began)
-        if reply["state"] != "ready":
-            raise StartTrouble(reply)
-        if reply.get("listener"):
-            self.stack.listeners[name] = reply["listener"]
-        trail.marks.setdefault(name, reply["mark"])
-        trail.latest[name] = reply["mark"]
         return reply

@@ -77,7 +77,6 @@ def rest_is_skipped(client: Client, who: str) -> None:
         if text is not None:
             why = "the rest of the body is skipped, or the connection closed: it is not the next request"
             expect(f"the next response, after a body {body}", text, f'{{"ignored": "{who} 2"}}', why)
-    client.rests(1)  # what an exception prints is of these requests
 
 
 def _second_text(connection: Any, body: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import select
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from behaviours_client import answered, behave, shown_request
@@ -12,9 +12,11 @@ from behaviours_client import answered, behave, shown_request
 from workshop.judge.checks import (
     Client,
     Deadline,
+    Failed,
     NoAnswer,
     NotHTTP,
     Response,
+    Wire,
     WireCase,
     WireError,
     expect,
@@ -27,6 +29,9 @@ HOP_BY_HOP = (
     *("Keep-Alive", "keep-alive", "Connection", "Transfer-Encoding", "Upgrade", "TE"),
     *("Proxy-Authenticate", "Proxy-Authorization"),
 )
+
+
+LOOKS = 0.5  # seconds between a server's looks at who is idle, or less
 
 
 def next_is(connection: Any, who: str, why: str, **more: str) -> Response:
@@ -80,8 +85,23 @@ def is_refused(client: Client, data: bytes, why: str, must_answer: bool = False)
         that(connection.closed_within(3), got, closed, sent=sent)
     refused = 400 <= response.status < 600 and response.status != 500
     that(refused, f"{response.line} ({why})", refusal, sent=sent)
-    if b"chunked" in data:
-        client.rests(1)  # an application that reads it raises, and what that prints is of this request
+
+
+def broken_chunks_are_refused(client: Client, cases: list[WireCase]) -> None:
+    """Chunked bodies that are none: an application that reads one raises, and its server prints that."""
+
+    def refuse(case: WireCase) -> None:
+        is_refused(client, case.data, case.notes.get("why", case.name), must_answer="status" in case.notes)
+
+    try:
+        for case in cases:
+            refuse(case)
+    except Failed:
+        for case in cases:  # what is printed meanwhile must be of the request that is shown
+            client.rests(1)
+            refuse(case)
+        raise
+    client.rests(1)
 
 
 def shown(data: bytes) -> str:
@@ -248,8 +268,12 @@ def malformed_is_refused(client: Client, cases: list[WireCase], who: str) -> Non
     with client.connect(seconds=4) as connection:
         connection.send_pieces([*(good[i : i + 1] for i in range(60)), good[60:3000], good[3000:]])
         next_is(connection, who, "a request is a request in whatever pieces it comes")
+    chunked = [case for case in cases if b"chunked" in case.data]
     for case in cases:
-        is_refused(client, case.data, case.notes.get("why", case.name), must_answer="status" in case.notes)
+        if case not in chunked:
+            why = case.notes.get("why", case.name)
+            is_refused(client, case.data, why, must_answer="status" in case.notes)
+    broken_chunks_are_refused(client, chunked)
     is_refused(
         client, b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: y\r\n" * 200_000, "a head that never ends"
     )
@@ -296,35 +320,41 @@ def hop_by_hop_is_the_servers(client: Client, value: str) -> None:
         that(value not in (hop.get(field) or ""), f"{field}: {value} sent on", right, rule=rule)
 
 
-def silence_ends(client: Client, who: str) -> None:
-    """After a response, and --keep-alive seconds without a byte, the connection is closed."""
+@contextlib.contextmanager
+def silence_ends(client: Client, patient: Client, who: str) -> Iterator[None]:
+    """Connections on which nothing comes while the block runs.
+
+    With --keep-alive 1 the one that is idle is closed; the patient server's are answered when that is over.
+    """
     target = behave("ignore", name=who)
-    with client.connect(seconds=9) as idle:
-        idle.send(request_bytes("GET", target))
+    whole = request_bytes("GET", target)
+    with (
+        patient.connect(seconds=14) as slow,
+        patient.connect(seconds=14) as used,
+        client.connect(seconds=14) as idle,
+    ):
+        slow.send(whole[:30])
+        used.send(whole)
+        next_is(used, who, "the first request")
+        idle.send(whole)
         next_is(idle, who, "a request in one piece")
+        yield
         asked = f"{shown_request(target)}, and nothing after its response"
         still = "a connection that is still open, long after --keep-alive 1"
         closed = "a closed connection, when no byte arrived for a second"
         that(idle.closed_within(5), still, closed, sent=asked)
-
-
-def kept_meanwhile(client: Client, who: str, a_second: Callable[[], None]) -> None:
-    """Connections to the patient server, silent while `a_second` takes its time, are answered after it."""
-    whole = request_bytes("GET", behave("ignore", name=who))
-    with client.connect(seconds=9) as used:
-        used.send(whole)
-        next_is(used, who, "the first request")
-        a_second()
-        got = "the end of a connection on which no byte arrived for a second"
-        that(not used.closed_within(0.3), got, "it is kept: --keep-alive is 60 here", rule="RFC 9112 §9.3")
-        used.send(whole)
-        next_is(used, who, "a connection that is idle for a moment is kept: --keep-alive is 60 here")
-    with client.connect(seconds=9) as slow:
-        slow.send(whole[:30])
-        a_second()
+        kept(used, whole, who)
         with contextlib.suppress(NoAnswer):
             slow.send(whole[30:])
         next_is(slow, who, "a head that comes in two pieces is waited for")
+
+
+def kept(used: Wire, whole: bytes, who: str) -> None:
+    """A connection to the patient server, on which nothing came for a second, is answered."""
+    got = "the end of a connection on which no byte arrived for a second"
+    that(not used.closed_within(LOOKS), got, "it is kept: --keep-alive is 60 here", rule="RFC 9112 §9.3")
+    used.send(whole)
+    next_is(used, who, "a connection that is idle for a moment is kept: --keep-alive is 60 here")
 
 
 def response_and_rest(client: Client, method: str, target: str) -> tuple[Response, bytes]:

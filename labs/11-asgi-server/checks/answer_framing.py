@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import re
 import select
 from datetime import UTC, datetime
@@ -125,16 +126,20 @@ def nothing_follows(client: Client, answered: list[tuple[Wire, str, str]]) -> No
         that(not more, f"{more[:80]!r} after {which}", f"nothing: {why}", sent=sent_on(connection))
 
 
-def raises_after_the_end(client: Client, how: str, book: str) -> None:
+def raises_after_the_end(client: Client, rng: random.Random) -> None:
     """An event after the last one raises, and the client gets nothing of it."""
-    with client.connect(seconds=4) as connection:
-        ask(connection, "order", how=how, say=book)
-        why = "nothing after the last event belongs to the body"
-        expect("body", connection.response().text, "in time", why)
-        raised = notes_with(client, book, "")
-        rule = "an exception that names http.response.body: the last one was sent before"
-        that("http.response" in str(raised), f"send raised {raised} after the last event", rule)
-        nothing_follows(client, [(connection, "the answer", "the next answer begins there")])
+    with contextlib.ExitStack() as opened:
+        answers = []
+        for how in ("after_the_end", "start_after_the_end"):
+            connection, book = opened.enter_context(client.connect(seconds=6)), f"late {rng.random()}"
+            ask(connection, "order", how=how, say=book)
+            why = "nothing after the last event belongs to the body"
+            expect("body", connection.response().text, "in time", why)
+            raised = notes_with(client, book, "")
+            rule = "an exception that names http.response.body: the last one was sent before"
+            that("http.response" in str(raised), f"send raised {raised} after the last event", rule)
+            answers.append((connection, "the answer", "the next answer begins there"))
+        nothing_follows(client, answers)
 
 
 def old_client(client: Client, chunks: list[str]) -> None:

@@ -19,6 +19,8 @@ from workshop.judge.checks import (
     that,
 )
 
+LOOKS = 0.5  # seconds between a server's looks at who is idle, or less
+
 
 def continued(
     client: Client, rng: random.Random, body: str, fields: list[tuple[str, str]], pieces: tuple[bytes, bytes]
@@ -41,16 +43,18 @@ def continued(
     expect("the body that the application read", told(response).get("body"), body, sent=shown)
 
 
-def only_idle_ones_end(client: Client, patient: Client, rng: random.Random, who: str) -> None:
-    """With --keep-alive 1 an idle connection is closed, and a busy one is not; with 60, none is."""
+@contextlib.contextmanager
+def only_idle_ones_end(client: Client, patient: Client, rng: random.Random, who: str) -> Iterator[None]:
+    """While the block runs, --keep-alive 1 closes an idle connection and no busy one; 60 closes none."""
     got = "a connection that is still open, long after --keep-alive 1"
     with (
         idle_meanwhile(patient, who),
         busy_meanwhile(client, rng, who),
-        client.connect(seconds=8) as idle,
+        client.connect(seconds=14) as idle,
     ):
         ask(idle, "ignore", name=who)
         ignored(idle, who, "an idle connection was busy once")
+        yield
         that(idle.closed_within(5), got, "a close, when nothing came for a second", sent=sent_on(idle))
 
 
@@ -91,17 +95,20 @@ def cut_off(got: str, connection: Wire) -> None:
 def idle_meanwhile(client: Client, who: str) -> Iterator[None]:
     """Connections to the patient server, silent while the block runs: all are answered after it."""
     whole = request_bytes("GET", behave("ignore", name=who))
-    with client.connect(seconds=14) as new, client.connect(seconds=14) as used:
+    with (
+        client.connect(seconds=14) as slow,
+        client.connect(seconds=14) as new,
+        client.connect(seconds=14) as used,
+    ):
+        slow.send(whole[:30])
         ask(used, "ignore", name=who)
         ignored(used, who, "the first request")
         yield
-        with client.connect(seconds=9) as slow:
-            slow.send(whole[:30])
-            got = "the end of a connection on which nothing came for a second"
-            that(not used.closed_within(1), got, "it is kept: --keep-alive is 60 here", sent=sent_on(used))
-            with contextlib.suppress(NoAnswer):
-                slow.send(whole[30:])
-            ignored(slow, who, "a head that comes in two pieces is waited for")
+        got = "the end of a connection on which nothing came for a second"
+        that(not used.closed_within(LOOKS), got, "it is kept: --keep-alive is 60 here", sent=sent_on(used))
+        with contextlib.suppress(NoAnswer):
+            slow.send(whole[30:])
+        ignored(slow, who, "a head that comes in two pieces is waited for")
         for connection, what in ((used, "idle since its last answer"), (new, "that has sent nothing yet")):
             ask(connection, "ignore", name=who)
             why = f"a connection {what} for a moment is kept: --keep-alive is 60 here"

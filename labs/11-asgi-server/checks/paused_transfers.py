@@ -20,7 +20,7 @@ def push(connection: Wire, piece: bytes, most: int, what: str, before: int = 0) 
     `before` counts those that it has taken already: the next one is in the middle of a piece.
     """
     sent = 0
-    connection.socket.settimeout(0.2)
+    connection.socket.settimeout(0.1)
     try:
         while sent < most:
             at = (before + sent) % len(piece)
