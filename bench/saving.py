@@ -17,7 +17,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench.earlier_commit import ROOT, Cost, earlier, environment, heading, median, row
 from tests.terminal import PROMPT, Terminal, watched
 from workshop.labs import Lab, all_labs, find
-from workshop.paths import SOLUTIONS
 
 
 def saved(terminal: Terminal, target: Path, lab: Lab, source: Path, until: str) -> Cost:
@@ -35,12 +34,14 @@ def saved(terminal: Terminal, target: Path, lab: Lab, source: Path, until: str) 
 def measured(root: Path, lab: Lab, rounds: int) -> tuple[Cost, Cost]:
     """Medians: to the first red, and to green."""
     with tempfile.TemporaryDirectory(prefix="bench-") as place:
-        target, starter = Path(place) / "target", lab.folder / ".starter"
+        target = Path(place) / "target"
+        starter, solution = (root / one / lab.name for one in ("labs", "solutions"))
+        starter /= ".starter"
         shutil.copytree(starter, target)
         reds, greens = [], []
         with watched(str(lab.number), target, environment(), root) as terminal:
             for _ in range(rounds):
-                greens.append(saved(terminal, target, lab, SOLUTIONS / lab.name, "Done"))
+                greens.append(saved(terminal, target, lab, solution, "Done"))
                 reds.append(saved(terminal, target, lab, starter, "✗"))
             terminal.type("q")
             terminal.process.wait(30)
