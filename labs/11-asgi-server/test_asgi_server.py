@@ -40,7 +40,7 @@ from behaviours_client import (
     sent_on,
     told,
 )
-from idle_connections import continued, only_idle_ones_end
+from idle_connections import answered_or_closed, comes_in_pieces, continued, only_idle_ones_end
 from leaving_clients import (
     in_the_middle_of_an_answer,
     in_the_middle_of_an_upload,
@@ -408,10 +408,7 @@ def test_task4_malformed_and_idle_clients_are_let_go(service, rng):
     client = service("idle")
     who = name(rng)
     with only_idle_ones_end(client, service("patient"), rng, who):
-        good = request_bytes("GET", behave("ignore", name=who), [("X-Long", "x" * 4000)])
-        with client.connect(seconds=5) as connection:
-            connection.send_pieces([*(good[i : i + 1] for i in range(60)), good[60:3000], good[3000:]])
-            ignored(connection, who, "a request is a request in whatever pieces it comes")
+        comes_in_pieces(client, who)
         for case in wire_cases(__file__, "bad-*.http"):
             refused(client, case.data, case.notes.get("why", case.name), "status" in case.notes)
         two_framings(client, wire_cases(__file__, "both-framings.http"))
@@ -441,11 +438,7 @@ def test_task5_requests_run_side_by_side(service, rng):
             got = f"{response.line}: a request waited in the application for {CROWD - 1} others, in vain"
             that(response.status == 200, got, f"{CROWD} requests in the application at the same time")
             expect("the answer", response.json(), {"met": True, "place": place})
-        for index, connection in enumerate(idle):
-            # RFC 9112 §9.5: a server may close an idle connection when it wants to.
-            with contextlib.suppress(NoAnswer):
-                connection.send(request_bytes("GET", behave("ignore", name=index)))
-                expect("the answer", connection.response().json(), {"ignored": str(index)})
+        answered_or_closed(idle)
 
 
 @check(task=5, rule='ASGI, "Applications" and "Error Handling"; RFC 9112 §8')

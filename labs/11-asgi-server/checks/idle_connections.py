@@ -20,6 +20,16 @@ from workshop.judge.checks import (
 )
 
 LOOKS = 0.5  # seconds between a server's looks at who is idle, or less
+IN_PIECES = "a request is a request in whatever pieces it comes"
+
+
+def comes_in_pieces(client: Client, who: str) -> None:
+    """A head that comes byte by byte, and is longer than what is read at once."""
+    good = request_bytes("GET", behave("ignore", name=who), [("X-Long", "x" * 4000)])
+    with client.connect(seconds=5) as connection:
+        with contextlib.suppress(NoAnswer):
+            connection.send_pieces([*(good[i : i + 1] for i in range(60)), good[60:3000], good[3000:]])
+        ignored(connection, who, IN_PIECES)
 
 
 def continued(
@@ -41,6 +51,14 @@ def continued(
         response = connection.response("POST")
     expect("informational responses", response.interim, [100], "one 100, then the response", sent=shown)
     expect("the body that the application read", told(response).get("body"), body, sent=shown)
+
+
+def answered_or_closed(idle: list[Wire]) -> None:
+    """The next request on each: a server may close an idle connection when it wants to (RFC 9112 §9.5)."""
+    for index, connection in enumerate(idle):
+        with contextlib.suppress(NoAnswer):
+            connection.send(request_bytes("GET", behave("ignore", name=index)))
+            expect("the answer", connection.response().json(), {"ignored": str(index)})
 
 
 @contextlib.contextmanager
@@ -108,7 +126,7 @@ def idle_meanwhile(client: Client, who: str) -> Iterator[None]:
         that(not used.closed_within(LOOKS), got, "it is kept: --keep-alive is 60 here", sent=sent_on(used))
         with contextlib.suppress(NoAnswer):
             slow.send(whole[30:])
-        ignored(slow, who, "a head that comes in two pieces is waited for")
+        ignored(slow, who, IN_PIECES)
         for connection, what in ((used, "idle since its last answer"), (new, "that has sent nothing yet")):
             ask(connection, "ignore", name=who)
             why = f"a connection {what} for a moment is kept: --keep-alive is 60 here"
