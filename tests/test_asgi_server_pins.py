@@ -84,6 +84,19 @@ def test_half_closed_client_gets_every_answer(lab: Any) -> None:
     asyncio.run(main())
 
 
+def test_half_closed_client_gets_a_500(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.1)  # until the client's end is known
+        raise LookupError("on purpose")
+
+    async def main() -> None:
+        async with served(lab, late) as (_, port):
+            assert b" 500 " in await said(port, GET, half_close=True)
+
+    asyncio.run(main())
+    assert "LookupError: on purpose" in capsys.readouterr().err
+
+
 def test_head_has_limits_of_time_and_length(lab: Any) -> None:
     async def main() -> None:
         async with served(lab, hello, time_out=0.1) as (_, port):
