@@ -75,6 +75,7 @@ class Agent:
             case "restart":
                 crew.record = request.get("record", False)
                 crew.end()
+                crew.prepare_probe()
                 if self.door is not None:
                     self.door.renew()
                 return {"state": "ended"}
@@ -170,6 +171,7 @@ def run(
     threading.Thread(target=server.serve_forever, daemon=True).start()  # it ends with this process
     agent.door.open()
     if which := os.environ.get("WORKSHOP_START", "shown"):
+        crews["learner"].prepare_probe()
         agent.start_early(which)
     if tethered:
         threading.Thread(target=_wait_for_end_of_input, args=[ended], daemon=True).start()

@@ -291,6 +291,17 @@ class TargetProcesses:
             self.probe.end()
             self.probe = None
 
+    def prepare_probe(self) -> None:
+        """Start the probe's process before anybody asks. It has imported nothing of the learner's yet."""
+        with self.probe_lock:
+            if not self.closing:
+                self._started_probe()
+
+    def _started_probe(self) -> ProbeProcess:
+        if self.probe is None:
+            self.probe = ProbeProcess(self.folder, self.environment())
+        return self.probe
+
     def call_probe(self, request: dict[str, Any]) -> Reply:
         """Have the probe answer one request; a probe that died or was never there is started first."""
         with self.probe_lock:
@@ -298,23 +309,21 @@ class TargetProcesses:
                 problem = self._import(module)
                 if problem is not None:
                     return problem
-            if self.probe is None:  # nothing of the learner's was named: a script by itself
-                self.probe = ProbeProcess(self.folder, self.environment())
-            before = self.probe.process.written
-            reply = self.probe.call(request, request["seconds"] + 3.0)
-            reply.setdefault("output", self.probe.process.output(before))
-            reply["shouted"] = self.probe.process.flooded
+            probe = self._started_probe()
+            before = probe.process.written
+            reply = probe.call(request, request["seconds"] + 3.0)
+            reply.setdefault("output", probe.process.output(before))
+            reply["shouted"] = probe.process.flooded
             return {"folder": str(self.folder), **reply}
 
     def _import(self, module: str) -> Reply | None:
-        if self.probe is None:
-            self.probe = ProbeProcess(self.folder, self.environment())
-        if module in self.probe.imported:
+        probe = self._started_probe()
+        if module in probe.imported:
             return None
-        reply = self.probe.import_module(module, IMPORT_SECONDS)
+        reply = probe.import_module(module, IMPORT_SECONDS)
         if reply.get("import", "gone") is None:
-            self.probe.imported.add(module)
+            probe.imported.add(module)
             return None
-        trouble = {"folder": str(self.folder), "module": module, "output": self.probe.process.output()}
+        trouble = {"folder": str(self.folder), "module": module, "output": probe.process.output()}
         self._end_probe()
         return {"not_imported": reply, **trouble}
