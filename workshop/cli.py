@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
-from workshop.compare import compare_command
+from workshop.compare import compare_options
 from workshop.errors import EXIT_FAILED, EXIT_INFRA, EXIT_PASSED, Refusal
 from workshop.grade import options as grade_options
 from workshop.judge.stack import DEFAULT_PORT, Stack, attached, embedded, is_attached
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
             getattr(grade_options, name)(command)
             continue
         if name == "compare":
-            compare_command.options(command)
+            compare_options.options(command)
             continue
         if name == "room":
             room_options.options(command)
@@ -418,6 +418,12 @@ def autograder(options: argparse.Namespace) -> int:
     return command.autograder(options)
 
 
+def compare(options: argparse.Namespace) -> int:
+    from workshop.compare import compare_command
+
+    return compare_command.compare(options)
+
+
 COMMANDS = [
     ("lab", "put nginx in front of a lab's service, judge it, and keep watching", lab),
     ("check", "judge a lab once: exit code 0 all passed, 1 some failed, 2 usage, 3 our fault", check),
@@ -425,7 +431,7 @@ COMMANDS = [
     ("serve", "serve a lab in the foreground", serve),
     ("load", "drive a lab's service beside the reference: 0 PASS, 1 FAIL, 4 INCONCLUSIVE", load),
     ("debug", "the checks with your code in this process: breakpoint() works; no points", debug),
-    ("compare", "real implementations in the place of yours: rule × implementation", compare_command.compare),
+    ("compare", "real implementations in the place of yours: rule × implementation", compare),
     ("hint", "the next hint for the task that fails", hint),
     ("solution", "the solution's notes and where it is; --apply puts it in place", solution),
     ("reset", "the starter again; your work is kept in .workshop/attic", reset),

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from workshop.compare import compare_venv, compared_page, recorded
+from workshop.compare import compare_venv, compared_page, recorded, recorded_costs
 from workshop.compare.comparison_table import summary, table
 from workshop.compare.implementations import Implementation, compared_labs, implementations, target
 from workshop.compare.judged_points import Points, judged
@@ -20,20 +20,14 @@ from workshop.labs import Lab, find, target_folder
 AT_ONCE = 2  # more would have checks run out of time
 
 
-def options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("lab", nargs="?", help="a lab's number (all that are compared)")
-    command.add_argument("--only", metavar="NAME", help="one implementation, by its name in compare.toml")
-    how = command.add_mutually_exclusive_group()
-    how.add_argument("--record", action="store_true", help="write results.json and COMPARED.md")
-    how.add_argument("--page", action="store_true", help="write COMPARED.md of what is recorded")
-    how.add_argument("--recorded", action="store_true", help="run nothing but yours, beside what is recorded")
-
-
 def compare(options: argparse.Namespace) -> int:
     """Compare one lab, with the learner's column, or all of them."""
     labs = [find(options.lab)] if options.lab else compared_labs()
     for lab in labs:
         chosen = _chosen(lab, options.only)
+        if options.costs:
+            _costs(lab, chosen, options)
+            continue
         if options.recorded or options.page:
             data = _recorded(lab)
             if options.page:
@@ -50,6 +44,21 @@ def compare(options: argparse.Namespace) -> int:
         else:
             print(f"Lab {lab.number}, checks that hold whole, of {len(data['checks'])}: {summary(data)}")
     return EXIT_PASSED
+
+
+def _costs(lab: Lab, chosen: list[Implementation], options: argparse.Namespace) -> None:
+    """Measure what a lab's implementations cost; a lab without services that are measured is left out."""
+    if not recorded_costs.is_measured(lab):
+        if options.lab:
+            raise Refusal(f"Of lab {lab.number} there is nothing to measure: it has no server of its own.")
+        return
+    versions = compare_venv.versions()
+    here = [one for one in chosen if one.package.lower() in versions]
+    data = recorded_costs.measure(lab, here, yours=not options.record)
+    if options.record:
+        recorded_costs.save(lab, data)
+        write(lab, _recorded(lab))
+    print("\n".join(recorded_costs.table(lab, data)))
 
 
 def _chosen(lab: Lab, only: str | None) -> list[Implementation]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from workshop.compare import recorded_costs
 from workshop.compare.comparison_table import LEGEND, SIGNS, by_sentence, summary, word_of_check
+from workshop.compare.implementations import read_toml
 from workshop.compare.recorded import DIFFERS, Record, word_of
 from workshop.compare.rules import Rule, cells, rules_of
 from workshop.labs import Lab
@@ -28,12 +30,27 @@ def page(lab: Lab, data: Record) -> str:
         LEGEND.replace("   ", ", ") + ".",
         _table(rules, data),
         f"Checks that hold whole, of {len(data['checks'])}: {summary(data)}.",
+        *_costs(lab),
         "## How they differ",
         *[_section(number, rule, data) for number, rule in enumerate(rules, 1)],
         "## Versions",
         ", ".join(f"{name}: {_version(one)}" for name, one in data["implementations"].items()) + ".",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _costs(lab: Lab) -> list[str]:
+    """The section on speed and memory, of a lab where they are measured."""
+    data = recorded_costs.load(lab)
+    if data is None:
+        return []
+    beside = read_toml(lab)["costs"]["beside"]
+    said = (
+        f"Medians of {recorded_costs.ROUNDS} rounds in one run on {data['cores']} processors; in brackets "
+        f"the ratio to {beside}. A dash: the server ends such a connection, or does not stream. "
+        f"`make compare-{lab.number} ARGS=--costs` measures them again, yours beside."
+    )
+    return ["## What they cost", said, "\n".join(recorded_costs.table(lab, data))]
 
 
 def _version(one: dict[str, str]) -> str:
