@@ -98,6 +98,24 @@ def test_a_check_goes_on_after_a_point_that_does_not_hold(tmp_path: Path) -> Non
     assert check["whole"] and not check["unwritten"]
 
 
+SILENT = """
+def asgi_from_wsgi(app, threads=8):
+    async def adapted(scope, receive, send):
+        pass
+
+    return adapted
+"""
+
+
+def test_a_check_goes_on_after_a_function_that_raises_over_an_answer(tmp_path: Path) -> None:
+    """A message that did not come can't be looked at: the functions after that one are asked all the same."""
+    (tmp_path / "middleware.py").write_text(SILENT, encoding="utf-8")
+    check, *_ = judged(find("17"), tmp_path, Path(sys.executable), "wsgi_application_runs").values()
+    points = [one["point"] for one in check["differs"]]
+    assert points[0] == "sent one http.response.start, then http.response.body"
+    assert any("the exception of exc_info" in point for point in points)
+
+
 def test_a_starter_is_said_to_be_unwritten() -> None:
     lab = find("5")
     (check,) = judged(lab, lab.folder / ".starter", Path(sys.executable), "path_is_decoded").values()

@@ -2,8 +2,9 @@
 
 A check that judges a learner ends at its first failure. Real servers differ in several points of one check,
 so here `expect` and `that` keep what they found and return, and so does a function beside the checks that
-returns None, after a `fail` in it. Another `fail`, or a wire error, ends the check as it always does: what is
-left of it is not reached. The verdict of the check is that of its first point.
+returns None, after a `fail` in it, or where it raises over what it found. Another `fail`, or a wire error,
+ends the check as it always does: what is left of it is not reached. The verdict of the check is that of its
+first point.
 
 `pytest -p workshop.compare.every_point --points=FILE labs/05-wsgi-server …` writes JSON.
 """
@@ -84,12 +85,16 @@ class EveryPoint:
     def _going_on(self, function: FunctionType) -> Callable[..., None]:
         @functools.wraps(function)
         def kept(*words: Any, **more: Any) -> None:
+            before = self.seen.total()
             try:
                 function(*words, **more)
             except checks.Failed as failed:
                 self._differs(failed)
                 if self.seen[failed.got, failed.expected] >= SAME:
                     raise
+            except (LookupError, TypeError, AttributeError):
+                if self.seen.total() == before:
+                    raise  # or else it is over an answer that was not as the function expected
 
         return kept
 

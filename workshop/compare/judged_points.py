@@ -32,6 +32,8 @@ VARIES = [
     (re.compile(r"\b[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT"), "DATE"),
     (re.compile(r"/\S*?(compare-venv|compare-[a-z0-9_]{8}/\w+)(?=/)"), "…"),
     (re.compile(r"(?<= at )0x[0-9a-f]{6,}"), "0x…"),
+    (re.compile(r"(?<='x-request-id', b')[0-9a-f]{32}"), "ID"),
+    (re.compile(r"(?<=;dur=)[0-9.]+"), "N"),
     (re.compile(r"(port |process |pid |'SERVER_PORT': ')\d{2,}"), r"\1N"),
 ]
 

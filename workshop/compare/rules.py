@@ -47,8 +47,9 @@ class Rule:
         return self.differs.get(name) or self.legal.get(name, "")
 
     def points_in(self, data: Record) -> list[dict[str, Any]]:
-        """Of what is recorded, what this rule stands for."""
-        return [one for one in data["points"] if self.stands_for(one["check"], one["point"])]
+        """Of what is recorded, what this rule stands for, in the order of its texts: the first is shown."""
+        found = [one for one in data["points"] if self.stands_for(one["check"], one["point"])]
+        return sorted(found, key=lambda one: [text in one["point"] for text in self.points].index(True))
 
     def cell(self, name: str, results: list[Any]) -> str:
         """One implementation's word, of its results at the rule's points.
