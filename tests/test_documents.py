@@ -46,7 +46,8 @@ DOCUMENTS = [
 SOFT = re.compile(r"\b(simply|just|easy|easily|obviously|of course|trivial(?:ly)?)\b", re.IGNORECASE)
 NAMED = re.compile(r"`((?:[a-z_]\w*\.)*[a-z_]\w*:[A-Za-z_][\w.]*)`")
 PACKAGES = {"gunicorn", "uvicorn", "hypercorn", "werkzeug", "flask", "django", "starlette", "fastapi", "h11"}
-PACKAGES |= {"wsgiref", "asgiref", "websockets", "wsproto", "socketserver", "http", "httptools", "waitress"}
+PACKAGES |= {"wsgiref", "websockets", "wsproto", "socketserver", "http", "httptools", "waitress"}
+PACKAGES |= {"a2wsgi", "asgiref"}
 LESSON_WORDS = range(700, 1201)
 BLOCK_LINES = 25
 

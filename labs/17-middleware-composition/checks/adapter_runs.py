@@ -293,7 +293,7 @@ def stalled_client_holds_one_chunk(probe: Probe, taken: int) -> None:
         seen["made"] < PIECES,
         got=f"all {PIECES} chunks were made, for a client that left after {taken}",
         expected="close() soon after http.disconnect: keep a `receive` running while the response is sent",
-        rule='ASGI www, "Disconnect - receive event"',
+        rule='this lab, rule 8: `close`, however the request ends; ASGI www, "Disconnect - receive event"',
         sent=sent,
     )
 
