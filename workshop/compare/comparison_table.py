@@ -122,7 +122,8 @@ def _standing(rules: list[Rule], data: Record, yours: dict[str, Any]) -> list[st
             lines += _wrapped(f"stricter than {', '.join(others)}: {rule.says}", "  ")
         elif word == DIFFERS and others:
             lines += _wrapped(f"laxer, as {', '.join(others)}: {rule.says}", "  ")
-    for check, one in yours.items():
+    for check in data["checks"]:
+        one = yours.get(check, {})
         for found in one.get("differs", []) if not one.get("unwritten") else []:
             if not any(rule.stands_for(check, found["point"]) for rule in rules):
                 lines += _wrapped(f"alone: {found['came']} (expected: {found['point']})", "  ")
