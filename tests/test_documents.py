@@ -47,7 +47,7 @@ SOFT = re.compile(r"\b(simply|just|easy|easily|obviously|of course|trivial(?:ly)
 NAMED = re.compile(r"`((?:[a-z_]\w*\.)*[a-z_]\w*:[A-Za-z_][\w.]*)`")
 PACKAGES = {"gunicorn", "uvicorn", "hypercorn", "werkzeug", "flask", "django", "starlette", "fastapi", "h11"}
 PACKAGES |= {"wsgiref", "websockets", "wsproto", "socketserver", "http", "httptools", "waitress"}
-PACKAGES |= {"a2wsgi", "asgiref"}
+PACKAGES |= {"a2wsgi", "asgiref", "httpx"}
 LESSON_WORDS = range(700, 1201)
 BLOCK_LINES = 25
 

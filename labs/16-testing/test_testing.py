@@ -12,12 +12,10 @@ from __future__ import annotations
 from both_clients import cookies_come_back, requests_arrive
 from client_steps import (
     APP,
-    ASGI,
     LOG,
     RAISED,
     ask,
     asked,
-    entered,
     key_of,
     left,
     must_raise,
@@ -29,7 +27,12 @@ from client_steps import (
     text_of,
 )
 from learner_suite import SHAPES, Suite, catches, must_pass
-from lifespan_ends import exceptions_reach_the_test, lifespan_that_returns, nothing_is_left
+from lifespan_ends import (
+    exceptions_reach_the_test,
+    failed_startup_is_raised,
+    lifespan_that_returns,
+    no_lifespan_is_no_fault,
+)
 from session_ends import session_ends, websocket_scope
 from whole_streams import endless_streams_wait_and_end, stream_is_whole
 
@@ -295,6 +298,16 @@ def test_task3_asgi_client_lives_through_a_lifespan(probe, rng):
     """ASGIClient: a lifespan around requests, on one event loop"""
     requests_arrive(probe, rng, APP, (left(),))
     word = f"Ada{rng.randrange(1000)}"
+    check_one_loop_and_its_state(probe, word)
+    no_lifespan_is_no_fault(probe)
+    failed_startup_is_raised(probe)
+    lifespan_that_returns(probe)
+    cookies_come_back(probe, rng, APP, (left(),))
+    exceptions_reach_the_test(probe, word)
+
+
+def check_one_loop_and_its_state(probe, word):
+    """Startup, requests and shutdown are on one event loop; each request has a copy of the state."""
     shown = f"with ASGIClient(apps_to_test.asgi) as client: client.get('/mail?{word}')"
     values = ask(
         probe,
@@ -320,23 +333,6 @@ def test_task3_asgi_client_lives_through_a_lifespan(probe, rng):
             sent="client.get('/echo') twice: each time the application adds a key to its scope['state']",
         )
     expect("when the block has ended", values["end"], ["startup", "shutdown"], "shutdown is complete")
-    values = ask(
-        probe,
-        *entered(ASGI, ref("apps_to_test:http_only")),
-        ("r", asked("get", "/echo")),
-        left(),
-        sent="with ASGIClient(apps_to_test.http_only) as client: an application that raises for a lifespan",
-    )
-    expect("status", values["r"].status, 200, "who knows no lifespan raises, and is served without")
-    shown = (
-        "with ASGIClient(apps_to_test.no_disk): an application that sends lifespan.startup.failed: 'no disk'"
-    )
-    seen = probe.steps(*entered(ASGI, ref("apps_to_test:no_disk")), sent=shown)
-    must_raise(seen, "RuntimeError", "a test of an application that did not start must not go on")
-    nothing_is_left(probe, shown)
-    lifespan_that_returns(probe)
-    cookies_come_back(probe, rng, APP, (left(),))
-    exceptions_reach_the_test(probe, word)
 
 
 @check(task=3, rule=DISCONNECT)

@@ -1,4 +1,4 @@
-"""How a lifespan's block ends: what is left of it, and what the application raised."""
+"""How a lifespan's block begins and ends: what is left of it, and what the application raised."""
 
 from __future__ import annotations
 
@@ -11,6 +11,28 @@ from workshop.judge.checks import expect, made, ref, that
 NOTHING_LEFT = "this lab, `__exit__`: nothing of the application's runs any more, and the loop is closed"
 
 RETURNED = "this lab, task 3: while you wait for its message, the application may raise or return"
+
+
+def no_lifespan_is_no_fault(probe: Any) -> None:
+    """Who raises for a lifespan has none: requests are answered all the same."""
+    values = ask(
+        probe,
+        *entered(ASGI, ref("apps_to_test:http_only")),
+        ("r", asked("get", "/echo")),
+        left(),
+        sent="with ASGIClient(apps_to_test.http_only) as client: an application that raises for a lifespan",
+    )
+    expect("status", values["r"].status, 200, "who knows no lifespan raises, and is served without")
+
+
+def failed_startup_is_raised(probe: Any) -> None:
+    """A startup that failed raises, and leaves nothing behind."""
+    shown = (
+        "with ASGIClient(apps_to_test.no_disk): an application that sends lifespan.startup.failed: 'no disk'"
+    )
+    seen = probe.steps(*entered(ASGI, ref("apps_to_test:no_disk")), sent=shown)
+    must_raise(seen, "RuntimeError", "a test of an application that did not start must not go on")
+    nothing_is_left(probe, shown)
 
 
 def nothing_is_left(probe: Any, failed: str) -> None:
