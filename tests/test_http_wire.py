@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from workshop.judge.http_wire import NOTHING, NoAnswer, Wire
+from workshop.judge.websocket_client import WebSocket
 
 SECONDS = 10.0
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -68,3 +69,37 @@ def test_a_reset_in_the_middle_of_an_answer_is_said() -> None:
         with pytest.raises(NoAnswer, match="was reset"):
             wire.response()
     assert head.startswith(b"HTTP/1.1 200")
+
+
+class Pieces:
+    """A Wire whose reads are scripted; after them it has ended."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces, self.received = list(pieces), bytearray()
+
+    def read(self) -> bytes:
+        return self.pieces.pop(0) if self.pieces else b""
+
+    def send(self, data: bytes) -> None:
+        """The handshake is the same each time."""
+
+    def close(self) -> None:
+        self.pieces.clear()
+
+
+HEAD = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 7\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "pieces", [(HEAD + b"no name",), (HEAD, b"no name"), (HEAD[:9], HEAD[9:] + b"no ", b"name")]
+)
+def test_a_refused_handshake_may_come_in_any_pieces(pieces: tuple[bytes, ...]) -> None:
+    socket = WebSocket(Pieces(*pieces), "/rooms/tea")  # type: ignore[arg-type]
+    assert socket.refused is not None
+    assert (socket.refused.status, socket.refused.body) == (400, b"no name")
+
+
+@pytest.mark.parametrize("pieces", [(), (HEAD,), (b"mail\r\n\r\n",)])
+def test_a_handshake_without_a_whole_answer_has_none(pieces: tuple[bytes, ...]) -> None:
+    with pytest.raises(NoAnswer, match="without an answer to the handshake"):
+        WebSocket(Pieces(*pieces), "/rooms/tea")  # type: ignore[arg-type]

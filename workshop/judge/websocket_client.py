@@ -99,6 +99,8 @@ class WebSocket:
         self._flush()
         while not self._events:
             self._read("no answer to the WebSocket handshake")
+            if self._protocol.handshake_exc is not None and not self._events:  # not in the middle of a 403
+                raise NoAnswer("the connection closed without an answer to the handshake")
         answer = self._events.pop(0)
         problem = self._protocol.handshake_exc
         if isinstance(answer, Handshake) and answer.status_code == 101 and problem is None:
@@ -203,8 +205,6 @@ class WebSocket:
         else:
             self._protocol.receive_eof()
         self._events += self._protocol.events_received()
-        if self._protocol.state is State.CONNECTING and not self._events:
-            raise NoAnswer("the connection closed without an answer to the handshake")
         with contextlib.suppress(WireError):  # an end that came first is seen when it is received
             self._flush()
 
