@@ -111,9 +111,12 @@ SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ENOMEM, errno.EDQUOT, 
 
 
 def is_of_this_machine(error: BaseException) -> bool:
-    """Whether something was raised because of the machine that judges, and not over an answer."""
+    """Whether something was raised because of the machine that judges, and not over an answer.
+
+    A MemoryError is over an answer: the grader bounds what the reading of answers may take.
+    """
     match error:
-        case InfraError() | MemoryError():
+        case InfraError():
             return True
         case OSError(errno=number):
             return number in SCARCE

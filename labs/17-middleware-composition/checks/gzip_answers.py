@@ -9,6 +9,8 @@ from asgi_messages import Answer, ended_well, messages, piece, scope_with, start
 
 from workshop.judge.checks import Probe, Transcript, asgi_app, expect, fail, made, that
 
+MOST = 1 << 20  # bytes
+
 
 def text_of(rng: random.Random, size: int) -> bytes:
     """Text of a size that is worth compressing."""
@@ -27,10 +29,13 @@ def packed(probe: Probe, steps: list[Any], accept: str | None = "gzip", **more: 
 
 
 def unpacked_so_far(unpacker: Any, data: bytes) -> bytes:
+    """What more bytes say; no more than any of these texts is long: a thousand times as much fits into them."""
     try:
-        text: bytes = unpacker.decompress(data)
+        text: bytes = unpacker.decompress(data, MOST)
     except zlib.error as error:
         fail(f"a body that does not unpack ({error}): {data[:40]!r}", "gzip's bytes", rule="RFC 1952")
+    if unpacker.unconsumed_tail:
+        fail(f"{len(data)} bytes that unpack to more than {MOST} bytes of text", "the application's own text")
     return text
 
 

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,15 @@ from typing import Any
 import pytest
 
 from workshop.errors import InfraError
-from workshop.grade.judging import exchange_log
+from workshop.grade.judging import exchange_log, judge_limits
 from workshop.judge import http_wire, patience, plugin
 from workshop.judge.stack import SANDBOX
+from workshop.judge.verdict import Finding
 from workshop.paths import ROOT
 from workshop.run import unix_to_tcp
 
 POLL = 0.01
+TEXT_CAP = 64 * 1024  # characters of each text in a finding; a report shows fewer
 PUBLIC = "http://127.0.0.1:8000"
 Line = dict[str, Any]
 
@@ -54,6 +56,11 @@ class Recorder:
         if self._only is not None:
             items[:] = [item for item in items if item.name in self._only]
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Iterator[None]:
+        with judge_limits.bound_check():
+            yield
+
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._transcript.begin(nodeid.rpartition("::")[2])
         self._began = time.monotonic()
@@ -69,7 +76,16 @@ class Recorder:
             with self._out.open("a", encoding="utf-8") as file:
                 seconds = round(time.monotonic() - self._began, 3)
                 more = {"seconds": seconds, "short": result.name in run.patience.short}
-                file.write(json.dumps({**asdict(result), **more}) + "\n")
+                file.write(json.dumps({**asdict(result), "finding": bounded(result.finding), **more}) + "\n")
+
+
+def bounded(finding: Finding) -> dict[str, Any]:
+    """A finding as data, its texts cut: an answer of megabytes may be shown in one."""
+    found = asdict(finding)
+    return {
+        key: [one[:TEXT_CAP] for one in text] if isinstance(text, list) else text[:TEXT_CAP]
+        for key, text in found.items()
+    }
 
 
 def transcript_of(out: Path) -> Path:
@@ -114,6 +130,7 @@ def run_in_fork(request: Line, grader: int) -> Line:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         code = 70
         try:
+            judge_limits.bound_memory()
             code = judge(request)
         except BaseException:
             traceback.print_exc()
