@@ -67,6 +67,18 @@ def test_a_body_is_read_in_pieces_and_no_size_is_too_large() -> None:
         told(record, number, ["read", 1 << 80])
 
 
+@pytest.mark.parametrize("sends", [False, True])
+def test_a_send_is_noted_when_it_has_returned_where_that_is_asked_for(sends: bool) -> None:
+    script = {"steps": [["send", {"type": "a"}], ["receive"]], "sends": sends}
+    record = CallRecord({"kind": "asgi", "request": {"app": {"$asgi": script}}})
+    call, _ = record.hear({"begin": 0}, 10)["is"]
+    assert told(record, call)[0] == "scope"
+    assert told(record, call, {})[0] == "send"
+    assert [event["event"] for event in record.events] == ["inner called"]
+    assert told(record, call) == ["receive"]
+    assert [event["event"] for event in record.events] == ["inner called", *["inner sent"] * sends]
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.sampled_from(["event", "begin", "of", "said", "call"]), JSON))
 def test_any_message_is_answered_or_garbled(message: dict[str, Any]) -> None:

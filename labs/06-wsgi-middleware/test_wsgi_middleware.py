@@ -38,7 +38,7 @@ from log_lines import (
 )
 from overlapping_requests import each_has_its_own, times_are_their_own
 from passwords import comparing, guarded, is_refused
-from request_ids import KEY, LESSON, each_gets_a_new_id
+from request_ids import KEY, LESSON, OTHERS, each_gets_a_new_id
 from shared_answers import its_own_permission_goes, preflight, sharing, varies
 
 from workshop.judge.checks import (
@@ -91,7 +91,8 @@ def test_task1_request_id_is_the_same_everywhere(probe, rng):
     ended_well(seen)
     expect(KEY, inner_environ(seen).get("HTTP_X_REQUEST_ID"), given, "the client's own", rule=LESSON)
     one(seen, "X-Request-ID", given, "the client's own, once", rule=LESSON)
-    refused = ("", "a b", 'x" 200 0 "GET', "é" + word(rng), "x" * 65, "\nX-Admin: 1", f"{word(rng)}\n")
+    other = f"{word(rng)}{rng.choice(OTHERS)}"
+    refused = ("", "a b", 'x" 200 0 "GET', "é" + word(rng), "x" * 65, "\nX-Admin: 1", f"{word(rng)}\n", other)
     each_gets_a_new_id(probe, app, refused)
     twice = [("Content-Type", "text/plain"), ("x-request-id", "7")]
     own = made("middleware:request_id", wsgi_app(headers=twice))
@@ -431,7 +432,7 @@ def test_task4_everything_else_passes_through(probe, rng):
         return made("middleware:access_log", inner, note("log"))
 
     passes_through(probe, rng, "access_log", wrap)
-    each_has_its_line(probe)
+    each_has_its_line(probe, rng)
 
 
 # --- task 5 -----------------------------------------------------------------------------------------

@@ -34,6 +34,12 @@ from lifespan_ends import (
     no_lifespan_is_no_fault,
 )
 from session_ends import session_ends, websocket_scope
+from unseen_apps import (
+    request_and_lifespan,
+    session_that_is_left,
+    stream_that_is_left,
+    stream_without_end,
+)
 from whole_streams import endless_streams_wait_and_end, stream_is_whole
 
 from workshop.judge.checks import (
@@ -304,6 +310,7 @@ def test_task3_asgi_client_lives_through_a_lifespan(probe, rng):
     lifespan_that_returns(probe)
     cookies_come_back(probe, rng, APP, (left(),))
     exceptions_reach_the_test(probe, word)
+    request_and_lifespan(probe, rng)
 
 
 def check_one_loop_and_its_state(probe, word):
@@ -372,6 +379,8 @@ def test_task3_streams_are_read_as_they_come_and_left(probe, rng):
         "(the application raises LookupError when it hears http.disconnect)",
     )
     must_raise(seen, "LookupError", "the application's own, when the block is left", word, rule=RAISED)
+    stream_that_is_left(probe, rng)
+    stream_without_end(probe, rng)
 
 
 # --- task 4 -------------------------------------------------------------------------------------------
@@ -421,6 +430,7 @@ def test_task4_session_is_the_browsers_end(probe, rng):
     )
     websocket_scope(probe, rng)
     session_ends(probe, rng)
+    session_that_is_left(probe, rng)
 
 
 # --- task 5 -------------------------------------------------------------------------------------------

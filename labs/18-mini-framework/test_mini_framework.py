@@ -14,6 +14,9 @@ from client_calls import (
     call,
     lifespan_is_lived_through,
     schemes_and_codes,
+    talks_end,
+    unseen_request,
+    unseen_talk,
 )
 from http_answers import (
     JSON,
@@ -466,6 +469,7 @@ def test_task5_client_calls_as_a_server_does(probe: Probe, rng: random.Random) -
     lifespan_is_lived_through(probe)
     schemes_and_codes(probe)
     answers_are_whole(probe)
+    unseen_request(probe, rng)
 
 
 @check(task=5, rule='ASGI www, "WebSocket"')
@@ -480,13 +484,8 @@ def test_task5_client_talks_and_listens(probe: Probe, rng: random.Random) -> Non
     raised = call(probe, "a_websocket_accident")
     why = "LookupError, what the application raised, from a receive or from the end of the block"
     that("nobody handles this either" in str(raised), f"in a conversation: {raised}", why, where=CLIENT)
-    answer, codes = call(probe, "a_close", text)
-    expect("the answer", answer, f"{text.upper()}! in blue")
-    that(
-        isinstance(codes, list) and len(codes) == 2 and codes[0] == 4001 and codes[1] not in (0, None),
-        f"codes of WebSocketDisconnect = {codes!r} (0: it was not raised)",
-        "4001 where the application closed, and one where it refused",
-    )
+    talks_end(probe, text)
+    unseen_talk(probe, rng)
 
 
 @check(task=5, rule="PEP 3333 had it first: any application, any server")

@@ -128,6 +128,7 @@ EVENT_FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
     "read": {"method": TEXT, "size": ANY, "returned": NUMBER},
     "inner called": {"name": TEXT},
     "inner received": {"name": TEXT, "message": ANY},
+    "inner sent": {"name": TEXT},
     "inner read": {"name": TEXT, "data": ANY},
     "inner chunk": {"name": TEXT, "number": NUMBER},
     "inner exhausted": {"name": TEXT},

@@ -214,6 +214,8 @@ def _asgi_call(script: dict[str, Any], name: str, note: Note) -> Script:
     for step in script["steps"]:
         if step[0] in ("send", "raise", "wait"):
             yield step
+            if script.get("sends"):
+                note("inner sent", name=name)
             continue
         while True:
             message = yield ["receive"]

@@ -92,7 +92,8 @@ class ScriptedASGI:
     """An ASGI application that does what its script says.
 
     The script's `steps` are ["receive"], ["send", message], ["raise", text], ["wait"] (for ever) and
-    ["receive until", type]; `name` tells several apart; `scope` lists the scope's keys to note.
+    ["receive until", type]; `name` tells several apart; `scope` lists the scope's keys to note; with `sends`
+    it is noted, too, when a `send` has returned.
     """
 
     def __init__(self, number: int, log: Log, decode: Decode) -> None:

@@ -5,21 +5,19 @@ body raises ends that request, as in a server.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from wsgiref.util import setup_testing_defaults
 
 
-def by_path(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
-    """/ok is 200 with 3 bytes, /lost 404 with 8; /broken raises RuntimeError after 1 byte of its 200."""
-    lost = environ["PATH_INFO"] == "/lost"
-    start_response("404 Not Found" if lost else "200 OK", [("Content-Type", "text/plain")])
-    yield b"nothing " if lost else b"a"
-    if environ["PATH_INFO"] == "/broken":
-        raise RuntimeError("a page that is broken")
-    if environ["PATH_INFO"] == "/ok":
-        yield b"bc"
+def by_path(pages: Mapping[str, WSGIApplication]) -> WSGIApplication:
+    """One application of several, each at its path."""
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return pages[environ["PATH_INFO"]](environ, start_response)
+
+    return application
 
 
 def served(app: WSGIApplication, *paths: str) -> None:

@@ -1,5 +1,6 @@
 """Lab 6's checks read the lines of the log, from `log`, from wsgi.errors and from a service's output."""
 
+import random
 import re
 import time
 from typing import Any
@@ -16,7 +17,6 @@ from workshop.judge.checks import (
     method,
     named,
     note,
-    ref,
     that,
     wsgi_app,
 )
@@ -128,10 +128,18 @@ def is_encoded(probe: Probe) -> None:
         expect("target in the line", got, wanted, why, rule="the lesson, task 4")
 
 
-def each_has_its_line(probe: Probe) -> None:
+def each_has_its_line(probe: Probe, rng: random.Random) -> None:
     """Requests that overlap, and one after another: status, bytes and exception are each one's own."""
-    facts = {"/ok": ("200", "3", ""), "/lost": ("404", "8", ""), "/broken": ("200", "1", "RuntimeError")}
-    app = made("middleware:access_log", ref("requests_in_turn:by_path"), note("log"))
+    sizes = [rng.randrange(2, 40) for _ in range(3)]
+    codes = rng.sample(["200 OK", "201 Created", "404 Not Found", "409 Conflict"], k=3)
+    facts, pages = {}, {}
+    for path, status, size in zip(("/ok", "/lost", "/broken"), codes, sizes, strict=True):
+        broken = path == "/broken"  # it raises where its second chunk would be
+        pages[path] = wsgi_app(
+            status=status, chunks=[b"a", b"b" * (size - 1)], raises="iteration" if broken else ""
+        )
+        facts[path] = (status[:3], "1", "RuntimeError") if broken else (status[:3], str(size), "")
+    app = made("middleware:access_log", made("requests_in_turn:by_path", pages), note("log"))
     for turns in ([["/broken", "/ok", "/lost"]], [["/broken"], ["/lost"], ["/ok"]]):
         how = "at the same time" if len(turns) == 1 else "one after another"
         asked = [made("requests_in_turn:served", named("app"), *paths) for paths in turns]

@@ -11,6 +11,7 @@ from workshop.judge.checks import Probe, expect, that
 KEY = 'environ["HTTP_X_REQUEST_ID"]'
 LESSON = "the lesson, task 1"
 USABLE = "1 to 64 of A-Z a-z 0-9 . _ -"
+OTHERS = "!#$%&'()*+,/:;<=>?@[]^`{|}~"  # characters that are not among them
 
 
 def each_gets_a_new_id(probe: Probe, app: Any, refused: Sequence[str]) -> None:

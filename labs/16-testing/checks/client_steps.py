@@ -25,11 +25,18 @@ RAISED = (
 
 def ask(probe: Any, *steps: Any, sent: str, seconds: float = 5.0, **more: str) -> dict[str, Any]:
     """The values of the steps, by name; an exception of the client's fails the check."""
+    return ask_seen(probe, *steps, sent=sent, seconds=seconds, **more)[1]
+
+
+def ask_seen(
+    probe: Any, *steps: Any, sent: str, seconds: float = 5.0, **more: str
+) -> tuple[Any, dict[str, Any]]:
+    """The same, and all that happened meanwhile."""
     seen = probe.steps(*steps, sent=sent, seconds=seconds)
     if seen.raised:
         fail(said(seen.raised), "no exception: the application did nothing wrong", **more)
     names = [step[0] if isinstance(step, tuple) else "" for step in steps]
-    return dict(zip(names, seen.values, strict=False))
+    return seen, dict(zip(names, seen.values, strict=False))
 
 
 def said(error: dict[str, Any]) -> str:

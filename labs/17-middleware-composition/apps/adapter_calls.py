@@ -6,7 +6,7 @@ import io
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -92,6 +92,32 @@ def left_half_way(adapter: Callable[[Application], WSGIApplication], taken: int)
     close()
     ended.wait(PATIENCE)
     return {"got": len(got), "sent": before, "of": PIECES, "ended": ended.is_set(), "told": told}
+
+
+def taken_and_closed(
+    adapter: Callable[[Application], WSGIApplication], app: Application, taken: int, tell: Callable[[], Any]
+) -> list[bytes]:
+    """Take some chunks of any application's body, tell when no more is sent, close: the chunks."""
+    sent, ended = 0, threading.Event()
+
+    async def watched(scope: Message, receive: Receive, send: Send) -> None:
+        async def counted(message: Message) -> None:
+            nonlocal sent
+            await send(message)
+            sent += 1
+
+        try:
+            await app(scope, receive, counted)
+        finally:
+            ended.set()
+
+    body = iter(adapter(watched)(environ(), lambda *_: lambda data: None))
+    got = [next(body) for _ in range(taken)]
+    settled(lambda: sent, PIECES)
+    tell()
+    getattr(body, "close", lambda: None)()
+    ended.wait(PATIENCE)
+    return got
 
 
 def left_while_receiving(adapter: Callable[[Application], WSGIApplication]) -> list[str]:
@@ -281,6 +307,70 @@ def stalled(adapter: Callable[[WSGIApplication], Application], taken: int) -> di
         return {"sent": got, "stalled_at": before, "over": over, "made": made.get(name, 0), "of": PIECES} | {
             "closed": name in closed
         }
+
+    return asyncio.run(run())
+
+
+class Closing:
+    """A body, and an event for its close."""
+
+    def __init__(self, body: Iterable[bytes]) -> None:
+        self.body, self.closed = body, threading.Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.body)
+
+    def close(self) -> None:
+        getattr(self.body, "close", lambda: None)()
+        self.closed.set()
+
+
+def left_by_client(
+    adapter: Callable[[WSGIApplication], Application],
+    app: WSGIApplication,
+    taken: int,
+    tell: Callable[[], Any],
+) -> list[bytes]:
+    """As `stalled`, for any application: the pieces that were taken; tells when the client leaves."""
+    bodies: list[Closing] = []
+
+    def watched(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        bodies.append(Closing(app(environ, start_response)))
+        return bodies[0]
+
+    async def run() -> list[bytes]:
+        got: list[bytes] = []
+        left, first = asyncio.Event(), asyncio.Event()
+        events: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive() -> Message:
+            if not events:
+                await left.wait()
+            return events.pop() if events else dict(LEFT)
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                got.append(message.get("body", b""))
+            if len(got) >= taken:
+                first.set()
+                await left.wait()
+
+        call = asyncio.ensure_future(
+            adapter(watched)({**SCOPE, "path": "/", "raw_path": b"/"}, receive, send)
+        )
+        waiting = asyncio.ensure_future(first.wait())
+        await asyncio.wait({call, waiting}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        await asyncio.to_thread(settled, lambda: len(got), PIECES)
+        pieces = got[:taken]
+        tell()
+        left.set()
+        await asyncio.wait({call}, timeout=PATIENCE)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        if bodies:
+            await asyncio.to_thread(bodies[0].closed.wait, PATIENCE)
+        return pieces
 
     return asyncio.run(run())
 

@@ -18,6 +18,31 @@ def text_of(rng: random.Random, size: int) -> bytes:
     return " ".join(rng.choice(words) for _ in range(size // 7 + 1)).encode()[:size]
 
 
+def accepted(rng: random.Random) -> dict[str, bool]:
+    """Values of Accept-Encoding, and whether each allows gzip; weights and other codings are drawn."""
+    weight, other = f"0.{rng.randrange(1, 1000):03}", f"x-{word(rng, 5)}"
+    some_case = "".join(rng.choice([one, one.upper()]) for one in "gzip")
+    return {
+        "gzip": True,
+        f"deflate, gzip;q={weight}, br": True,
+        some_case: True,
+        f"gzip; q={weight}": True,
+        f"{other};q={weight},gzip , {other}2": True,
+        "*": True,
+        f"{other};q=1, *;q={weight}": True,
+        "": False,
+        "identity": False,
+        other: False,
+        "br, gzip;q=0": False,
+        f"gzip;q=0, {other};q={weight}": False,
+        "gzip;q=0.000, *;q=1": False,
+        f"{word(rng, 3)}gzip": False,
+        f"gzip{word(rng, 2)}": False,
+        "*;q=0": False,
+        f"{other}, *;q=0.0": False,
+    }
+
+
 def asking(text: str | None) -> list[tuple[bytes, bytes]]:
     return [] if text is None else [(b"accept-encoding", text.encode())]
 
@@ -29,7 +54,7 @@ def packed(probe: Probe, steps: list[Any], accept: str | None = "gzip", **more: 
 
 
 def unpacked_so_far(unpacker: Any, data: bytes) -> bytes:
-    """What more bytes say; no more than any of these texts is long: a thousand times as much fits into them."""
+    """What more bytes say, to a limit: a few of them can unpack to gigabytes."""
     try:
         text: bytes = unpacker.decompress(data, MOST)
     except zlib.error as error:

@@ -38,6 +38,20 @@ def what_it_sends(word: str) -> Any:
         return [path.json()["first"], path.json()["rest"], seen.json(), path.headers.get("x-layers")]
 
 
+def a_request(app: Any, word: str) -> list[Any]:
+    """What an application answered that the client has never seen before."""
+    with TestClient(app) as client:
+        answer = client.post("/", content=word.encode())
+    return [answer.status_code, answer.headers.get("x-word"), answer.text]
+
+
+def a_talk(app: Any, word: str) -> str:
+    """What such an application said in a conversation."""
+    with TestClient(app) as client, client.websocket_connect("/") as socket:
+        socket.send_text(word)
+        return str(socket.receive_text())
+
+
 def schemes() -> list[Any]:
     """The scheme of a request's scope, and of a WebSocket's; and the code of a close without one."""
     with TestClient(framework_features.app) as client:

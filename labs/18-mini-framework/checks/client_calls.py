@@ -1,18 +1,90 @@
 """Scenarios with the learner's test client."""
 
+import random
 from typing import Any
 
-from workshop.judge.checks import Probe, expect, fail, made, that
+from http_answers import title
+
+from workshop.judge.checks import Probe, Transcript, asgi_app, expect, fail, made, that
 
 CLIENT = "testclient.py, with the framework behind it: no server and no nginx"
 
 
 def call(probe: Probe, scenario: str, *args: Any) -> Any:
     """A scenario of apps/client_scenarios.py, with the learner's client."""
-    seen = probe.steps(made(f"client_scenarios:{scenario}", *args))
+    return call_seen(probe, scenario, *args)[0]
+
+
+def call_seen(probe: Probe, scenario: str, *args: Any, **more: Any) -> tuple[Any, Transcript]:
+    """The same, and all that happened meanwhile."""
+    seen = probe.steps(made(f"client_scenarios:{scenario}", *args), **more)
     if seen.raised:
         fail(f"it raised {seen.trace[-1]}", "a call that returns", where=CLIENT)
-    return seen.values[-1]
+    return seen.values[-1], seen
+
+
+# Applications that stand in no file, as scripts: what a client says of them, it knows from calling them.
+# Who has read framework_features knows what that one answers, and could say it himself.
+
+LIFE = [
+    ["receive"],
+    ["send", {"type": "lifespan.startup.complete"}],
+    ["receive"],
+    ["send", {"type": "lifespan.shutdown.complete"}],
+]
+
+
+def unseen(**apps: Any) -> Any:
+    """An application of these scripts, one for each type of scope, and of a lifespan."""
+    scripts = {kind: asgi_app(*steps, name=kind) for kind, steps in {"lifespan": LIFE, **apps}.items()}
+    return made("apps_by_kind:by_kind", **scripts)
+
+
+def received(seen: Transcript, who: str) -> list[dict[str, Any]]:
+    found = [one["message"] for one in seen.all("inner received") if one["name"] == who]
+    return [one if isinstance(one, dict) else {"type": one} for one in found]
+
+
+def lived(seen: Transcript) -> None:
+    """Fail unless startup came before all else, and shutdown after it."""
+    called = [one["name"] for one in seen.all("inner called")]
+    types = [one.get("type") for one in received(seen, "lifespan")]
+    expect("the first call of the application", called[:1], ["lifespan"], "entering sends the startup")
+    wanted = ["lifespan.startup", "lifespan.shutdown"]
+    expect("what the lifespan received", types, wanted, "leaving sends the shutdown", where=CLIENT)
+
+
+def unseen_request(probe: Probe, rng: random.Random) -> None:
+    """A request to an application that is in no file."""
+    sent, text, word, code = title(rng), title(rng), f"w{rng.randrange(999)}", rng.choice([202, 404, 503])
+    start = {"type": "http.response.start", "status": code, "headers": [[b"x-word", word.encode()]]}
+    body = {"type": "http.response.body", "body": text.encode()}
+    app = unseen(http=[["receive until", "http.request"], ["send", start], ["send", body]])
+    said = (
+        f"client.post('/', content={sent.encode()!r}) to an application that sends {code}, x-word, {text!r}"
+    )
+    got, seen = call_seen(probe, "a_request", app, sent, sent=said)
+    expect("status, x-word, text", got, [code, word, text], "what the application has sent", where=CLIENT)
+    bodies = [one.get("body", b"") for one in received(seen, "http")]
+    what = "the body that the application received"
+    expect(what, b"".join(one for one in bodies if isinstance(one, bytes)), sent.encode(), where=CLIENT)
+    lived(seen)
+
+
+def unseen_talk(probe: Probe, rng: random.Random) -> None:
+    """A conversation with one."""
+    sent, text = title(rng), title(rng)
+    accept = ["send", {"type": "websocket.accept"}]
+    answer = ["send", {"type": "websocket.send", "text": text}]
+    end = ["receive until", "websocket.disconnect"]
+    app = unseen(websocket=[["receive"], accept, ["receive"], answer, end])
+    said = f"socket.send_text({sent!r}), socket.receive_text(); the application sends {text!r}"
+    got, seen = call_seen(probe, "a_talk", app, sent, sent=said)
+    expect("receive_text()", got, text, "what the application has sent", where=CLIENT)
+    heard = [(one.get("type"), one.get("text")) for one in received(seen, "websocket")]
+    wanted = [("websocket.connect", None), ("websocket.receive", sent), ("websocket.disconnect", None)]
+    expect("what the application received", heard, wanted, "leaving `with` is a disconnect", where=CLIENT)
+    lived(seen)
 
 
 STATE = 'ASGI lifespan, "Lifespan State"'
@@ -63,6 +135,17 @@ def schemes_and_codes(probe: Probe) -> None:
     why = "scope['scheme'] is http for requests, ws for WebSockets; a close without a code is 1000"
     rule = 'ASGI www, "WebSocket Connection Scope", "Close - send event"'
     expect("two schemes, two codes", found, ["http", "ws", 1000, 1000], why, rule=rule, where=CLIENT)
+
+
+def talks_end(probe: Probe, text: str) -> None:
+    """A conversation that the application ends, and one that it refuses."""
+    answer, codes = call(probe, "a_close", text)
+    expect("the answer", answer, f"{text.upper()}! in blue")
+    that(
+        isinstance(codes, list) and len(codes) == 2 and codes[0] == 4001 and codes[1] not in (0, None),
+        f"codes of WebSocketDisconnect = {codes!r} (0: it was not raised)",
+        "4001 where the application closed, and one where it refused",
+    )
 
 
 def requests_say_what_was_meant(probe: Probe, word: str) -> None:
