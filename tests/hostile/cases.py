@@ -20,6 +20,8 @@ BROKEN = frozenset({"FAIL", "TIMEOUT", "CRASH", "NO_START"})
 class Case:
     """`verdicts`: what the check may come to; `hidden`: the hidden one. `hunts`: what it must not find.
 
+    `seconds` is what grading it may take, where that is far less than its whole time; 0: all of that.
+
     `weak` says why the weak sandbox does not hold it; it is not run there. `needs` is what bubblewrap's lacks
     on machines without libseccomp: then it is not run in that either.
 
@@ -37,6 +39,7 @@ class Case:
     hidden: frozenset[str] = BROKEN
     begins: str = ""
     times: int = 1
+    seconds: float = 0.0
     weak: str = ""
     needs: str = ""
     more: dict[str, Any] = field(default_factory=dict)

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import weakref
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from typing import Any
 
 from workshop.errors import InfraError
 from workshop.grade.sandboxes import excluded_packages, system_calls
+from workshop.grade.sandboxes.bubblewrap import WATCH, family, note_use, processor_time
 from workshop.grade.sandboxes.hidden_from_sandbox import KERNEL
 from workshop.grade.sandboxes.sandbox import CHECKED, DISK, MEMORY, START_SECONDS, Facts, rlimits
 from workshop.grade.sandboxes.sandbox_files import SandboxFiles
@@ -105,7 +107,7 @@ class Docker:
 
     def words(self, name: str, sockets: SandboxSockets, slot: int) -> list[str]:
         """The whole command."""
-        uid = self._users.of(slot)
+        uid = self.uid(slot)
         words = ["docker", "run", "--name", name, "--label", f"{LABEL}={os.getpid()}", "--network", "none"]
         words += ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
         words += ["--security-opt", f"seccomp={self.calls}"]
@@ -133,6 +135,10 @@ class Docker:
             str(self.lab.number),
         ]
 
+    def uid(self, slot: int) -> int:
+        """The user id that a slot's processes have; no two graders at once share one."""
+        return self._users.of(slot)
+
     def sweep(self) -> list[str]:
         """Remove containers of graders that are gone."""
         listed = call(
@@ -156,6 +162,10 @@ class Container:
     def __init__(self, engine: Docker, sockets: SandboxSockets, slot: int) -> None:
         self.wire = sockets.wire
         self._sockets = sockets
+        self.facts, self.room, self._uid = Facts(), engine.room, engine.uid(slot)
+        self._over = threading.Event()
+        self._first = 0
+        self._watch = threading.Thread(target=self._watched, daemon=True)
         self._name = f"{LABEL}-{os.getpid()}-{slot}-{time.monotonic_ns()}"
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed in end)
         self.popen = subprocess.Popen(
@@ -172,14 +182,39 @@ class Container:
             words = self._said.read(2000).decode("utf-8", "replace").strip()[-300:]
             self.end()
             raise InfraError(f"{error} {words}".strip()) from error
+        self._watch.start()
+
+    def _first_process(self) -> int:
+        """The first process as this machine counts it; 0 where the engine's machine is another one."""
+        with contextlib.suppress(InfraError, OSError, ValueError, IndexError):
+            pid = int(call(["inspect", "-f", "{{.State.Pid}}", self._name]))
+            status = Path("/proc", str(pid), "status").read_text(encoding="utf-8", errors="replace")
+            uid = int(status.partition("\nUid:")[2].split()[0])
+            return pid if uid == self._uid else 0
+        return 0
+
+    def _watched(self) -> None:
+        """As bubblewrap's: too many processes end it; at the kernel's number they would spin, and go on."""
+        self._first = self._first_process()
+        while self._first and not self._over.wait(WATCH):
+            if note_use(self.facts, self.room, family(self._first)):
+                with contextlib.suppress(InfraError):  # `end` tries again
+                    call(["kill", self._name])
+                return
 
     def end(self) -> Facts:
-        facts = Facts()
+        self._over.set()
+        if self._watch.is_alive():
+            self._watch.join()
+        facts = self.facts
         try:
             with contextlib.suppress(InfraError):
                 state: dict[str, Any] = json.loads(call(["inspect", "-f", "{{json .State}}", self._name]))
-                facts.limits = ["memory"] if state.get("OOMKilled") else []
-                if not state.get("Running"):
+                if state.get("OOMKilled"):
+                    facts.limits = sorted({*facts.limits, "memory"})
+                if state.get("Running"):
+                    facts.cpu = processor_time(self._first)
+                elif not facts.limits:
                     facts.ended = f"exit code {state.get('ExitCode')}"
             with contextlib.suppress(InfraError):
                 call(["rm", "-f", "-v", self._name])
