@@ -56,10 +56,13 @@ class Probe:
         """Call "module:function"; the description of what it raised, or None when it returned."""
         return self.steps(made(function, *args, **kwargs)).raised
 
-    def steps(self, *steps: Any, seconds: float = CALL_SECONDS, sent: str = "") -> Transcript:
+    def steps(
+        self, *steps: Any, seconds: float = CALL_SECONDS, sent: str = "", memory: bool = False
+    ) -> Transcript:
         """Evaluate steps in turn. A step is a value, or a pair (name, value) to refer to later.
 
-        `sent` is what the report says of them, where the calls themselves would say less.
+        `sent` is what the report says of them, where the calls themselves would say less. With `memory` the
+        transcript knows how much of it they took.
         """
         listed = [
             {"as": step[0], "do": step[1]} if isinstance(step, tuple) else {"do": step} for step in steps
@@ -67,7 +70,8 @@ class Probe:
         self._trail.sent = sent or self._with_given(
             "\n".join(describe(step["do"]) for step in listed), listed
         )
-        return self._ask("steps", {"steps": outgoing(listed)}, outgoing(listed), seconds)
+        asked = {"steps": outgoing(listed), "memory": memory}
+        return self._ask("steps", asked, outgoing(listed), seconds)
 
     def wsgi(
         self,

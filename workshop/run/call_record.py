@@ -17,12 +17,12 @@ Values stay as they are in JSON (probe_values.py); nothing here is decoded but b
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
 import time
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import Any
+
+from workshop.run.call_memory import CallMemory
 
 Json = Any
 Event = dict[str, Any]
@@ -43,12 +43,15 @@ class Garbled(Exception):
 
 
 class CallRecord:
-    """The transcript of one call, and the scripts of its request. `request` is what the probe is sent."""
+    """The transcript of one call, and the scripts of its request. `request` is what the probe is sent.
 
-    def __init__(self, request: Json, timed: bool = False) -> None:
+    `memory` is asked what the call has taken, after each step.
+    """
+
+    def __init__(self, request: Json, timed: bool = False, memory: CallMemory | None = None) -> None:
         self.events: list[Event] = []
         self.timed = timed
-        self.memory = Memory()
+        self.memory = memory
         self._size = 0
         self._applications: list[Callable[[], list[Script]]] = []
         self._running: list[Script] = []
@@ -101,7 +104,7 @@ class CallRecord:
         yield
         for step in steps:
             value = yield step
-            self.note("value", value=value, memory=self.memory.most())
+            self.note("value", value=value, memory=self.memory.most() if self.memory else None)
 
     def note(self, event: str, **fields: Json) -> None:
         self._append({"event": event, **fields})
@@ -277,27 +280,3 @@ def _bytes(value: Json) -> bytes:
 
 def _tagged(data: bytes) -> Json:
     return {"$bytes": base64.b64encode(data).decode("ascii")}
-
-
-class Memory:
-    """How much memory the fork has taken since its call began, as the kernel counts it."""
-
-    def __init__(self) -> None:
-        self._file: Path | None = None
-        self._before = 0
-
-    def begin(self, pid: int) -> None:
-        self._file = Path(f"/proc/{pid}/status")
-        self._before = self._read("VmRSS:")
-
-    def most(self) -> int | None:
-        """Bytes at most so far; None where nobody can tell."""
-        return max(0, self._read("VmHWM:") - self._before) if self._before else None
-
-    def _read(self, field: str) -> int:
-        with contextlib.suppress(OSError, AttributeError, ValueError, IndexError):
-            assert self._file is not None
-            for line in self._file.read_text().splitlines():
-                if line.startswith(field):
-                    return int(line.split()[1]) << 10
-        return 0

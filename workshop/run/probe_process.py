@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from workshop.paths import ROOT
-from workshop.run import process
+from workshop.run import call_memory, process
+from workshop.run.call_memory import CallMemory
 from workshop.run.call_record import CallRecord, Garbled
 
 Reply = dict[str, Any]
@@ -61,7 +62,8 @@ class ProbeProcess:
         """One call: its transcript, or what the process came to when there is none in time."""
         self.calls += 1
         self._said.clear()
-        record = CallRecord(request, timed=request.get("record", False))
+        memory = CallMemory(self.process.pid) if request.get("memory") else None
+        record = CallRecord(request, request.get("record", False), memory)
         try:
             reply = self._ask({**record.request, "call": self.calls}, record, seconds)
             self._hear(record)  # what it said before its answer is all there
@@ -82,7 +84,9 @@ class ProbeProcess:
         deadline = began + seconds
         wanted = [self.answers] if record is None else [self.answers, self.link.fileno()]
         while b"\n" not in self._pending:
-            ready = select.select(wanted, [], [], max(0.0, deadline - time.monotonic()))[0]
+            ready = select.select(wanted, [], [], self._patience(record, deadline))[0]
+            if not ready and time.monotonic() < deadline and record is not None:
+                continue
             if record is not None and self.link.fileno() in ready and time.monotonic() < deadline:
                 if not self._hear(record):
                     wanted.remove(self.link.fileno())
@@ -99,6 +103,15 @@ class ProbeProcess:
         line, _, self._pending = self._pending.partition(b"\n")
         reply: Reply = json.loads(line)
         return reply
+
+    @staticmethod
+    def _patience(record: CallRecord | None, deadline: float) -> float:
+        """How long nothing need be looked at; a call's memory is, while it works."""
+        left = max(0.0, deadline - time.monotonic())
+        if record is None or record.memory is None:
+            return left
+        record.memory.look()
+        return min(left, call_memory.LOOK_SECONDS)
 
     def _hear(self, record: CallRecord) -> bool:
         """Take what lies on the line, and answer it; False when nobody is at its other end any more."""
@@ -140,7 +153,7 @@ class ProbeProcess:
                 data = data[self.link.send(data) :]
 
     def _begin(self, pid: Any, record: CallRecord) -> None:
-        if type(pid) is int and process.parent(pid) == self.process.pid:
+        if type(pid) is int and record.memory is not None:
             record.memory.begin(pid)
 
     def _processor_seconds(self) -> float:

@@ -58,7 +58,8 @@ def made_line_by_line(probe: Probe) -> None:
     count = 6000
     sent = f"tasks.add {count} times, with the longest titles; then GET /tasks.csv, chunk by chunk"
     fill = made("call_in_steps:fill", ref("app:tasks"), "\U0001d11e" * 200, count)
-    seen = talk(probe, sent, fill, made("call_in_steps:export_memory", ref(APP)), seconds=8.0)
+    export = made("call_in_steps:export_memory", ref(APP))
+    seen = talk(probe, sent, fill, export, seconds=8.0, memory=True)
     got, (before, after) = seen.values[-1], seen.memories
     right = "a line at a time, made when the server asks for it: so a file of any size fits into memory"
     status_is(got, 200, "GET /tasks.csv", sent=sent)

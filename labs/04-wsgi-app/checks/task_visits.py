@@ -152,9 +152,11 @@ def unlike_nginx(answer: Response) -> None:
     )
 
 
-def talk(probe: Probe, sent: str, *steps: Any, seconds: float = 3.0, right: str = "a response") -> Transcript:
+def talk(
+    probe: Probe, sent: str, *steps: Any, right: str = "a response", seconds: float = 3.0, **more: Any
+) -> Transcript:
     """Do these steps; an exception of the application's fails the check. `sent` says what they are."""
-    seen = probe.steps(*steps, seconds=seconds, sent=sent)
+    seen = probe.steps(*steps, seconds=seconds, sent=sent, **more)
     error = seen.raised
     if error is not None:
         why = f"{right}, and no exception"

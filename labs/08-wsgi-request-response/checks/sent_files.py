@@ -43,7 +43,8 @@ def files_are_sent(probe: Any, data: bytes, at: int) -> None:
     is_packed(probe, data, at)
     long = 3 * LITTLE
     sent = f"GET of a file of {long} bytes"
-    seen = probe.steps(made("form_handlers:file_peak", long, environ()), seconds=8.0, sent=sent)
+    peak = made("form_handlers:file_peak", long, environ())
+    seen = probe.steps(peak, seconds=8.0, sent=sent, memory=True)
     (got,) = values(seen, 1)
     expect("bytes that came", got["size"], long)
     little = got["peak"] < LITTLE and (seen.memory or 0) < long

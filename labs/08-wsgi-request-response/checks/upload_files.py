@@ -101,6 +101,7 @@ def memory_for_a_file(probe: Any, mark: str, filler: bytes, count: int) -> dict[
         ),
         sent=f"Request(a multipart form with a file of {len(filler) * count} bytes).files",
         seconds=8.0,
+        memory=True,
     )
     (got,) = values(seen, 1)
     return {**got, "taken": seen.memory or 0}
