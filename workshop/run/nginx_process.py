@@ -99,6 +99,8 @@ class NginxProcess:
                 one.drain(0.5)
                 self.refused = nginx_config.complaint(one.output(), self.run)
                 return
+            if tcp_ports.is_listening(host, int(port)):
+                continue
             # It listens before it has any worker.
             waited = time.monotonic() - one.started > LISTEN_SECONDS or process.descendants(one.pid)
             if waited and not tcp_ports.is_listening(host, int(port)):
@@ -120,14 +122,21 @@ class NginxProcess:
     def is_ready(self) -> bool:
         """Whether an nginx of ours listens on every front's port. Where somebody else does, it may move."""
         with self._lock:
-            pids = [pid for one in self.running for pid in (one.pid, *process.descendants(one.pid))]
-            owners = [tcp_ports.owner("127.0.0.1", front.port, pids) for front in self.fronts]
+            owners = [self._owner(front.port) for front in self.fronts]
             if tcp_ports.Owner.OTHER in owners and self.moves:
                 for front, owner in zip(self.fronts, owners, strict=True):
                     if owner is tcp_ports.Owner.OTHER:
                         front.listen = f"127.0.0.1:{tcp_ports.free_port()}"
                 self.follow()
             return all(owner is tcp_ports.Owner.OURS for owner in owners)
+
+    def _owner(self, port: int) -> tcp_ports.Owner:
+        """Whose the port is. As a rule nginx's first process has its socket: then no other need be found."""
+        pids = [one.pid for one in self.running]
+        found = tcp_ports.owner("127.0.0.1", port, pids)
+        if found is not tcp_ports.Owner.OTHER:
+            return found
+        return tcp_ports.owner("127.0.0.1", port, [*pids, *process.descendants(*pids)])
 
     def status(self, since: int = 0) -> dict[str, Any]:
         """Its exit code (null: it runs, or a container does), what it said, what it refused, and where it is.

@@ -176,6 +176,12 @@ def left_behind() -> list[int]:
     return [pid for pid in children(os.getpid()) if pid not in _started] if _adopts else []
 
 
+def family(pid: int) -> Iterator[int]:
+    """A process, then all below it: the table of processes is read where somebody asks for more than one."""
+    yield pid
+    yield from descendants(pid)
+
+
 def _process_table() -> tuple[dict[int, int], dict[int, int]]:
     """Parents and sessions of every process; from /proc, or from ps where there is none."""
     parents, sessions = {}, {}

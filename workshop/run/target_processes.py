@@ -213,7 +213,7 @@ class TargetProcesses:
         """The program that listens, by its command line: a service may have become another one."""
         if name in self.held:
             return service_command.shown_command(one.argv)
-        return tcp_ports.listener(self.ports[name], [one.pid, *process.descendants(one.pid)])
+        return tcp_ports.listener(self.ports[name], process.family(one.pid))
 
     def status(self, name: str, since: int = 0) -> Reply:
         one = self.running.get(name)
