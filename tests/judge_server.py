@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import IO
+from typing import IO, ClassVar
 
 import jinja2  # noqa: F401  (warm, before the forks)
 
@@ -23,14 +23,19 @@ SECONDS = 60.0
 class ForkedAgent:
     """An agent that is a fork of this process: a new Python would have to import the same again."""
 
+    writers: ClassVar[list[IO[bytes]]] = []
+
     def __init__(self, words: list[str], env: dict[str, str]) -> None:
         reader, writer = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(writer)
+            for other in self.writers:  # an agent ends when nobody has its writer: this fork has it, too
+                other.close()
             run_agent(words, env, reader)
         os.close(reader)
         self.stdin: IO[bytes] | None = os.fdopen(writer, "wb")
+        self.writers.append(self.stdin)
         self._code: int | None = None
 
     def poll(self) -> int | None:
@@ -54,6 +59,7 @@ def run_agent(words: list[str], env: dict[str, str], tether: int) -> None:
     try:
         os.setsid()
         os.dup2(tether, 0)
+        sys.stdin = sys.__stdin__  # and not what pytest has put there, which says nothing
         os.chdir(ROOT)
         os.environ.clear()
         os.environ.update(env)

@@ -10,14 +10,20 @@ The first of them that pytest comes to starts the lanes of all that were chosen.
 when its own turn comes: order, words and verdicts are those of one check after another. A check has a
 connection to the agent, a trail and random numbers of its own, and names what it wants of them as arguments.
 
-With on("") a check runs in its turn. A lane ends at its first failure, for the report still looks at what
-that failure left; the rest of the lane runs when its turn comes, on services that begin anew. One check at a
-time it is in a sandbox, where transcripts are kept by check, under a debugger, and with --one-at-a-time.
+With on("") a check runs in its turn, or while one before it waits for its lane. A lane ends at its first
+failure, for the report still looks at what that failure left; the rest of the lane runs when its turn comes,
+on services that begin anew. One check at a time it is in a sandbox, where transcripts are kept by check,
+under a debugger, and with --one-at-a-time.
+
+With on("slow", apart=True) the lane has a stack of its own, nginx and all: for a check that waits, with
+services that others end or hold up. In Docker, where there is one of each container, it runs in its turn.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import inspect
 import random
 import threading
@@ -25,10 +31,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from workshop.errors import Refusal
 from workshop.judge import checks
 from workshop.judge.checks import Deadline
-from workshop.judge.http_client import Trail
-from workshop.judge.stack import SANDBOX, Stack
+from workshop.judge.http_client import Clock, Trail
+from workshop.judge.stack import EMBEDDED, SANDBOX, Stack, embedded
 
 
 @dataclass
@@ -43,6 +50,10 @@ class Means:
     trail: Trail = field(default_factory=Trail)
     used: set[str] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self.clock = Clock(self.seconds)
+        self.trail.stack = self.stack
+
     def late(self, failed: checks.Failed) -> None:
         """A failure of this check because something was late, while its connections are open."""
         self.run.look_where_it_waits(self.trail, failed)
@@ -51,8 +62,9 @@ class Means:
 class Job:
     """One check: it runs once, in its lane or in its turn."""
 
-    def __init__(self, name: str, task: int, function: Callable[..., None], lane: str) -> None:
-        self.name, self.task, self.function, self.lane = name, task, function, lane
+    def __init__(self, name: str, task: int, function: Callable[..., None], lane: str, apart: bool) -> None:
+        self.name, self.task, self.function = name, task, function
+        self.lane, self.apart = lane, apart
         self.means: Means | None = None
         self.error: BaseException | None = None
         self.passed_by = threading.Event()  # its lane has run it, or has ended before it
@@ -68,6 +80,43 @@ class Job:
             means.dirty |= means.used
 
 
+class Lane:
+    """Checks that run one after the other, in a thread: on the run's stack, or on one of their own.
+
+    A stack of its own ends with its lane; where a check has failed, with the run: the report looks at it.
+    """
+
+    def __init__(self, jobs: list[Job], run: Any, stack: Stack, apart: bool) -> None:
+        self.jobs = jobs
+        self._exits = contextlib.ExitStack()
+        self._ending = threading.Lock()  # whoever comes second waits until all has ended
+        if apart:
+            own = self._exits.enter_context(embedded(stack.lab, stack.target))
+            own.public = stack.public  # where a person asks
+            run.config.add_cleanup(self.end)
+        used = own if apart else stack
+        self.stack = dataclasses.replace(used, _connection=None, _one_at_a_time=threading.Lock())
+
+    def end(self) -> None:
+        with self._ending:
+            self._exits.close()
+
+    def go(self, run_one: Callable[[Job, Stack], None]) -> None:
+        """From its first check to its last, or to the first that fails."""
+        try:
+            self.stack.await_front()
+            for job in self.jobs:
+                if not any(one.error for one in self.jobs):
+                    run_one(job, self.stack)
+                job.passed_by.set()
+        finally:
+            for job in self.jobs:  # whatever ended the lane: what has not run runs in its turn
+                job.passed_by.set()
+            if not any(one.error for one in self.jobs):
+                self.stack.close()
+                self.end()
+
+
 class SideBySide:
     """The lanes of one test file. `fixtures` make a check's arguments from its Means, by name."""
 
@@ -80,18 +129,17 @@ class SideBySide:
         }
         self.jobs: dict[str, Job] = {}
         self.dirty: set[str] = set()
-        self.started = False
-        self.marked: dict[str, tuple[Callable[..., None], str]] = {}
+        self.marked: dict[str, tuple[Callable[..., None], str, bool]] = {}
 
-    def on(self, lane: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-        """Mark a check: it runs in this lane, or, with "", in its turn."""
+    def on(self, lane: str, apart: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+        """Mark a check: it runs in this lane; with "", in its turn, or while one before it waits."""
 
         def mark(function: Callable[..., None]) -> Callable[..., None]:
             def turn(request: Any, stack: Stack, trail: Trail) -> None:
                 self._turn(request, stack, trail)
 
             turn.__doc__, turn.__name__ = function.__doc__, function.__name__
-            self.marked[function.__name__] = (function, lane)
+            self.marked[function.__name__] = (function, lane, apart)
             return turn
 
         return mark
@@ -101,22 +149,31 @@ class SideBySide:
         run = request.config.pluginmanager.get_plugin("workshop-lab-run")
         if not self.jobs:
             self._plan(request.session.items)
-        job = self.jobs[request.node.name]
-        if job.lane and not self.started:
             self._start(run, stack)
-            self.started = True
-        if job.lane:
-            job.passed_by.wait()
+        job = self.jobs[request.node.name]
+        self._meanwhile(run, job, request.session.items, stack)
+        job.passed_by.wait()
         if job.means is None:
-            job.run(self._means(run, job, stack), self.fixtures)
+            self._run(run, job, stack)
         assert job.means is not None
         vars(trail).update(vars(job.means.trail))
         if isinstance(job.error, Deadline):  # every service is ended after it: let the others be through
             for other in self.jobs.values():
-                if other.lane and (run.everything or other.task == job.task):
+                if run.everything or other.task == job.task:
                     other.passed_by.wait()
         if job.error is not None:
             raise job.error
+
+    def _meanwhile(self, run: Any, job: Job, items: list[Any], stack: Stack) -> None:
+        """While the lane of this check is at work, run those that would be next in their turn."""
+        names = [item.name for item in items]
+        for name in names[names.index(job.name) + 1 :]:
+            other = self.jobs.get(name)
+            failed = any(one.error for one in self.jobs.values() if not one.lane)
+            if other is None or failed or job.passed_by.is_set():
+                return  # where one has failed, the report still looks at what that left
+            if not other.lane and other.means is None:
+                self._run(run, other, stack)
 
     def _plan(self, items: list[Any]) -> None:
         for item in items:
@@ -125,30 +182,33 @@ class SideBySide:
                 self.jobs[item.name] = Job(item.name, task, *self.marked[item.name])
 
     def _start(self, run: Any, stack: Stack) -> None:
-        """Start the lanes, those of later tasks first: they wait longest."""
-        one_at_a_time = stack.mode == SANDBOX or run.one_at_a_time
-        for lane in dict.fromkeys(job.lane for job in reversed(self.jobs.values()) if job.lane):
-            jobs = [job for job in self.jobs.values() if job.lane == lane]
-            if not one_at_a_time:
-                threading.Thread(target=self._go, args=[run, stack, jobs], daemon=True).start()
+        """Start the lanes, those of later tasks first: they wait longest. What is in none may run at once."""
+        lanes = []
+        for name in dict.fromkeys(job.lane for job in reversed(self.jobs.values())):
+            jobs = [job for job in self.jobs.values() if job.lane == name]
+            made = self._lane(run, jobs, stack) if name else None
+            if made is not None:
+                lanes.append(made)
             else:
                 for job in jobs:
                     job.passed_by.set()
+        for lane in lanes:  # when the processes of all are made: some of them are forks of this one
+            run_one = functools.partial(self._run, run)
+            threading.Thread(target=lane.go, args=[run_one], daemon=True).start()
 
-    def _go(self, run: Any, stack: Stack, jobs: list[Job]) -> None:
-        """A lane, from its first check to its last, or to the first that fails."""
-        own = dataclasses.replace(stack, _connection=None, _one_at_a_time=threading.Lock())
-        try:
-            for job in jobs:
-                if not any(one.error for one in jobs):
-                    job.run(self._means(run, job, own), self.fixtures)
-                job.passed_by.set()
-        finally:
-            for job in jobs:  # whatever ended the lane: what has not run runs in its turn
-                job.passed_by.set()
-            own.close()
+    @staticmethod
+    def _lane(run: Any, jobs: list[Job], stack: Stack) -> Lane | None:
+        """A lane for these checks; None where they are to run in their turn."""
+        apart = any(job.apart for job in jobs)
+        if stack.mode == SANDBOX or run.one_at_a_time or (apart and stack.mode != EMBEDDED):
+            return None
+        with contextlib.suppress(Refusal, OSError):  # no port, no folder: there is one stack, then
+            return Lane(jobs, run, stack, apart)
+        return None
 
-    def _means(self, run: Any, job: Job, stack: Stack) -> Means:
+    def _run(self, run: Any, job: Job, stack: Stack) -> None:
         # Who works beside others is given their time as well.
-        seconds = run.seconds_of(job.name, 1 if job.lane == "" else 3)
-        return Means(stack, random.Random(f"{run.seed}:{job.name}"), seconds, self.dirty, run)
+        beside = job.lane and not (stack.mode == SANDBOX or run.one_at_a_time)
+        seconds = run.seconds_of(job.name, 3 if beside else 1)
+        rng = random.Random(f"{run.seed}:{job.name}")
+        job.run(Means(stack, rng, seconds, self.dirty, run), self.fixtures)

@@ -17,6 +17,7 @@ from workshop.judge.checks import Failed
 from workshop.judge.http_client import Trail
 from workshop.judge.probe_client import ProbeTrouble, import_trouble
 from workshop.judge.probe_transcript import MissingAttribute
+from workshop.judge.stack import Stack
 from workshop.judge.start_failure import ConfigurationTrouble, StartTrouble, exit_text, start_text
 from workshop.judge.tracebacks import is_of_import, last_traceback, waiting_frames
 from workshop.judge.verdict import Finding, Verdict
@@ -139,6 +140,11 @@ class Judge:
         self.run, self.trail = run, trail
         self._last_words: dict[str, dict[str, Any]] = {}
 
+    @property
+    def stack(self) -> Stack:
+        """The stack that the check has asked."""
+        return self.trail.stack or self.run.stack
+
     def of(self, error: BaseException) -> tuple[Verdict, Finding]:
         """The verdict and the finding, with words for what is often forgotten."""
         verdict, finding = self._of(error)
@@ -166,7 +172,7 @@ class Judge:
             case StartTrouble(reply=reply):
                 return self._not_started(reply)
             case ConfigurationTrouble():
-                where = f"{self.run.stack.lab.nginx['file']}: nginx read it, and does not start with it"
+                where = f"{self.stack.lab.nginx['file']}: nginx read it, and does not start with it"
                 accepted = "a configuration that `nginx -t` accepts"
                 return Verdict.NO_START, Finding(got=str(error), expected=accepted, where=where)
             case ProbeTrouble(verdict=verdict, got=got, trace=trace):
@@ -214,7 +220,7 @@ class Judge:
             self.trail.curl = self.trail.curl if shows(error.sent, self.trail.curl) else ""
         waits = error.waits or (self.trail.service if self._is_late(error) else "")
         finding.trace = finding.trace or error.stacks or self.stacks(waits)
-        if is_own(self.run.stack.lab) and self.trail.via == "nginx" and (reason := self._nginx_reason()):
+        if is_own(self.stack.lab) and self.trail.via == "nginx" and (reason := self._nginx_reason()):
             finding.got += f"; nginx's log says: {reason}"
         response, over_http = self.trail.response, self.trail.via in ("direct", "nginx")
         if response.status >= SERVER_FAULT if response is not None else over_http:
@@ -244,11 +250,11 @@ class Judge:
 
     def _import_problem(self) -> ProbeTrouble | None:
         """What keeps the application, and so what it imports of the learner's, from being imported."""
-        lab = self.run.stack.lab
+        lab = self.stack.lab
         for name in self._services_asked():
             module = application_of(lab.services[name])
             if module:
-                reply = self.run.stack.ask("probe", kind="steps", modules=[module], seconds=1, steps=[])
+                reply = self.stack.ask("probe", kind="steps", modules=[module], seconds=1, steps=[])
                 if "not_imported" in reply:
                     return import_trouble(reply, Path(reply["folder"]))
         return None
@@ -257,11 +263,11 @@ class Judge:
         """What became of a service since the check began, once the last of its output has come."""
         if name in self._last_words:
             return self._last_words[name]
-        rest = Rest(self.run.stack, name)
+        rest = Rest(self.stack, name)
         deadline = time.monotonic() + (BROKEN_PATIENCE if self._is_broken() else OUTPUT_PATIENCE)
         while True:
             is_over = rest.is_long() or time.monotonic() > deadline
-            reply = self.run.stack.ask("status", service=name, since=self.trail.marks.get(name, 0))
+            reply = self.stack.ask("status", service=name, since=self.trail.marks.get(name, 0))
             if is_over or reply["state"] != "running" or "Traceback" in reply["output"]:
                 self._last_words[name] = reply
                 return reply
@@ -315,17 +321,17 @@ class Judge:
     def _since_shown(self, name: str) -> str:
         """What a service has written since the request that is shown began."""
         since = self.trail.latest.get(name, self.trail.marks.get(name, 0))
-        output: str = self.run.stack.ask("status", service=name, since=since)["output"]
+        output: str = self.stack.ask("status", service=name, since=since)["output"]
         return output
 
     def stacks(self, name: str) -> list[str]:
         """Where a service that does not go on stands: the learner's frames of its tasks and threads."""
-        if self.trail.via not in ("direct", "nginx") or name not in self.run.stack.lab.services:
+        if self.trail.via not in ("direct", "nginx") or name not in self.stack.lab.services:
             return []
-        reply = self.run.stack.ask("status", service=name)
+        reply = self.stack.ask("status", service=name)
         if reply["state"] != "running" or self.run.other is not None:
             return []
-        frames = waiting_frames(self.run.stack.ask("stacks", service=name)["output"], Path(reply["folder"]))
+        frames = waiting_frames(self.stack.ask("stacks", service=name)["output"], Path(reply["folder"]))
         return ["(this is where it waits)", *frames[:STACKS_SHOWN]] if frames else []
 
     def _hole(self) -> list[str]:
@@ -364,17 +370,17 @@ class Judge:
         deadline = time.monotonic() + (
             ENDING_PATIENCE if response is not None and response.status == 502 else 0.0
         )
-        reply = self.run.stack.ask("status", service=name)
+        reply = self.stack.ask("status", service=name)
         while reply["state"] == "running" and time.monotonic() < deadline:
             time.sleep(POLL)
-            reply = self.run.stack.ask("status", service=name)
+            reply = self.stack.ask("status", service=name)
         return reply
 
     def _where(self, did: str = "") -> str:
         """Which hop broke the contract: we own all of them, so we can tell. `did` is what the others did."""
         came = self.trail.connection is not None and self.trail.connection.received
         did = did or ("passed on what it sent" if came else "waited for its answer")
-        trail, lab = self.trail, self.run.stack.lab
+        trail, lab = self.trail, self.stack.lab
         if trail.via == "probe":
             edited = [f"{module}.py" for module in trail.modules if f"{module}.py" in lab.edit]
             called = edited[-1] if edited else lab.edit[0]
@@ -409,13 +415,13 @@ class Judge:
         """What nginx's log says of the request that is shown; "" where it says nothing."""
         words = bytes(self.trail.connection.sent if self.trail.connection else b"").split(b"\r\n", 1)
         asked = words[0].decode("latin-1")
-        errors = self.run.stack.ask("nginx", since=self.trail.nginx_mark).get("errors", "")
+        errors = self.stack.ask("nginx", since=self.trail.nginx_mark).get("errors", "")
         mine = [line for line in errors.splitlines() if f'request: "{asked}"' in line]
         return REASON.sub("", mine[-1]).partition(" while ")[0].partition(", client:")[0] if mine else ""
 
     def _shown_at(self, trail: Trail) -> Service:
         """The service to which nginx passed what was sent last: the longest prefix wins."""
-        services = self.run.stack.lab.services
+        services = self.stack.lab.services
         words = bytes(trail.connection.sent if trail.connection else b"").split(b" ", 2)
         target = words[1].decode("latin-1") if len(words) > 1 else "/"
         matching = [one for one in services.values() if one.at and target.startswith(one.at)]

@@ -32,15 +32,13 @@ from workshop.judge.recorder import Recorder
 from workshop.judge.report import show
 from workshop.judge.stack import DEFAULT_PORT, SANDBOX, Address, Stack, attached, embedded, is_attached
 from workshop.judge.stack_override import OTHER_STACK, OtherStack
-from workshop.judge.start_failure import ConfigurationTrouble
-from workshop.judge.started_services import started
+from workshop.judge.started_services import started, through_nginx
 from workshop.judge.timeline import Timeline
 from workshop.judge.verdict import CheckResult, Finding, LabResult, Verdict
 from workshop.judge.verdict_feed import Feed
 from workshop.labs import Lab, of_folder
 from workshop.last_verdicts import remember
 from workshop.paths import STATE
-from workshop.run.nginx_config import is_own
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -373,14 +371,7 @@ class LabRun:
     @pytest.fixture(name="front")
     def front_fixture(self, trail: Trail, clock: Clock) -> Client:
         """HTTP through nginx, as a browser would speak it."""
-        stack = self.stack
-        if stack.front is None:
-            pytest.skip("there is no nginx on this machine")
-        status = stack.ask("nginx")
-        trail.nginx_mark = status.get("mark", 0)
-        if is_own(stack.lab) and status.get("refused"):
-            raise ConfigurationTrouble(status["refused"])
-        return Client(stack, trail, clock, stack.front, "", lambda name: self._start(trail, name))
+        return through_nginx(self.stack, trail, clock, lambda name: self._start(trail, name))
 
     @pytest.fixture(name="service")
     def service_fixture(self, trail: Trail, clock: Clock) -> Callable[[str], Client]:

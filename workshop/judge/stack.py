@@ -32,7 +32,7 @@ DEFAULT_PORT = 8000
 PORTS_TRIED = 20
 READY_SECONDS = 15.0
 END_SECONDS = 8.0
-SANDBOX = "sandbox"
+EMBEDDED, SANDBOX = "embedded", "sandbox"
 REPLY_SECONDS = 60.0
 
 
@@ -285,7 +285,7 @@ def embedded(
     stack = Stack(
         lab=lab,
         target=target,
-        mode="embedded",
+        mode=EMBEDDED,
         run=folder.path,
         front=Address("127.0.0.1", chosen),
         public=f"http://127.0.0.1:{chosen}",

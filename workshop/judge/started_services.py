@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from workshop.judge.concurrent_checks import Means
 from workshop.judge.diagnosis import application_of
 from workshop.judge.http_client import Client, Clock, Trail
-from workshop.judge.probe_client import import_trouble
+from workshop.judge.probe_client import Probe, import_trouble
 from workshop.judge.stack import Address, Stack
-from workshop.judge.start_failure import StartTrouble
+from workshop.judge.start_failure import ConfigurationTrouble, StartTrouble
+from workshop.run.nginx_config import is_own
 
 ENDED_WITHIN = 5.0  # seconds
 POLL = 0.01
@@ -39,6 +44,36 @@ def started(stack: Stack, trail: Trail, name: str, hurry: bool = False) -> dict[
     return reply
 
 
+def start(means: Means, name: str) -> dict[str, Any]:
+    """Start a service for a check that has such means; the time that this takes is not the check's."""
+    patience, began = means.run.patience, time.monotonic()
+    reply = started(means.stack, means.trail, name, hurry=patience.is_short_for_starts)
+    means.clock.forgive(time.monotonic() - began)
+    patience.forgive(time.monotonic() - began)
+    return reply
+
+
+def through_nginx(stack: Stack, trail: Trail, clock: Clock, start: Callable[[str], object]) -> Client:
+    """HTTP through nginx, as a browser would speak it. Raises ConfigurationTrouble for a lab's own nginx."""
+    if stack.front is None:
+        pytest.skip("there is no nginx on this machine")
+    status = stack.ask("nginx")
+    trail.nginx_mark = status.get("mark", 0)
+    if is_own(stack.lab) and status.get("refused"):
+        raise ConfigurationTrouble(status["refused"])
+    return Client(stack, trail, clock, stack.front, "", start)
+
+
+def front(means: Means) -> Client:
+    """HTTP through nginx, for a check that runs beside others."""
+    return through_nginx(means.stack, means.trail, means.clock, functools.partial(start, means))
+
+
+def probe(means: Means) -> Probe:
+    """Calls the learner's code, for a check that runs beside others."""
+    return Probe(means.stack, means.trail, means.clock)
+
+
 class Services:
     """service("slow"), for a check that runs beside others: a Client of that service, which is up.
 
@@ -47,7 +82,6 @@ class Services:
 
     def __init__(self, means: Means) -> None:
         self.means = means
-        self._clock = Clock(means.seconds)
 
     def __call__(self, name: str) -> Client:
         means = self.means
@@ -55,16 +89,9 @@ class Services:
         if name in means.dirty:
             means.dirty.discard(name)
             end(means.stack, name)
-        address = Address(means.stack.service_host, self._start(name)["port"])
-        return Client(means.stack, means.trail, self._clock, address, name, self._start)
-
-    def _start(self, name: str) -> dict[str, Any]:
-        """Start it; the time that this takes is not the check's."""
-        patience, began = self.means.run.patience, time.monotonic()
-        reply = started(self.means.stack, self.means.trail, name, hurry=patience.is_short_for_starts)
-        self._clock.forgive(time.monotonic() - began)
-        patience.forgive(time.monotonic() - began)
-        return reply
+        starts = functools.partial(start, means)
+        address = Address(means.stack.service_host, starts(name)["port"])
+        return Client(means.stack, means.trail, means.clock, address, name, starts)
 
 
 def end(stack: Stack, name: str) -> None:
