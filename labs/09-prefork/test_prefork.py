@@ -14,7 +14,6 @@ from prefork_processes import (
     Preforks,
     count,
     ended,
-    front,
     no_start_meanwhile,
     outcome_of_broken,
     released,
@@ -35,6 +34,7 @@ from workshop.judge.checks import (
     wire_cases,
 )
 from workshop.judge.concurrent_checks import SideBySide
+from workshop.judge.started_services import front
 
 FORK = "accept(2) and fork(2): a child has its parent's listening socket"
 NON_BLOCKING = "accept(2): on a non-blocking socket without a waiting connection it fails with EAGAIN"
@@ -57,7 +57,7 @@ together = SideBySide(prefork=Preforks, front=front, outcome_of_broken=outcome_o
 
 
 @check(task=1, rule=FORK)
-@together.on("")
+@together.on("three")
 def test_task1_every_worker_answers_on_one_port(prefork):
     """Every worker responds, and the arbiter is their parent"""
     for service, workers in (("main", 2), ("three", 3)):
@@ -79,7 +79,7 @@ def test_task1_every_worker_answers_on_one_port(prefork):
 
 
 @check(task=1, rule="listen(2): connections wait in one queue until a process accepts them")
-@together.on("")
+@together.on("three")
 def test_task1_more_clients_than_workers_wait_their_turn(prefork, rng):
     """More clients than workers wait their turn, and no worker dies of it"""
     quiet, here = prefork("main", 2), prefork("three", 3)
@@ -166,7 +166,7 @@ def test_task2_all_workers_at_once_are_replaced(prefork):
 
 
 @check(task=2, rule="RFC 9110 §9.2.2: only an idempotent request may be repeated without asking")
-@together.on("")
+@together.on("three")
 def test_task2_nginx_asks_again_where_it_may(front, prefork, rng):
     """A worker dies in the middle of a GET: nginx sends it to another worker"""
     here = prefork("main", 2)
@@ -327,22 +327,23 @@ def test_task3_int_ends_everything_at_once(prefork):
 @together.on("hung")
 def test_task4_worker_that_hangs_is_replaced(prefork):
     """A worker that hangs is replaced, even if it ignores signals; idle ones stay"""
-    here = prefork("hung", 3)
+    here, at_hup = prefork("hung", 3), prefork("hung-at-hup", 2)
     before = here.have_answered()
-    with here.open("/hang", 10.0) as hung:
+    at_hup.have_answered()
+    with at_hup.open("/hang", 20.0) as old, here.open("/hang", 10.0) as hung:
+        at_hup.ask()
+        at_hup.signal(signal.SIGHUP)
         here.ask()
         that(
             ended(hung, SETTLE),
             f"{SETTLE:g} s later (--timeout 1) the worker still hangs, and so does its client",
             "a worker killed after a second without a heartbeat: with a signal that it can't ignore",
         )
-    what = "one worker of three hung, the others had nothing to do"
-    stayed(here, before, what, lambda pids: len(pids) == 3 and pids != before)
-    with here.open("/hang", 10.0) as hung:
-        here.ask()
-        here.signal(signal.SIGHUP)
+        what = "one worker of three hung, the others had nothing to do"
+        stayed(here, before, what, lambda pids: len(pids) == 3 and pids != before)
+        at_hup.is_shown()
         that(
-            ended(hung, SETTLE),
+            ended(old, SETTLE),
             f"{SETTLE:g} s after HUP (--timeout 1) an old worker hangs: it was asked to exit, and can't",
             "a worker killed after a second without a heartbeat: with a signal that it can't ignore",
         )

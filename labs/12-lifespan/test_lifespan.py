@@ -38,7 +38,6 @@ from lifespan_services import (
     fresh,
     is_answered,
     known,
-    probe,
     refuses_to_start,
     settle,
     waiting,
@@ -56,6 +55,7 @@ from workshop.judge.checks import (
     wire_cases,
 )
 from workshop.judge.concurrent_checks import SideBySide
+from workshop.judge.started_services import front, probe
 
 EVENTS = 'ASGI lifespan, "Startup" and "Shutdown"'
 UNSUPPORTED = 'ASGI lifespan, "Scope": an exception means that it is not supported; the server goes on'
@@ -67,13 +67,14 @@ SHUTDOWN_FAILED = 'ASGI lifespan, "Shutdown Failed"'
 CANCEL = "asyncio, Task.cancel(): CancelledError is thrown in at the next await, wherever that is"
 RUN = "your lifespan.py: its `run`, with an application that says startup.failed"
 
-together = SideBySide(service=Services, probe=probe)
+together = SideBySide(front=front, service=Services, probe=probe)
 
 
 # --- task 1 -------------------------------------------------------------------------------------------
 
 
 @check(task=1, rule=EVENTS)
+@together.on("probe")
 def test_task1_opens_on_startup_and_closes_on_shutdown(probe, rng):
     """The journal is opened once, before startup.complete, and closed before shutdown.complete"""
     who = people(rng, rng.randrange(2, 5))
@@ -99,6 +100,7 @@ def test_task1_opens_on_startup_and_closes_on_shutdown(probe, rng):
 
 
 @check(task=1, rule=STATE)
+@together.on("probe")
 def test_task1_visits_are_shared_through_the_state(probe, front, rng):
     """All requests of one server share a book; two servers in one process have two"""
     mine, yours = people(rng, 2), [name(rng) + " elsewhere"]
@@ -129,6 +131,7 @@ def test_task1_visits_are_shared_through_the_state(probe, front, rng):
 
 
 @check(task=1, rule=FAILED)
+@together.on("probe")
 def test_task1_startup_that_fails_is_said(service, stack, trail, probe, rng):
     """No journal, or no state: startup.failed with a message, and uvicorn exits"""
     told_without_state(probe, rng)
@@ -463,6 +466,7 @@ def test_task4_failed_writes_are_not_the_end(probe, rng):
 
 
 @check(task=4, rule=EVENTS)
+@together.on("yours")
 def test_task4_restart_loses_no_visit(front, stack, trail, rng):
     """Your application on your server, restarted: no visit is lost, no client is refused"""
     who = people(rng, 6)

@@ -16,6 +16,7 @@ from main_processes import SETTLE, Desks, Mains, Outcomes, closed_with, ended, k
 
 from workshop.judge.checks import WireError, check, expect, fail, name, that, wire_cases
 from workshop.judge.concurrent_checks import SideBySide
+from workshop.judge.started_services import probe
 
 STRINGS = 'uvicorn\'s documentation, "Command line options": APP is "<module>:<attribute>"'
 SETTINGS = 'uvicorn\'s documentation, "Settings": the command line, then the environment, then the default'
@@ -27,13 +28,14 @@ LIFESPAN = 'ASGI, "Lifespan": startup before the first connection, shutdown afte
 QUEUE = "listen(2): connections wait in the socket's queue until a process accepts them"
 WAIT = "wait(2): a child that ended is a zombie until its parent waits for it"
 
-together = SideBySide(main=Mains, desk=Desks, outcome=Outcomes)
+together = SideBySide(main=Mains, desk=Desks, outcome=Outcomes, probe=probe)
 
 
 # --- task 1 -------------------------------------------------------------------------------------------
 
 
 @check(task=1, rule=STRINGS)
+@together.on("")
 def test_task1_import_string_names_an_object(probe, rng):
     """An import string names an object, dots and all"""
     module, value = word(rng), name(rng)

@@ -8,8 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-import pytest
-
 from workshop.judge.checks import (
     Deadline,
     NoAnswer,
@@ -21,7 +19,6 @@ from workshop.judge.checks import (
     that,
 )
 from workshop.judge.concurrent_checks import Means
-from workshop.judge.http_client import Client, Clock
 from workshop.judge.stack import Address
 from workshop.judge.start_failure import StartTrouble
 from workshop.judge.wait_until_idle import Rest
@@ -123,6 +120,10 @@ class Prefork:
             self.story[-1][1] += 1
         else:
             self.story.append([what, 1])
+        self.is_shown()
+
+    def is_shown(self):
+        """Let the report be of this service, and of what was last sent to it."""
         steps = [one if times == 1 else f"{one} × {times}" for one, times in self.story[-STEPS:]]
         trail = self.trail
         trail.via, trail.service, trail.connection, trail.response = "direct", self.name, None, None
@@ -212,15 +213,6 @@ def start(means: Means, name: str):
         raise StartTrouble(reply)
     means.trail.marks.setdefault(name, reply["mark"])
     return reply
-
-
-def front(means: Means) -> Client:
-    """HTTP through nginx."""
-    stack = means.stack
-    if stack.front is None:
-        pytest.skip("there is no nginx on this machine")
-    starts = lambda name: start(means, name)  # noqa: E731
-    return Client(stack, means.trail, Clock(means.seconds), stack.front, "", starts)
 
 
 def outcome_of_broken(means: Means):

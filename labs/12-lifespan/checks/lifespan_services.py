@@ -8,7 +8,6 @@ import time
 from workshop.judge.checks import Wire, WireError, expect, request_bytes, that
 from workshop.judge.concurrent_checks import Means
 from workshop.judge.http_client import Client, Clock
-from workshop.judge.probe_client import Probe
 from workshop.judge.stack import Address
 from workshop.judge.start_failure import StartTrouble
 
@@ -37,10 +36,6 @@ class Services:
             raise StartTrouble(reply)
         self.means.trail.marks.setdefault(name, reply["mark"])
         return reply
-
-
-def probe(means: Means) -> Probe:
-    return Probe(means.stack, means.trail, Clock(means.seconds))
 
 
 def refuses_to_start(service, stack, trail, name):
