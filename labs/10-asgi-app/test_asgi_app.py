@@ -37,10 +37,15 @@ from workshop.judge.checks import (
     that,
     wire_cases,
 )
+from workshop.judge.concurrent_checks import SideBySide
+from workshop.judge.started_services import Services, front, probe
 
 REQUEST = 'ASGI www, "Request - receive event"'
 DISCONNECT = 'ASGI www, "Disconnect - receive event"'
 BODY_LIMIT = 64 * 1024
+
+# Two checks wait for seconds that the lab gives: one for silence, so nobody else may create tasks there.
+together = SideBySide(front=front, service=Services, probe=probe)
 
 
 def echo(probe: Probe, text: str, pieces: list[dict[str, Any]]) -> None:
@@ -55,6 +60,7 @@ def echo(probe: Probe, text: str, pieces: list[dict[str, Any]]) -> None:
 
 
 @check(task=1, rule='ASGI www, "HTTP Connection Scope"')
+@together.on("")
 def test_task1_echo_shows_the_scope(probe, rng):
     """/echo returns what the scope says"""
     answer_of(probe.asgi("app:app", http_scope("GET", "/echo"), receive=[body_event()]))
@@ -297,6 +303,7 @@ def test_task3_event_is_lines_and_an_empty_one(probe, rng):
 
 
 @check(task=3, rule=EVENT_STREAM)
+@together.on("waits", apart=True)
 def test_task3_events_arrive_as_they_happen(front, rng):
     """Behind nginx each event arrives when it happens, after a silence too"""
     create(front, name(rng))
@@ -317,6 +324,7 @@ def test_task3_events_arrive_as_they_happen(front, rng):
 
 
 @check(task=4, rule=DISCONNECT)
+@together.on("")
 def test_task4_stream_ends_when_its_client_leaves(front, service, probe, rng):
     """When its client has left, a stream ends, and only that one"""
     for client, way in ((front, "nginx and uvicorn"), (service("hypercorn"), "hypercorn")):
@@ -325,6 +333,7 @@ def test_task4_stream_ends_when_its_client_leaves(front, service, probe, rng):
 
 
 @check(task=4, rule=REQUEST)
+@together.on("")
 def test_task4_half_an_upload_is_no_task(probe, rng):
     """Half an upload creates no task"""
     scope = http_scope("POST", "/tasks", headers=[(b"host", b"x"), (b"content-type", b"application/json")])
@@ -347,6 +356,7 @@ def test_task4_half_an_upload_is_no_task(probe, rng):
 
 
 @check(task=4, rule="WHATWG HTML §9.2.4, the Last-Event-ID header")
+@together.on("")
 def test_task4_client_that_comes_back_misses_nothing(front, rng):
     """A client that comes back gets what it missed, once and in order"""
     with Listener(front) as listener:
@@ -373,6 +383,7 @@ def test_task4_client_that_comes_back_misses_nothing(front, rng):
 
 
 @check(task=5, rule="the event loop has one thread: what blocks in it blocks every request")
+@together.on("")
 def test_task5_reports_hold_nobody_up(service, rng):
     """While reports run, other requests get their responses"""
     client = service("uvicorn")
@@ -406,6 +417,7 @@ def test_task5_reports_hold_nobody_up(service, rng):
 
 
 @check(task=5, rule="RFC 9110 §15.6.4, 503; asyncio.timeout")
+@together.on("waits", apart=True)
 def test_task5_report_has_a_time_limit(front, rng):
     """A report that takes too long is a 503 of yours, not nginx's 504"""
     for seconds in (rng.choice([0.05, 0.1]), 0):

@@ -52,7 +52,9 @@ from workshop.judge.checks import (
     request_bytes,
     that,
 )
+from workshop.judge.concurrent_checks import SideBySide
 from workshop.judge.stack import Stack
+from workshop.judge.started_services import Services, front, probe
 
 TURNS, POSTS, ROOMS = 16, 8, 16
 KEPT = 6  # connections of nginx, for requests that come one after the other
@@ -63,11 +65,15 @@ BACK, DRAINED = 12.0, 8.0
 KILL, TERM = 9, 15
 UPSTREAM = "nginx, ngx_http_upstream_module"
 
+# Two checks take two seconds on any machine, and leave a site slow or half ended: each has one of its own.
+together = SideBySide(front=front, service=Services, probe=probe)
+
 
 # --- task 1: two instances, one store ---------------------------------------------------------------
 
 
 @check(task=1, rule=f'{UPSTREAM}, "upstream", "server"')
+@together.on("")
 def test_task1_both_instances_answer(front: Client) -> None:
     """Both instances answer, at one address"""
     seen = {whoami(front)["instance"] for _ in range(TURNS)}
@@ -283,6 +289,7 @@ def test_task4_one_client_holds_eight_streams(front: Client, rng: random.Random)
 
 
 @check(task=4, rule=f'{PROXY}, "proxy_read_timeout"; {UPSTREAM}, "max_fails"; RFC 9110 §15.6.5')
+@together.on("slow", apart=True)
 def test_task4_slow_answer_is_given_up_and_streams_are_not(front: Client, rng: random.Random) -> None:
     """nginx gives up a slow response, keeps silent streams, and serves everybody else"""
     with events(front) as (stream, _), member(front, room_name(rng), "Ada") as (ada, _):
@@ -328,6 +335,7 @@ def given_up(wire: Wire, began: float) -> None:
 
 
 @check(task=5, rule=f'RFC 9110 §9.2.2; {UPSTREAM}, "proxy_next_upstream"')
+@together.on("")
 def test_task5_killed_instance_loses_no_idempotent_request(
     front: Client, service: Service, stack: Stack, rng: random.Random
 ) -> None:
@@ -365,9 +373,11 @@ def test_task5_killed_instance_loses_no_idempotent_request(
             f"no response from instance {victim} within {BACK:g} s after it was started again",
             "responses from both instances again",
         )
+        time.sleep(0.02)
 
 
 @check(task=5, rule=f'RFC 9110 §9.2.2: POST is not idempotent; {UPSTREAM}, "non_idempotent"')
+@together.on("")
 def test_task5_create_is_never_sent_twice(
     front: Client, service: Service, stack: Stack, rng: random.Random
 ) -> None:
@@ -406,18 +416,19 @@ def test_task5_create_is_never_sent_twice(
 
 
 @check(task=5, rule='deploy.toml, "drain_seconds"; uvicorn, "timeout_graceful_shutdown"')
+@together.on("drain", apart=True)
 def test_task5_drain_lets_answers_finish_and_ends_streams(
     front: Client, service: Service, stack: Stack, probe: Probe, rng: random.Random
 ) -> None:
     """SIGTERM: an instance finishes its response, and doesn't wait for event streams"""
     whoami(front)
-    drain_is_short(probe)
     mine = token(rng)
     with front.connect() as wire:
         wire.send(request_bytes("GET", f"/slow?seconds=1&token={mine}"))
         told = taken_by(service, mine)
         with events(service(told)):
             stack.ask("signal", service=told, number=TERM)
+            drain_is_short(probe)
             answer = wire.response()
             sent = f"GET /slow?seconds=1, and SIGTERM to instance {told}, which works on it"
             that(
