@@ -32,10 +32,8 @@ from lifespan_calls import (
 from lifespan_services import (
     END,
     SETTLE,
-    Services,
     children,
     ended,
-    fresh,
     is_answered,
     known,
     refuses_to_start,
@@ -55,7 +53,7 @@ from workshop.judge.checks import (
     wire_cases,
 )
 from workshop.judge.concurrent_checks import SideBySide
-from workshop.judge.started_services import front, probe
+from workshop.judge.started_services import Services, end, front, probe
 
 EVENTS = 'ASGI lifespan, "Startup" and "Shutdown"'
 UNSUPPORTED = 'ASGI lifespan, "Scope": an exception means that it is not supported; the server goes on'
@@ -183,7 +181,7 @@ def test_task2_startup_waits_for_the_application(probe, rng):
 @together.on("slow")
 def test_task2_nothing_is_accepted_before_startup_completes(service, stack):
     """The first request comes after startup.complete"""
-    fresh(stack, "slow")
+    end(stack, "slow")
     report = object_of(service("slow").get("/"))
     expect("what the application knew at its first request: started", report.get("started"), True)
     expect("how often it was called with a lifespan scope", report.get("calls"), 1)

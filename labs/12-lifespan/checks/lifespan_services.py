@@ -2,40 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import time
 
 from workshop.judge.checks import Wire, WireError, expect, request_bytes, that
-from workshop.judge.concurrent_checks import Means
-from workshop.judge.http_client import Client, Clock
-from workshop.judge.stack import Address
 from workshop.judge.start_failure import StartTrouble
-
-
-class Services:
-    """service("slow"): a Client of that service, which is up."""
-
-    def __init__(self, means: Means) -> None:
-        self.means = means
-
-    def __call__(self, name: str) -> Client:
-        self.means.used.add(name)
-        if name in self.means.dirty:  # a check failed half way: begin anew
-            self.means.dirty.discard(name)
-            fresh(self.means.stack, name)
-        reply = self._start(name)
-        address = Address(self.means.stack.service_host, reply["port"])
-        return Client(
-            self.means.stack, self.means.trail, Clock(self.means.seconds), address, name, self._start
-        )
-
-    def _start(self, name):
-        reply = self.means.stack.ask("start", service=name)
-        self.means.trail.service = name
-        if reply["state"] != "ready":
-            raise StartTrouble(reply)
-        self.means.trail.marks.setdefault(name, reply["mark"])
-        return reply
 
 
 def refuses_to_start(service, stack, trail, name):
@@ -70,13 +40,6 @@ def settle(look, holds, seconds=SETTLE):
         if holds(seen) or time.monotonic() > deadline:
             return seen
         time.sleep(PAUSE)
-
-
-def fresh(stack, service):
-    """End a service, if it runs: the next question starts it anew."""
-    if stack.ask("status", service=service)["state"] == "running":
-        stack.ask("signal", service=service, number=int(signal.SIGKILL))
-        settle(lambda: stack.ask("status", service=service), lambda reply: reply["state"] != "running")
 
 
 def ended(stack, service, after, seconds=SETTLE):
