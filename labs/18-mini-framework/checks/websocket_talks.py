@@ -1,8 +1,9 @@
 """What comes over a WebSocket, and how it ends."""
 
+import time
 from typing import Any
 
-from http_answers import PATIENCE, sent_types
+from http_answers import PATIENCE, sent_types, value
 
 from workshop.judge.checks import (
     Client,
@@ -43,6 +44,15 @@ def closes(socket: WebSocket, code: int, why: str, reason: str = "") -> None:
         f"received {got!s:.200}",
         f"{Closed(code, reason)}: {why}",
     )
+
+
+def an_end_is_raised(client: Client, code: int) -> None:
+    """A handler that waits for the next text hears that the client has closed, with this code."""
+    end = time.monotonic() + PATIENCE
+    while code not in (codes := value(client.get("/heard"))):
+        if time.monotonic() > end:
+            fail(f"codes of WebSocketDisconnect: {codes}", f"{code}: the client's close, as an exception")
+        time.sleep(0.02)
 
 
 def the_first_route_talks(client: Client) -> None:
