@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +52,53 @@ def test_whose_a_port_is() -> None:
             assert tcp_ports.ports_of([other.pid]) == [port]
         finally:
             other.kill()
+
+
+@linux
+def test_a_listener_is_what_it_was_until_its_socket_is_closed_or_another_one_listens() -> None:
+    port = tcp_ports.free_port()
+    with socket.socket() as one, socket.socket() as other:
+        for each in (one, other):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            each.bind(("127.0.0.1", port))
+        assert tcp_ports.listener(port, [os.getpid()]) is None
+        one.listen()
+        found = tcp_ports.listener(port, [os.getppid(), os.getpid()])
+        assert found is not None and found.pid == os.getpid() and found.still_listens()
+        assert sys.executable in found.command() or "python" in found.command()
+        other.listen()
+        assert not found.still_listens()
+        other.close()
+        assert found.still_listens()
+        one.close()
+        assert not found.still_listens()
+
+
+@linux
+def test_a_service_that_has_become_another_program_is_named_so(tmp_path: Path) -> None:
+    """What listens is asked for again with every request: its socket may be in another program's hands."""
+    lab = find("2")
+    text = (
+        "import os, socket, sys, time\n"
+        "made = socket.create_server(('127.0.0.1', int(sys.argv[sys.argv.index('--port') + 1])))\n"
+        "made.set_inheritable(True)\n"
+        "while not os.path.exists('go'): time.sleep(0.01)\n"
+        "os.execv(sys.executable, [sys.executable, '-c', 'import time; time.sleep(60)', 'another'])\n"
+    )
+    (tmp_path / "http_text.py").write_text(text)
+    name = next(iter(lab.services))
+    crew = TargetProcesses(lab, tmp_path, "127.0.0.1")
+    try:
+        first = crew.start(name)
+        assert first["state"] == "ready" and "http_text.py" in first["listener"]
+        (tmp_path / "go").touch()
+        deadline = time.monotonic() + 20
+        while "another" not in crew.start(name)["listener"]:
+            assert time.monotonic() < deadline
+    finally:
+        crew.closing = True
+        crew.end()
+        crew.state.rmdir()
 
 
 @contextlib.contextmanager

@@ -148,7 +148,13 @@ def test_ready_is_who_owns_the_socket(crew: TargetProcesses) -> None:
 def test_a_given_service_keeps_its_port_and_its_memory(crew: TargetProcesses) -> None:
     crew.hold_given()
     assert crew.await_given() == ""
+    waits = crew.running["lineup"].pid
+    assert not tcp_ports.is_listening("127.0.0.1", crew.ports["lineup"])
+    if os.geteuid() != 0:
+        with pytest.raises(PermissionError):
+            Path("/proc", str(waits), "environ").read_bytes()
     reply = crew.start("lineup")
+    assert reply["pid"] == waits
     assert reply["state"] == "ready" and "faulty_tasks_apis" in reply["listener"]
     if os.geteuid() != 0:
         with pytest.raises(PermissionError):

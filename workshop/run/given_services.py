@@ -1,11 +1,12 @@
 """Services that a lab gives, beside a stranger's code: what answers for the lab must not be the stranger.
 
-Their sockets are bound by the agent, and they run, before any code of the stranger's does: nobody can take
-the port first, and the agent keeps the socket when such a service is killed, so that nobody can take it then.
-They are undumpable: a process of the same user reads neither their memory nor their files, and takes no
-descriptor of theirs. Nothing on their path is the stranger's.
+Their sockets are bound by the agent, and their processes are there, before any code of the stranger's runs:
+nobody can take the port first, and the agent keeps the socket when such a service is killed, so that nobody
+can take it then. The processes are undumpable: one of the same user reads neither their memory nor their
+files, and takes no descriptor of theirs. Nothing on their path is the stranger's.
 
-They run in the process that has made itself so: what is executed anew could be looked into again.
+Such a process waits until a check asks for its service, which costs next to nothing where none does. The
+service runs in it: what is executed anew could be looked into again.
 """
 
 from __future__ import annotations
@@ -20,10 +21,17 @@ from workshop.labs import Lab
 from workshop.paths import APPS, LABS, SOLUTIONS
 
 ADDRESS = ("--host", "--port")
-UNDUMPABLE = """
-import ctypes, runpy, sys
+WAITS = b"."
+# Its standard input is a socket: it says that it is undumpable, and begins when it is told to.
+UNDUMPABLE = f"""
+import ctypes, os, sys
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+os.write(0, {WAITS!r})
+if not os.read(0, 1):
+    sys.exit()
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+import runpy
 del sys.argv[0]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
@@ -37,6 +45,15 @@ def bound(host: str, port: int) -> socket.socket:
     made.bind((host, port))
     made.set_inheritable(True)
     return made
+
+
+def is_waiting(told: socket.socket, seconds: float) -> bool:
+    """Whether the process at the other end has said within that time that it waits."""
+    told.settimeout(seconds)
+    try:
+        return told.recv(1) == WAITS
+    except OSError:
+        return False
 
 
 def argv(words: Sequence[str], descriptor: int) -> list[str]:

@@ -249,7 +249,7 @@ def cpu_ticks(pids: Iterable[int]) -> int:
     used = 0
     for pid in pids:
         with contextlib.suppress(OSError, ValueError, IndexError):
-            fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+            fields = _stat(pid).rpartition(b")")[2].split()
             used += int(fields[11]) + int(fields[12])
     return used
 

@@ -24,7 +24,7 @@ IN_SERVICE = Path(where_it_waits.__file__).parent
 IMPORT_SECONDS = 4.0
 STACK_SECONDS = 1.0
 PORTS_TRIED = 5
-GIVEN_SECONDS = 20.0  # for a service of ours: on a busy machine it may be slow, and is not at fault
+GIVEN_SECONDS = 20.0  # for what a service of ours does: on a busy machine it may be slow, and is not at fault
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 
 
@@ -41,6 +41,8 @@ class TargetProcesses:
         self.running: dict[str, process.Process] = {}
         self.failed: dict[str, Reply] = {}
         self.held: dict[str, socket.socket] = {}
+        self.waiting: dict[str, socket.socket] = {}  # what tells a given service to begin
+        self.listeners: dict[str, tcp_ports.Listener] = {}
         self.told: set[int] = set()
         self.closing = False
         self.record = False  # what the applications that services serve are asked, and answer
@@ -56,15 +58,16 @@ class TargetProcesses:
         return {**service_command.environment(self.lab, self.folder), "TMPDIR": str(self.state)}
 
     def hold_given(self) -> None:
-        """Before any code of the learner's runs: start what the lab gives, on sockets that stay ours."""
+        """Before any code of the learner's runs: a process for each service that the lab gives."""
         for name in (one.name for one in self.lab.services.values() if one.given):
             self.held[name] = given_services.bound(self.bind, self.ports[name])
             self._spawn(self.lab.services[name])
 
     def await_given(self) -> str:
-        """Why one of them does not listen; "" when all do."""
-        replies = [self._await_listening(name, self.running[name], GIVEN_SECONDS) for name in self.held]
-        return "; ".join(f"{one['command']}: {one['output']}" for one in replies if one["state"] != "ready")
+        """Why one of them does not wait to be asked for; "" when all do."""
+        told = self.waiting.items()
+        late = [name for name, one in told if not given_services.is_waiting(one, GIVEN_SECONDS)]
+        return "; ".join(f"{name} did not begin: {self.running[name].output()}" for name in late)
 
     def start_early(self, name: str) -> None:
         """Start a service that nobody has asked for yet: what a check does with it comes first."""
@@ -88,16 +91,25 @@ class TargetProcesses:
                 return {"state": "absent", "service": name}
             if current is not None and name in self.held and current.exit_code() is not None:
                 return self._exited(name, current)
+            if name in self.waiting and current is not None:
+                self._let_go(name, current)
+            if current is not None and self._listens_as_before(name, current):
+                return self._reply("ready", name, current)
             for _ in range(PORTS_TRIED):
                 if current is None or current.exit_code() is not None:
                     self._clear(name)
                     current = self._spawn(self.lab.services[name])
-                reply = self._await_listening(name, current, self.lab.start_seconds / 2 if hurry else 0.0)
+                reply = self._await_listening(name, current, self._start_seconds(name, hurry))
                 if reply["state"] != "taken":
                     return reply
                 self._move(name)
                 current = None
             raise OSError(f"other programs took {PORTS_TRIED} ports, one after the other")
+
+    def _start_seconds(self, name: str, hurry: bool) -> float:
+        if name in self.held:
+            return GIVEN_SECONDS
+        return self.lab.start_seconds / 2 if hurry else self.lab.start_seconds
 
     def _move(self, name: str) -> None:
         """Give a service another port: somebody else has the one that it was to have."""
@@ -105,6 +117,12 @@ class TargetProcesses:
         self._clear(name)
         self.ports[name] = tcp_ports.free_port(self.bind)
         self.moved()
+
+    def _let_go(self, name: str, one: process.Process) -> None:
+        """Have a given service begin that has waited for it."""
+        with self.waiting.pop(name) as told, contextlib.suppress(OSError):
+            told.send(given_services.WAITS)
+        one.started = time.monotonic()
 
     def _spawn(self, service: Service) -> process.Process:
         words = service_command.argv(service, self.bind, self.ports[service.name], self.state)
@@ -116,25 +134,33 @@ class TargetProcesses:
                 env = recorded_apps.environment(env, service, self.state)
             started = process.Process(words, cwd=self.folder, env=env)
         else:
-            argv = given_services.argv(words, held.fileno())
-            env = given_services.environment(self.lab, self.state)
-            started = process.Process(argv, cwd=self.lab.folder, env=env, pass_fds=(held.fileno(),))
-            started.argv = words  # as it is shown
+            started = self._spawn_given(service, words, held)
         self.running[service.name] = started
         return started
 
-    def _await_listening(self, name: str, one: process.Process, seconds: float = 0.0) -> Reply:
+    def _spawn_given(self, service: Service, words: list[str], held: socket.socket) -> process.Process:
+        argv = given_services.argv(words, held.fileno())
+        env = given_services.environment(self.lab, self.state)
+        self.waiting[service.name], theirs = socket.socketpair()
+        with theirs:
+            started = process.Process(
+                argv, cwd=self.lab.folder, env=env, stdin=theirs.fileno(), pass_fds=(held.fileno(),)
+            )
+        started.argv = words  # as it is shown
+        return started
+
+    def _await_listening(self, name: str, one: process.Process, limit: float) -> Reply:
         """Wait until it listens, or has exited, or surely never will.
 
         A process that sits still for a second after its time is over never will; one that still works may be
         slow, or on a busy machine, and gets three times as long.
         """
-        limit = seconds or self.lab.start_seconds
         used, moved = 0, one.started
         while True:
             exited = one.exit_code() is not None
             owner = tcp_ports.Owner.NOBODY if exited else self._owner(name, one)
             if owner is tcp_ports.Owner.OURS:
+                self._note_listener(name, one)
                 return self._reply("ready", name, one)
             if owner is tcp_ports.Owner.OTHER and self.moved is not None:
                 return {"state": "taken"}
@@ -209,11 +235,23 @@ class TargetProcesses:
             "folder": str(self.folder),
         }
 
+    def _note_listener(self, name: str, one: process.Process) -> None:
+        """Which of its processes listens: a service may have become another one."""
+        self.listeners.pop(name, None)
+        if name not in self.held:
+            found = tcp_ports.listener(self.ports[name], process.family(one.pid))
+            self.listeners |= {name: found} if found else {}
+
+    def _listens_as_before(self, name: str, one: process.Process) -> bool:
+        """Whether what was found ready has not changed: every request of a check's asks for that first."""
+        known = self.listeners.get(name)
+        return known is not None and one.exit_code() is None and known.still_listens()
+
     def _listener(self, name: str, one: process.Process) -> str:
-        """The program that listens, by its command line: a service may have become another one."""
+        """The program that listens, by its command line."""
         if name in self.held:
             return service_command.shown_command(one.argv)
-        return tcp_ports.listener(self.ports[name], process.family(one.pid))
+        return self.listeners[name].command() if name in self.listeners else ""
 
     def status(self, name: str, since: int = 0) -> Reply:
         one = self.running.get(name)
@@ -269,6 +307,7 @@ class TargetProcesses:
     def _clear(self, name: str) -> None:
         with self.locks[name]:
             one = self.running.pop(name, None)
+            self.listeners.pop(name, None)
             if one is not None:
                 one.end(grace=0)
                 process.end_orphans()

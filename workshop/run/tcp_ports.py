@@ -11,11 +11,13 @@ from __future__ import annotations
 import atexit
 import contextlib
 import enum
+import os
 import random
 import socket
 import struct
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -170,15 +172,38 @@ def ports_of(pids: Iterable[int]) -> list[int]:
     return [port for port, inode in listening() if inode in held]
 
 
-def listener(port: int, pids: Iterable[int]) -> str:
-    """The command line of the first of these processes that listens on a port; "" where nobody can tell."""
+@dataclass(frozen=True)
+class Listener:
+    """The process that holds the socket which listens on a port; `link` is where /proc shows that."""
+
+    port: int
+    inode: int
+    pid: int
+    link: str
+
+    def still_listens(self) -> bool:
+        """Whether it still holds that socket, and nothing else listens on the port."""
+        there = {inode for one, inode in listening() if one == self.port}
+        return there == {self.inode} and _inode(self.link) == self.inode
+
+    def command(self) -> str:
+        """Its command line as it is now; "" when it has gone."""
+        with contextlib.suppress(OSError):
+            words = (PROC / str(self.pid) / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+            return " ".join(word.decode("utf-8", "replace") for word in words)
+        return ""
+
+
+def listener(port: int, pids: Iterable[int]) -> Listener | None:
+    """The first of these processes that listens on a port; None where there is none, or nobody can tell."""
     inodes = {inode for one, inode in listening() if one == port} if PROC.exists() else set[int]()
     for pid in pids:
-        if inodes & _sockets([pid])[0]:
-            with contextlib.suppress(OSError):
-                words = (PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-                return " ".join(word.decode("utf-8", "replace") for word in words)
-    return ""
+        with contextlib.suppress(OSError):
+            for link in _links(pid):
+                inode = _inode(link)
+                if inode in inodes:
+                    return Listener(port, inode, pid, link)
+    return None
 
 
 def _sockets(pids: Iterable[int]) -> tuple[set[int], bool]:
@@ -186,15 +211,24 @@ def _sockets(pids: Iterable[int]) -> tuple[set[int], bool]:
     inodes, all_seen = set(), True
     for pid in pids:
         try:
-            links = list(Path(f"{PROC}/{pid}/fd").iterdir())
+            inodes |= {inode for link in _links(pid) if (inode := _inode(link))}
         except PermissionError:
             all_seen = False
-            continue
         except OSError:  # it has gone
             continue
-        for link in links:
-            with contextlib.suppress(OSError):
-                what = str(link.readlink())
-                if what.startswith("socket:["):
-                    inodes.add(int(what[8:-1]))
     return inodes, all_seen
+
+
+def _links(pid: int) -> list[str]:
+    """A process's descriptors, as /proc shows them. Raises OSError where it has gone, or nobody may look."""
+    with os.scandir(f"{PROC}/{pid}/fd") as entries:
+        return [entry.path for entry in entries]
+
+
+def _inode(link: str) -> int:
+    """The inode of the socket behind a descriptor; 0 when it is none, or closed."""
+    try:
+        what = os.readlink(link)  # noqa: PTH115  (a hundred of them for one answer)
+    except OSError:
+        return 0
+    return int(what[8:-1]) if what.startswith("socket:[") else 0
