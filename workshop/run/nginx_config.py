@@ -66,26 +66,51 @@ def files(
     log: Path | None = None,
     page: bool = False,
 ) -> dict[str, str]:
-    """What nginx reads, by path below `run`; MAIN are what it is started with, each in a process of its own.
+    """What nginx reads, by path below `run`: main_files and own_files."""
+    return main_files(lab, fronts, host, run, tmp, log, page) | own_files(lab, fronts, host, run)
+
+
+def main_files(
+    lab: Lab,
+    fronts: list[Front],
+    host: str,
+    run: Path,
+    tmp: Path,
+    log: Path | None = None,
+    page: bool = False,
+) -> dict[str, str]:
+    """Those of MAIN that there are: what nginx is started with, each in a process of its own.
 
     `log` is the socket for a line about each request (None: nothing is logged); `page` shows the lab page.
-    A lab's own file is a template with holes, so that its lines keep their numbers: @listen@, @static@ and
-    @NAME@ for each service's address.
     """
     errors = "" if len(fronts) > 1 else str(run / ERRORS)  # a load run may have any number of them
     if not is_own(lab):
         shows = run / PAGE if page and can_show_page(lab) else None
         return {"nginx.conf": render(lab, fronts, host, tmp, errors=errors, log=log, page=shows)}
-    found = {}
-    for front, conf in zip(fronts, MAIN, strict=False):
-        name = f"{front.name}/{lab.nginx['file']}"
-        found[name] = _filled(lab, front, host, run)
-        own = _template("own.conf.j2")
-        found[conf] = own.render(front=front, file=run / name, tmp=tmp, errors=errors, log=log)
+    own = _template("own.conf.j2")
+    return {
+        conf: own.render(front=front, file=run / _own_name(lab, front), tmp=tmp, errors=errors, log=log)
+        for front, conf in zip(fronts, MAIN, strict=False)
+    }
+
+
+def own_files(lab: Lab, fronts: list[Front], host: str, run: Path) -> dict[str, str]:
+    """What a lab whose configuration is handed in has besides.
+
+    Its file is a template with holes, so that its lines keep their numbers: @listen@, @static@ and @NAME@ for
+    each service's address.
+    """
+    if not is_own(lab):
+        return {}
+    found = {_own_name(lab, front): _filled(lab, front, host, run) for front in fronts}
     if static := lab.nginx.get("static"):
         for path in sorted((lab.folder / static).iterdir()):
             found[f"{static}/{path.name}"] = path.read_text(encoding="utf-8")
     return found
+
+
+def _own_name(lab: Lab, front: Front) -> str:
+    return f"{front.name}/{lab.nginx['file']}"
 
 
 def _filled(lab: Lab, front: Front, host: str, run: Path) -> str:

@@ -47,12 +47,17 @@ class NginxProcess:
         self.moves = False  # to another port, where somebody else has its own
         self.log = nginx_log.NginxLog(run) if record else None
         self.page = page
+        self.main: dict[
+            str, str
+        ] = {}  # the files that nginx is started with, where somebody has rendered them
         self._lock = threading.RLock()
 
     def write(self) -> None:
         """Write what nginx reads: the files of the target as they are now; the main file comes last."""
         log = self.run / nginx_log.SOCKET if self.log is not None else None
-        found = nginx_config.files(self.lab, self.fronts, self.host, self.run, self.tmp, log, self.page)
+        where = (self.lab, self.fronts, self.host, self.run)
+        main = self.main or nginx_config.main_files(*where, self.tmp, log, self.page)
+        found = main | nginx_config.own_files(*where)
         for name in sorted(found, key=lambda name: name in nginx_config.MAIN):
             write_whole(self.run / name, found[name])
         if nginx_config.is_own(self.lab):

@@ -37,7 +37,7 @@ from workshop.grade.sandboxes.sandbox import (
     not_up,
     rlimits,
 )
-from workshop.grade.sandboxes.sandbox_files import SandboxFiles
+from workshop.grade.sandboxes.sandbox_files import SandboxFiles, nginx_conf
 from workshop.grade.sandboxes.sandbox_sockets import SandboxSockets
 from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
 from workshop.grade.sandboxes.user_ids import Users
@@ -68,6 +68,7 @@ class Bubblewrap:
         self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.sandbox_files = SandboxFiles(lab, self.folder / "sandbox_files")
         self.sandbox_files.write_etc(USER)
+        self.nginx_conf = nginx_conf(lab, Path("/tmp"))
         nothing = excluded_packages.Empty(self.folder)
         self.left_out = {str(path): nothing.over(path) for path in excluded_packages.here(lab)}
         self.has_cgroup = self._has_cgroup()
@@ -109,6 +110,7 @@ class Bubblewrap:
     def start(self, files: Path, slot: int) -> Wrapped:
         sockets = SandboxSockets(self.lab)
         try:
+            sockets.lay_conf(self.nginx_conf)
             shutil.copytree(files, sockets.target, dirs_exist_ok=True)
             return Wrapped(self, sockets, slot)
         except BaseException:

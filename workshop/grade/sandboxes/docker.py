@@ -24,7 +24,7 @@ from workshop.grade.sandboxes import excluded_packages, system_calls
 from workshop.grade.sandboxes.bubblewrap import WATCH, family, note_use, processor_time
 from workshop.grade.sandboxes.hidden_from_sandbox import KERNEL
 from workshop.grade.sandboxes.sandbox import CHECKED, DISK, MEMORY, START_SECONDS, Facts, rlimits
-from workshop.grade.sandboxes.sandbox_files import SandboxFiles
+from workshop.grade.sandboxes.sandbox_files import SandboxFiles, nginx_conf
 from workshop.grade.sandboxes.sandbox_sockets import SandboxSockets
 from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
 from workshop.grade.sandboxes.user_ids import Users
@@ -85,6 +85,7 @@ class Docker:
         self.folder = Path(tempfile.mkdtemp(prefix=f"wg-{os.getpid()}-lab-"))
         self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.sandbox_files = SandboxFiles(lab, self.folder / "sandbox_files")
+        self.nginx_conf = nginx_conf(lab, Path("/tmp"))
         self.isolation = (
             f"container ({runtime or 'runc'}), no network, read-only, no capabilities, cgroup, "
             "system calls by a list"
@@ -99,6 +100,7 @@ class Docker:
     def start(self, files: Path, slot: int) -> Container:
         sockets = SandboxSockets(self.lab)
         try:
+            sockets.lay_conf(self.nginx_conf)
             shutil.copytree(files, sockets.target, dirs_exist_ok=True)
             return Container(self, sockets, slot)
         except BaseException:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from workshop.labs import Lab
 from workshop.paths import APPS, LABS, ROOT, SERVICES, SOLUTIONS
+from workshop.run import nginx_config, unix_to_tcp
 
 GIVEN_AWAY = ("README.md", "COMPARED.md", "hints.md", "locustfile.py", "conftest.py")
 NOT_GIVEN = ("checks", "requests", "compare")
@@ -63,6 +64,17 @@ class SandboxFiles:
             yield Mount(SOLUTIONS / name, f"/workshop/solutions/{name}")
             if (LABS / name / "apps").is_dir():
                 yield Mount(LABS / name / "apps", f"/workshop/labs/{name}/apps")
+
+
+def nginx_conf(lab: Lab, tmp: Path, shift: int = 0) -> str:
+    """What nginx is started with in a sandbox whose temporary folder is `tmp`, its ports moved by `shift`.
+
+    Rendered outside: inside it would cost every submission an import of Jinja.
+    """
+    ports = {name: port + shift for name, port in unix_to_tcp.ports(lab).items()}
+    front = nginx_config.Front("learner", f"127.0.0.1:{unix_to_tcp.FRONT + shift}", ports, Path())
+    run = tmp / "run"
+    return nginx_config.main_files(lab, [front], "127.0.0.1", run, run)["nginx.conf"]
 
 
 def references(lab: Lab) -> list[str]:

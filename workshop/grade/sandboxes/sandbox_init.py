@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from workshop.grade.sandboxes.sandbox_sockets import DOOR_INSIDE, READY, receive
+from workshop.grade.sandboxes.sandbox_sockets import CONF, DOOR_INSIDE, READY, receive
 from workshop.labs import find
 from workshop.run import nginx_config, process, unix_to_tcp
 from workshop.run.agent import Agent, _Handler, _Server
@@ -77,7 +77,8 @@ def run(lab_number: str) -> None:
     threading.stack_size(STACK)
     target = Path(os.environ.pop("SANDBOX_TARGET", TARGET))
     shift = int(os.environ.pop("SANDBOX_SHIFT", "0"))  # where the host's ports are not the sandbox's own
-    link, listeners = receive(os.environ.pop("SANDBOX_DOOR", DOOR_INSIDE))
+    knock = os.environ.pop("SANDBOX_DOOR", DOOR_INSIDE)
+    link, listeners = receive(knock)
     lab = find(lab_number)
     folder = Path(tempfile.gettempdir(), "run")
     folder.mkdir()
@@ -89,6 +90,7 @@ def run(lab_number: str) -> None:
     program = nginx_config.command()
     front = nginx_config.Front("learner", f"127.0.0.1:{unix_to_tcp.FRONT + shift}", crew.ports, target)
     door = agent.door = NginxProcess(lab, [front], "127.0.0.1", folder, folder, program or "")
+    door.main = {"nginx.conf": Path(knock).with_name(CONF).read_text(encoding="utf-8")}
     door.write()
     door.open()
     server = Server(
@@ -96,7 +98,7 @@ def run(lab_number: str) -> None:
     )
     for port, listener in listeners.items():
         unix_to_tcp.serve(listener, port + shift)
-    threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     well = door.refused or await_nginx(door)
     trouble = ("" if well else "nginx does not listen") or crew.await_given()
     link.sendall(READY if not trouble else " ".join(trouble.split())[-300:].encode() + b"\n")

@@ -24,6 +24,7 @@ from workshop.labs import Lab
 from workshop.run import unix_to_tcp
 
 DOOR_INSIDE = "/run/door/sock"
+CONF = "nginx.conf"  # beside the door
 READY = b"ready\n"
 WORD_CAP = 4096
 BACKLOG = 128
@@ -31,7 +32,10 @@ PREFIX = "wg-"
 
 
 class SandboxSockets:
-    """A private folder: `target` and `door` are mounted in the sandbox, `wire` is for what judges."""
+    """A private folder: `target` and `door` are mounted in the sandbox, `wire` is for what judges.
+
+    Beside the door lies what nginx is started with (sandbox_files.nginx_conf), by `lay_conf`.
+    """
 
     def __init__(self, lab: Lab) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
@@ -43,6 +47,10 @@ class SandboxSockets:
         self._listeners = [_listening(self.wire / f"{port}.sock") for port in self.ports]
         self._knock = _listening(self.door / "sock")
         (self.door / "sock").chmod(0o666)
+
+    def lay_conf(self, text: str) -> None:
+        (self.door / CONF).write_text(text, encoding="utf-8")
+        (self.door / CONF).chmod(0o644)
 
     def complete(self, seconds: float, alive: Callable[[], bool]) -> None:
         """Wait for the knock, hand the sockets in, and wait until nginx listens inside.

@@ -27,7 +27,7 @@ from workshop.errors import EXIT_INFRA, InfraError, Refusal
 from workshop.grade.sandboxes.bubblewrap import family, note_use, processor_time
 from workshop.grade.sandboxes.hidden_from_sandbox import KERNEL, fresh_keyring
 from workshop.grade.sandboxes.sandbox import CHECKED, START_SECONDS, Facts, not_up, rlimits
-from workshop.grade.sandboxes.sandbox_files import SandboxFiles
+from workshop.grade.sandboxes.sandbox_files import SandboxFiles, nginx_conf
 from workshop.grade.sandboxes.sandbox_sockets import PREFIX, SandboxSockets, is_gone, owned
 from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
 from workshop.grade.sandboxes.user_leftovers import (
@@ -176,6 +176,7 @@ class WeakSandbox:
         ports = [port for port in sockets.ports if port > 1]
         shift = free_shift(ports)
         self._ports = [port + shift for port in ports]
+        sockets.lay_conf(nginx_conf(engine.lab, tmp, shift))
         tasks = tasks_of(self.uid) + CHECKED.processes
         at = {
             "SANDBOX_TARGET": str(sockets.target),
