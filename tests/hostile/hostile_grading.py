@@ -114,6 +114,7 @@ class Room:
         except BaseException:
             self.close()
             raise
+        self.judge_process = JudgeProcess(self.manifest.folder)
         self.honest = solution(self.lab)
         self.alone = ""
 
@@ -141,7 +142,6 @@ class Bench:
         self._made: list[Room] = []  # those that can't be used among them
         self._lock = threading.Lock()
         pairs = 1 if engine == Weakly.name else PAIRS
-        self._judge_processes = [JudgeProcess() for _ in range(2 * pairs)]
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
         for pair in range(pairs):
             self._free.put(pair)
@@ -192,8 +192,8 @@ class Bench:
         self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         try:
-            for judge_process in self._judge_processes:
-                judge_process.end()
+            for room in self._made:
+                room.judge_process.end()
             self._pool.shutdown()
         finally:  # execnet interrupts a second time what has not ended within a few seconds
             for room in self._made:
@@ -208,7 +208,7 @@ class Bench:
         self, room: Room, files: dict[str, bytes], slot: int, only: list[str] | None = None
     ) -> Outcome:
         self._must_be_open()
-        return grade_one(files, room.manifest, room.engine, self._judge_processes[slot], slot, BUDGET, only)
+        return grade_one(files, room.manifest, room.engine, room.judge_process, slot, BUDGET, only)
 
     def _both(self, case: Case) -> Done:
         """The hostile submission and an honest one beside it, graded as a batch grades them."""

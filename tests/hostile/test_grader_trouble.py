@@ -155,7 +155,7 @@ def test_a_fork_of_the_judge_process_is_killed(room: hostile_grading.Room, tmp_p
 
 def graded_until(room: hostile_grading.Room, end: Callable[[JudgeProcess], None]) -> Outcome:
     """What becomes of a submission that never answers when `end` is done while it is asked."""
-    judge_process = JudgeProcess()
+    judge_process = JudgeProcess(room.manifest.folder)
     outcomes: list[Outcome] = []
     files = named("never answers").files
 
@@ -184,7 +184,7 @@ def await_that(condition: Callable[[], bool]) -> None:
 
 
 def assert_right_again(room: hostile_grading.Room) -> None:
-    judge_process = JudgeProcess()
+    judge_process = JudgeProcess(room.manifest.folder)
     try:
         outcome = grade_one(room.honest, room.manifest, room.engine, judge_process, 0, hostile_grading.BUDGET)
         assert [check["verdict"] for check in outcome.checks] == ["PASS", "PASS"], outcome.checks
@@ -195,7 +195,7 @@ def assert_right_again(room: hostile_grading.Room) -> None:
 def test_a_sandbox_does_not_come_up(room: hostile_grading.Room, tmp_path: Path) -> None:
     toml = hostile_grading.given(room.engine) / "lab.toml"
     text = toml.read_text()
-    judge_process = JudgeProcess()
+    judge_process = JudgeProcess(room.manifest.folder)
     try:
         toml.write_text("this is no TOML")
         outcome = grade_one(room.honest, room.manifest, room.engine, judge_process, 0, hostile_grading.BUDGET)

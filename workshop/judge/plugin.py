@@ -125,6 +125,11 @@ class LabRun:
         if report.failed and not self.unreadable:
             self.unreadable = report.longreprtext.strip().splitlines()[-1]
 
+    def begin(self, seed: int, items: list[pytest.Item]) -> None:
+        """Where the checks were read before anybody knew for whom: run these, with a seed and a patience."""
+        self.seed, self.patience = seed, Patience.of_environment()
+        self.chosen = [item.name for item in items]
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.chosen = [item.name for item in session.items]
         self.feed.tell(began=self.chosen)

@@ -1,26 +1,31 @@
-"""The process that judges: the lab's own checks, under pytest, against a sandbox that it only talks to.
+"""The process that judges: the lab's own checks, under pytest, against sandboxes that it only talks to.
 
-`python -m workshop.grade.judging.judge_process` imports pytest once and forks for every submission. One JSON
-request a line on standard input, one reply a line; a check's result is a line in the file `out` as soon as it
-is known, so that a run that is cut short has lost nothing. It never sees a file of the submission.
+`python -m workshop.grade.judging.judge_process FOLDER` reads the checks in a folder once. Each submission is
+judged by a fork of it, as many at once as it is asked to. One JSON request a line on standard input, one
+reply a line, by the request's number; a check's result is a line in the file `out` as soon as it is known, so
+that a run that is cut short has lost nothing. It never sees a file of the submission.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import json
 import os
+import queue
+import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -32,29 +37,20 @@ from workshop.judge.verdict import Finding
 from workshop.paths import ROOT
 from workshop.run import unix_to_tcp
 
-POLL = 0.01
 TEXT_CAP = 64 * 1024  # characters of each text in a finding; a report shows fewer
+LOOK = 1.0  # seconds, at most, until somebody sees that the grader is gone
 PUBLIC = "http://127.0.0.1:8000"
 Line = dict[str, Any]
 
 
 class Recorder:
-    """Writes each check's result to a file, a line each; leaves out the checks that were not asked for."""
+    """Writes each check's result to a file, a line each, and what was said on the way beside it."""
 
-    def __init__(self, out: Path, only: list[str] | None) -> None:
-        self._out, self._only = out, only
+    def __init__(self, out: Path, run: plugin.LabRun) -> None:
+        self._out, self._run = out, run
         self._transcript = exchange_log.Recorder(transcript_of(out))
         http_wire.observers.append(self._transcript)
-        self._config: pytest.Config | None = None
         self._began = 0.0
-
-    def pytest_configure(self, config: pytest.Config) -> None:
-        self._config = config
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        if self._only is not None:
-            items[:] = [item for item in items if item.name in self._only]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Iterator[None]:
@@ -67,12 +63,11 @@ class Recorder:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        assert self._config is not None
-        run = self._config.pluginmanager.get_plugin("workshop-lab-run")
-        result = run.results.get(nodeid.rpartition("::")[2]) if run is not None else None
-        if run is not None and run._stack is not None and run._stack.listeners:
+        run = self._run
+        result = run.results.get(nodeid.rpartition("::")[2])
+        if run._stack is not None and run._stack.listeners:
             listened_of(self._out).write_text(json.dumps(run._stack.listeners), encoding="utf-8")
-        if run is not None and result is not None:
+        if result is not None:
             with self._out.open("a", encoding="utf-8") as file:
                 seconds = round(time.monotonic() - self._began, 3)
                 more = {"seconds": seconds, "short": result.name in run.patience.short}
@@ -98,92 +93,178 @@ def listened_of(out: Path) -> Path:
     return out.with_suffix(".listened")
 
 
-def judge(request: Line) -> int:
-    """In the fork: run the checks of one folder against one sandbox."""
-    folder, out = request["folder"], Path(request["out"])
-    sys.dont_write_bytecode = False  # the next fork need not compile again
-    sys.pycache_prefix = f"{folder}.compiled"
-    os.environ.update(
-        WORKSHOP_STACK=SANDBOX,
-        WORKSHOP_RUN=request["wire"],
-        WORKSHOP_FRONT=f"http://{http_wire.UNIX}{request['wire']}:{unix_to_tcp.FRONT}",
-        WORKSHOP_PUBLIC=PUBLIC,
-        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
-        **{patience.VARIABLE: json.dumps(request["patience"])},
-    )
-    words = ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={folder}", folder]
-    words += ["--target=submission", "--all", "--json", "--seed", str(request["seed"])]
-    return int(pytest.main(words, plugins=[plugin, Recorder(out, request["only"])]))
+@dataclass
+class Run:
+    """A submission that a fork judges: the request's number, and when its time is over."""
+
+    number: int
+    deadline: float
 
 
-def run_in_fork(request: Line, grader: int) -> Line:
-    """{"code": exit code, or null when it was cut short, "memory": bytes at most}.
+class Forks:
+    """Reads requests, and answers each with a fork of this process and what became of it."""
 
-    That is when the time is over, or `grader`, our parent, is gone.
-    """
-    pid = os.fork()
-    if pid == 0:
+    def __init__(self, requests: int, answers: IO[bytes]) -> None:
+        self._requests, self._answers = requests, answers
+        self._running: dict[int, Run] = {}
+        self._read = b""
+
+    def next(self) -> Line | None:
+        """The next request, in a fork that is to judge by it; None, in this process, when all have come."""
+        grader = os.getppid()
+        gc.freeze()  # what all forks have is no garbage in any of them
+        ended, ends = os.pipe()
+        for end in (ended, ends):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(ends)
+        while os.getppid() == grader:
+            ready = select.select([self._requests, ended], [], [], self._patience())[0]
+            if ended in ready:
+                os.read(ended, 1 << 12)
+            self._reap()
+            lines = self._lines() if self._requests in ready else []
+            if lines is None:
+                break
+            for request in map(json.loads, lines):
+                if self._fork(request):
+                    signal.set_wakeup_fd(-1)
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    for end in (ended, ends):
+                        os.close(end)
+                    asked: Line = request
+                    return asked
+        for pid in self._running:
+            os.kill(pid, signal.SIGKILL)
+        return None
+
+    def _patience(self) -> float:
+        now = time.monotonic()
+        return max(0.0, min([LOOK, *(run.deadline - now for run in self._running.values())]))
+
+    def _lines(self) -> list[bytes] | None:
+        """The whole lines that have come; None at the end."""
+        data = os.read(self._requests, 1 << 16)
+        *lines, self._read = (self._read + data).split(b"\n")
+        return lines if data else None
+
+    def _fork(self, request: Line) -> bool:
+        """Fork for a request; True in the fork, whose output goes to a log beside the results."""
+        pid = os.fork()
+        if pid:
+            self._running[pid] = Run(request["number"], time.monotonic() + request["budget"])
+            return False
         os.setpgid(0, 0)
         said = os.open(f"{request['out']}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for descriptor in (1, 2):
             os.dup2(said, descriptor)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        code = 70
-        try:
-            judge_limits.bound_memory()
-            code = judge(request)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-    deadline = time.monotonic() + request["budget"]
-    while time.monotonic() < deadline and os.getppid() == grader:
-        ended, status, used = os.wait4(pid, os.WNOHANG)
-        if ended:
-            return {
-                "code": os.waitstatus_to_exitcode(status),
+        self._answers.close()
+        judge_limits.bound_memory()
+        return True
+
+    def _reap(self) -> None:
+        """Say what became of the forks that have ended, and end those whose time is over."""
+        for pid, run in list(self._running.items()):
+            late = time.monotonic() >= run.deadline
+            if late:
+                os.kill(pid, signal.SIGKILL)
+            ended, status, used = os.wait4(pid, 0 if late else os.WNOHANG)
+            if not ended:
+                continue
+            del self._running[pid]
+            reply = {
+                "number": run.number,
+                "code": None if late else os.waitstatus_to_exitcode(status),
                 "memory": used.ru_maxrss * 1024,
                 "cpu": (used.ru_utime, used.ru_stime),
             }
-        time.sleep(POLL)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-    _, _, used = os.wait4(pid, 0)
-    return {"code": None, "memory": used.ru_maxrss * 1024}
+            self._answers.write(json.dumps(reply).encode() + b"\n")
 
 
-def serve() -> None:
-    """Answer requests until standard input ends, or the grader does."""
-    grader = os.getppid()
-    gc.freeze()  # what all forks have is no garbage in any of them
-    for line in sys.stdin:
-        reply = run_in_fork(json.loads(line), grader)
-        if os.getppid() != grader:
-            return
-        print(json.dumps(reply), flush=True)
+class Judging:
+    """The plug-in: when the checks have been read, forks of this process run them, one a submission."""
+
+    def __init__(self, forks: Forks) -> None:
+        self._forks = forks
+        self.waited = self.is_fork = False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        request = self.wait()
+        if request is None:
+            return True
+        run = session.config.pluginmanager.get_plugin("workshop-lab-run")
+        assert run is not None
+        session.config.pluginmanager.register(Recorder(Path(request["out"]), run))
+        if request["only"] is not None:
+            session.items[:] = [item for item in session.items if item.name in request["only"]]
+        run.begin(request["seed"], session.items)
+        return None
+
+    def wait(self) -> Line | None:
+        """Wait for a request; in the fork that is to answer it the environment says where the sandbox is."""
+        self.waited = True
+        request = self._forks.next()
+        if request is not None:
+            self.is_fork = True
+            os.environ.update(
+                WORKSHOP_STACK=SANDBOX,
+                WORKSHOP_RUN=request["wire"],
+                WORKSHOP_FRONT=f"http://{http_wire.UNIX}{request['wire']}:{unix_to_tcp.FRONT}",
+                WORKSHOP_PUBLIC=PUBLIC,
+                **{patience.VARIABLE: json.dumps(request["patience"])},
+            )
+        return request
+
+
+def serve(folder: str) -> None:
+    """Judge by the checks in a folder until standard input ends, or the grader does.
+
+    Checks that can't be read are said so to each request.
+    """
+    with tempfile.TemporaryFile() as said, os.fdopen(os.dup(1), "wb", buffering=0) as answers:
+        for descriptor in (1, 2):
+            os.dup2(said.fileno(), descriptor)
+        judging = Judging(Forks(0, answers))
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        words = ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={folder}", folder]
+        words += ["--target=submission", "--all", "--json", "--seed=0", "--capture=no"]
+        code = 70
+        try:
+            code = int(pytest.main(words, plugins=[plugin, judging]))
+            if not judging.waited and judging.wait() is not None:
+                said.seek(0)
+                sys.stderr.write(said.read().decode("utf-8", "replace"))
+        except BaseException:
+            traceback.print_exc()
+        if judging.is_fork:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
 
 
 class JudgeProcess:
-    """The grader's end of one such process."""
+    """The grader's end of such a process, for any number of threads: judges by the checks in `folder`."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith(("WORKSHOP_", "PYTEST_"))}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "workshop.grade.judging.judge_process"],
+            [sys.executable, "-m", "workshop.grade.judging.judge_process", str(folder)],
             cwd=ROOT,
             env={**env, "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
             start_new_session=True,
         )
+        self._numbers = itertools.count()
         self._lock = threading.Lock()
+        self._asked: dict[int, queue.SimpleQueue[Line | None]] | None = {}
+        self._reader = threading.Thread(target=self._hear, daemon=True)
+        self._reader.start()
 
     def judge(
         self,
-        folder: Path,
         wire: Path,
         out: Path,
         seed: int,
@@ -193,44 +274,65 @@ class JudgeProcess:
     ) -> Line:
         """Run the checks; the results are lines in `out`. `budget` is in seconds, `usual` the solution's.
 
+        {"code": exit code, or None when it was cut short, "memory": bytes at most, "cpu": seconds}.
         Raises InfraError when the process is gone.
         """
-        request = {
-            "folder": str(folder),
-            "wire": str(wire),
-            "out": str(out),
-            "seed": seed,
-            "budget": budget,
-            "only": only,
-            "patience": {"usual": dict(usual), "again": only is not None},
-        }
+        reply: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
         with self._lock:
-            assert self._process.stdin is not None and self._process.stdout is not None
+            number = next(self._numbers)
+            request = {
+                "number": number,
+                "wire": str(wire),
+                "out": str(out),
+                "seed": seed,
+                "budget": budget,
+                "only": only,
+                "patience": {"usual": dict(usual), "again": only is not None},
+            }
             try:
-                self._process.stdin.write(json.dumps(request) + "\n")
+                assert self._process.stdin is not None
+                if self._asked is None:
+                    raise BrokenPipeError
+                self._asked[number] = reply
+                self._process.stdin.write(json.dumps(request).encode() + b"\n")
                 self._process.stdin.flush()
-                line = self._process.stdout.readline()
             except (OSError, ValueError) as error:
                 raise InfraError("The judge process is gone.") from error
-        if not line:
+        answer = reply.get()
+        if answer is None:
             raise InfraError("The judge process ended in the middle of a run.")
-        reply: Line = json.loads(line)
-        return reply
+        return answer
 
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
     def end(self) -> None:
-        """End it, and the fork that it may have."""
+        """End it, and the forks that it may have."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             for pid in self._forks():
                 os.kill(pid, signal.SIGKILL)
             self._process.kill()
         self._process.wait()
+        self._reader.join()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(OSError, ValueError):
                     stream.close()
+
+    def _hear(self) -> None:
+        """Give each answer to who waits for it; at the end, say to all who wait that there is none."""
+        assert self._process.stdout is not None
+        with contextlib.suppress(ValueError):  # half a line: it was ended while it wrote
+            for line in self._process.stdout:
+                answer: Line = json.loads(line)
+                with self._lock:
+                    assert self._asked is not None
+                    reply = self._asked.pop(answer.pop("number"))
+                reply.put(answer)
+        with self._lock:
+            left, self._asked = self._asked, None
+        for reply in (left or {}).values():
+            reply.put(None)
 
     def _forks(self) -> list[int]:
         path = Path("/proc", str(self._process.pid), "task", str(self._process.pid), "children")
@@ -241,4 +343,4 @@ class JudgeProcess:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        serve()
+        serve(sys.argv[1])

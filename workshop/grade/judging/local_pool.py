@@ -1,11 +1,10 @@
-"""One machine that grades by one manifest: seats side by side, each with a judge process, until closed."""
+"""One machine that grades by one manifest: seats side by side, and a judge process for all, until closed."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from workshop.errors import InfraError
 from workshop.grade.judging.judge_process import JudgeProcess
@@ -23,14 +22,6 @@ TRIES = 2
 Files = dict[str, bytes]
 
 
-@dataclass(frozen=True)
-class Seat:
-    """Room for one submission at a time: `slot` numbers it, from 0."""
-
-    slot: int
-    judge_process: JudgeProcess
-
-
 class LocalPool:
     """Grades submissions on this machine, as many at once as threads ask it to."""
 
@@ -39,8 +30,9 @@ class LocalPool:
         self.budget = FIRST_BUDGET
         self.usual: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._seats: list[Seat] = []
-        self._free: list[Seat] = []
+        self._judge_process: JudgeProcess | None = None
+        self._seats = 0
+        self._free: list[int] = []
         self._closed = False
 
     def calibrate(self) -> None:
@@ -65,36 +57,45 @@ class LocalPool:
 
     def grade(self, files: Files, only: list[str] | None = None) -> Outcome:
         """One submission, at a free seat. Raises InfraError when the pool is closed."""
-        with self._seat() as seat:
-            judge_process, slot = seat.judge_process, seat.slot
+        with self._seat() as slot:
+            judge_process = self._judge()
             return grade_one(
                 files, self.manifest, self.engine, judge_process, slot, self.budget, only, self.usual
             )
 
     def close(self) -> None:
-        """End the judge processes; what is being graded ends with them, and nothing more is."""
+        """End the judge process; what is being graded ends with it, and nothing more is."""
         with self._lock:
             self._closed = True
-            seats, self._seats = self._seats, []
-        for seat in seats:
-            seat.judge_process.end()
+            judge_process, self._judge_process = self._judge_process, None
+        if judge_process is not None:
+            judge_process.end()
+
+    def _judge(self) -> JudgeProcess:
+        """The judge process; another one where it has died."""
+        with self._lock:
+            self._must_be_open()
+            if self._judge_process is not None and not self._judge_process.is_alive():
+                self._judge_process.end()
+                self._judge_process = None
+            self._judge_process = self._judge_process or JudgeProcess(self.manifest.folder)
+            return self._judge_process
 
     @contextlib.contextmanager
-    def _seat(self) -> Iterator[Seat]:
+    def _seat(self) -> Iterator[int]:
+        """A number that no other submission has meanwhile, from 0."""
         with self._lock:
-            if self._closed:
-                raise InfraError("The grading was ended.")
+            self._must_be_open()
             if not self._free:
-                self._seats.append(Seat(len(self._seats), JudgeProcess()))
-                self._free.append(self._seats[-1])
-            seat = self._free.pop()
-            if not seat.judge_process.is_alive():
-                self._seats.remove(seat)
-                seat.judge_process.end()
-                seat = Seat(seat.slot, JudgeProcess())
-                self._seats.append(seat)
+                self._free.append(self._seats)
+                self._seats += 1
+            slot = self._free.pop()
         try:
-            yield seat
+            yield slot
         finally:
             with self._lock:
-                self._free.append(seat)
+                self._free.append(slot)
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise InfraError("The grading was ended.")

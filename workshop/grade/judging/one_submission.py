@@ -85,7 +85,7 @@ def grade_one(
             return blank(manifest, Verdict.INFRA_ERROR, str(error), "", "", only)
         try:
             seed = manifest.seed_of(digest_of_files(files))
-            said = judge_process.judge(manifest.folder, sandbox.wire, out, seed, budget, only, usual or {})
+            said = judge_process.judge(sandbox.wire, out, seed, budget, only, usual or {})
         except InfraError as error:
             said = {"code": 70, "memory": 0, "trouble": str(error)}
         finally:
