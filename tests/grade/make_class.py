@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 from collections.abc import Collection
 from itertools import cycle, islice
 from pathlib import Path
@@ -30,6 +31,9 @@ BAD = (
 BAD_LAB = "05-wsgi-server"
 SHARES = {"solution": 6, "mistake": 7, "alternative": 2, "starter": 3, "bad": 2}
 SEED = 5
+# What a program that hangs does, once it begins to, and the function in which it does when it is asked.
+HANGS = {"sleeps": "__import__('time').sleep(600)", "loops": "while True: pass"}
+ASKED = {"01-the-callable": "answer", "05-wsgi-server": "run"}
 RIGHT = ("solution", "alternative")
 
 
@@ -50,18 +54,41 @@ def kinds(lab: Lab) -> Kinds:
     }
 
 
+def hanging(lab: Lab) -> list[tuple[str, Files]]:
+    """The solution, but that it hangs: at import, and when it is asked. For labs 1 and 5."""
+    name, solution = lab.edit[0], _files(lab, SOLUTIONS / lab.name)
+    text = solution[name].decode()
+    places = {"at import": r"^(?=def |class |@)", "when it is asked": rf"(?s)^def {ASKED[lab.name]}\(.*?:\n"}
+    made = []
+    for when, place in places.items():
+        at = re.search(f"(?m){place}", text)
+        assert at is not None, place
+        for word, line in HANGS.items():
+            indented = line if when == "at import" else f"    {line}"
+            changed = f"{text[: at.end()]}{indented}\n{text[at.end() :]}"
+            made.append((f"{word} {when}", {**solution, name: changed.encode()}))
+    return made
+
+
 def _files(lab: Lab, folder: Path) -> Files:
     return {name: (folder / name).read_bytes() for name in lab.edit if (folder / name).exists()}
 
 
-def make(lab: Lab, folder: Path, count: int, only: Collection[str] = SHARES) -> list[str]:
-    """Write `count` submissions of these kinds, no two the same bytes; what each one is, by number."""
+def make(
+    lab: Lab, folder: Path, count: int, only: Collection[str] = SHARES, hangs: bool = False
+) -> list[str]:
+    """Write `count` submissions of these kinds, no two the same bytes; what each one is, by number.
+
+    With `hangs` as many more as there are programs that hang, in between.
+    """
     sources = {kind: cycle(found) for kind, found in kinds(lab).items() if found and kind in only}
     wheel = [kind for kind, share in SHARES.items() if kind in sources for _ in range(share)]
     random.Random(SEED).shuffle(wheel)
+    chosen = [(kind, *next(sources[kind])) for kind in islice(cycle(wheel), count)]
+    for number, (word, files) in enumerate(hanging(lab) if hangs else [], 1):
+        chosen.insert(number * count // (len(HANGS) * 2 + 1), ("hangs", word, files))
     made = []
-    for number, kind in enumerate(islice(cycle(wheel), count)):
-        word, files = next(sources[kind])
+    for number, (kind, word, files) in enumerate(chosen):
         place = folder / f"student{number:03d}"
         for name, data in files.items():
             path = place / name
