@@ -25,7 +25,7 @@ class NginxProcess:
 
     `program` is "" where a container runs it. `refused` is what `nginx -t` has against a configuration that
     was handed in, in one line, and "" when there is nothing. With `record` it logs each request, with `page`
-    it shows the lab page.
+    it shows the lab page. `written` is where what it reads stands already, for nobody to change.
     """
 
     def __init__(
@@ -38,7 +38,9 @@ class NginxProcess:
         program: str,
         record: bool = False,
         page: bool = False,
+        written: Path | None = None,
     ) -> None:
+        self.written = written
         self.lab, self.fronts, self.host = lab, fronts, host
         self.run, self.tmp, self.program = run, tmp, program
         self.serial = 0
@@ -54,6 +56,8 @@ class NginxProcess:
 
     def write(self) -> None:
         """Write what nginx reads: the files of the target as they are now; the main file comes last."""
+        if self.written is not None:
+            return
         log = self.run / nginx_log.SOCKET if self.log is not None else None
         where = (self.lab, self.fronts, self.host, self.run)
         main = self.main or nginx_config.main_files(*where, self.tmp, log, self.page)
@@ -67,7 +71,7 @@ class NginxProcess:
     def open(self) -> None:
         """Start it, where it is ours to start."""
         for conf in nginx_config.MAIN if self.program else ():
-            path = self.run / conf
+            path = (self.written or self.run) / conf
             if path.exists() and not (nginx_config.is_own(self.lab) and self._is_refused(path)):
                 words = [self.program, "-e", "stderr", "-c", str(path), "-g", "daemon off;"]
                 self.running.append(
@@ -137,7 +141,7 @@ class NginxProcess:
 
     def _owner(self, port: int) -> tcp_ports.Owner:
         """Whose the port is. As a rule nginx's first process has its socket: then no other need be found."""
-        pids = [one.pid for one in self.running]
+        pids = [one.pid for one in self.running if one.exit_code() is None]
         found = tcp_ports.owner("127.0.0.1", port, pids)
         if found is not tcp_ports.Owner.OTHER:
             return found

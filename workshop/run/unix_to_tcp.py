@@ -14,6 +14,7 @@ import select
 import socket
 import struct
 import threading
+from collections.abc import Callable
 
 from workshop.labs import Lab
 
@@ -29,23 +30,32 @@ def ports(lab: Lab) -> dict[str, int]:
     return {name: FRONT + number for number, name in enumerate(lab.services, 1)}
 
 
-def serve(listener: socket.socket, port: int) -> None:
-    """Relay every connection of `listener` to a port of this host, in threads, until the process ends."""
-    threading.Thread(target=_accept, args=[listener, port], daemon=True).start()
+Asked = Callable[[], bool]
 
 
-def _accept(listener: socket.socket, port: int) -> None:
+def serve(listener: socket.socket, port: int, is_right: Asked = lambda: True) -> None:
+    """Relay every connection of `listener` to a port of this host, in threads, until the process ends.
+
+    Where `is_right` says that somebody else listens there, it is refused.
+    """
+    threading.Thread(target=_accept, args=[listener, port, is_right], daemon=True).start()
+
+
+def _accept(listener: socket.socket, port: int, is_right: Asked) -> None:
     while True:
         try:
             outside, _ = listener.accept()
         except OSError:
             return
-        threading.Thread(target=_open, args=[outside, port], daemon=True).start()
+        threading.Thread(target=_open, args=[outside, port, is_right], daemon=True).start()
 
 
-def _open(outside: socket.socket, port: int) -> None:
+def _open(outside: socket.socket, port: int, is_right: Asked) -> None:
     inside = socket.socket()
     with outside, inside, contextlib.suppress(OSError):
+        if not is_right():
+            outside.send(REFUSED)
+            return
         inside.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         outside.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         try:

@@ -12,6 +12,7 @@ from workshop.labs import Lab
 from workshop.paths import APPS, LABS, ROOT, SERVICES, SOLUTIONS
 from workshop.run import nginx_config, unix_to_tcp
 
+RUN_INSIDE = Path("/tmp/run")  # what nginx and the agent write, in a sandbox with a /tmp of its own
 GIVEN_AWAY = ("README.md", "COMPARED.md", "hints.md", "locustfile.py", "conftest.py")
 NOT_GIVEN = ("checks", "requests", "compare")
 TASKS = "tasks_*.py"  # the tasks API, of every kind
@@ -48,6 +49,18 @@ class SandboxFiles:
             shutil.copyfile(path, self.apps / path.name)
         self.etc = folder / "etc"
         self.etc.mkdir()
+        self.front = folder / "front"
+        self.front.mkdir()
+        if not nginx_config.is_own(lab):
+            self._write_front()
+
+    def _write_front(self) -> None:
+        """nginx's configuration, where no program of the sandbox's can put another one in its place."""
+        address = f"127.0.0.1:{unix_to_tcp.FRONT}"
+        front = nginx_config.Front("learner", address, unix_to_tcp.ports(self.lab), Path("/target"))
+        found = nginx_config.files(self.lab, [front], "127.0.0.1", RUN_INSIDE, RUN_INSIDE)
+        for name, text in found.items():
+            (self.front / name).write_text(text, encoding="utf-8")
 
     def write_etc(self, uid: int) -> None:
         """/etc as small as it can be, with one user."""
@@ -58,6 +71,7 @@ class SandboxFiles:
         """The workshop as it stands in a sandbox, under /workshop."""
         yield Mount(ROOT / "workshop", "/workshop/workshop")
         yield Mount(self.given, f"/workshop/labs/{self.lab.name}")
+        yield Mount(self.front, "/workshop/front")
         yield Mount(self.apps, "/workshop/services/apps")
         yield Mount(SERVICES / "nginx", "/workshop/services/nginx")
         for name in references(self.lab):

@@ -18,9 +18,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from workshop.grade.sandboxes.sandbox_files import RUN_INSIDE
 from workshop.grade.sandboxes.sandbox_sockets import CONF, DOOR_INSIDE, READY, receive
 from workshop.labs import find
-from workshop.run import nginx_config, process, unix_to_tcp
+from workshop.paths import ROOT
+from workshop.run import nginx_config, process, tcp_ports, unix_to_tcp
 from workshop.run.agent import Agent, _Handler, _Server
 from workshop.run.nginx_process import NginxProcess
 from workshop.run.target_processes import TargetProcesses
@@ -60,6 +62,22 @@ class Server(_Server):
         self.agent = agent
 
 
+class NginxAlone:
+    """Whether it is the agent's nginx that listens in front: the submission can end it, and take its port."""
+
+    def __init__(self, door: NginxProcess) -> None:
+        self._door = door
+        self._sockets: set[int] = set()  # those that were seen to be nginx's: the kernel numbers none twice
+
+    def is_there(self) -> bool:
+        ports = {front.port for front in self._door.fronts}
+        there = {inode for port, inode in tcp_ports.listening() if port in ports}
+        if not there or (there != self._sockets and not self._door.is_ready()):
+            return False
+        self._sockets = there
+        return True
+
+
 def limit(limits: dict[str, int]) -> None:
     """Limits that every process from here on inherits: {"NOFILE": 1024, …}, as `resource` names them."""
     for name, value in limits.items():
@@ -89,13 +107,16 @@ def run(lab_number: str) -> None:
     agent = Agent(lab, {"learner": crew})
     program = nginx_config.command()
     front = nginx_config.Front("learner", f"127.0.0.1:{unix_to_tcp.FRONT + shift}", crew.ports, target)
-    door = agent.door = NginxProcess(lab, [front], "127.0.0.1", folder, folder, program or "")
+    written = ROOT / "front" if not nginx_config.is_own(lab) and folder == RUN_INSIDE else None
+    door = NginxProcess(lab, [front], "127.0.0.1", folder, folder, program or "", written=written)
+    agent.door = door
     door.main = {"nginx.conf": Path(knock).with_name(CONF).read_text(encoding="utf-8")}
     door.write()
     door.open()
     server = Server(
         listeners.pop(unix_to_tcp.AGENT), agent, {port: port - shift for port in crew.ports.values()}
     )
+    unix_to_tcp.serve(listeners.pop(unix_to_tcp.FRONT), unix_to_tcp.FRONT + shift, NginxAlone(door).is_there)
     for port, listener in listeners.items():
         unix_to_tcp.serve(listener, port + shift)
     threading.Thread(target=server.serve_forever, daemon=True).start()
