@@ -21,23 +21,28 @@ PRIVATE = ("Private_Clean:", "Private_Dirty:")
 
 
 class CallMemory:
-    """Made before a call, of the probe that forks for it. `look` adds up what there is at this moment."""
+    """Made before a call, of the probe that forks for it. `look` adds up what there is at this moment.
+
+    Nothing counts before the call has said its first word: until then nobody knows what is to be done.
+    """
 
     def __init__(self, probe: int) -> None:
-        self._probe, self._fork = probe, 0
+        self._probe, self._fork, self._has_begun = probe, 0, False
         self._base = read(probe, "status", OWN)
         self._known = {pid: read(pid, "status", OWN) for pid in working_for(probe)} if self._base else {}
         self._before = self._most = 0
 
-    def begin(self, pid: int) -> None:
-        """A process says that it is the fork; the first one counts that was not there before."""
-        if self._fork or pid in self._known or process.parent(pid) != self._probe:
+    def begin(self, pid: object) -> None:
+        """The call's first word: in an honest one, which process its fork is."""
+        if self._has_begun:
             return
-        self._fork, self._before = pid, read(pid, "status", ("VmRSS:",))
-        self._base = min(self._base, read(pid, "status", OWN))
+        self._has_begun = True
+        if type(pid) is int and pid not in self._known and process.parent(pid) == self._probe:
+            self._fork, self._before = pid, read(pid, "status", ("VmRSS:",))
+            self._base = min(self._base, read(pid, "status", OWN))
 
     def look(self) -> None:
-        if self._base:
+        if self._base and self._has_begun:
             self._most = max(self._most, sum(map(self._taken, working_for(self._probe))))
 
     def most(self) -> int | None:

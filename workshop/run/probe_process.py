@@ -139,8 +139,9 @@ class ProbeProcess:
             raise Garbled("no JSON") from error
         if not isinstance(message, dict) or message.get("call") != self.calls:
             return  # an earlier call's, of a process that it has left behind
+        if record.memory is not None:
+            record.memory.begin(message.get("pid"))
         if "pid" in message:
-            self._begin(message["pid"], record)
             return
         answer = record.hear(message, len(line))
         if answer is None:
@@ -151,10 +152,6 @@ class ProbeProcess:
                 if not select.select([], [self.link], [], HEARING_SECONDS)[1]:
                     raise Garbled("questions whose answers nobody reads")
                 data = data[self.link.send(data) :]
-
-    def _begin(self, pid: Any, record: CallRecord) -> None:
-        if type(pid) is int and record.memory is not None:
-            record.memory.begin(pid)
 
     def _processor_seconds(self) -> float:
         return process.cpu_ticks([self.process.pid]) / os.sysconf("SC_CLK_TCK")

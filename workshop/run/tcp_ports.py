@@ -197,7 +197,7 @@ class Listener:
 def listener(port: int, pids: Iterable[int]) -> Listener | None:
     """The first of these processes that listens on a port; None where there is none, or nobody can tell."""
     inodes = {inode for one, inode in listening() if one == port} if PROC.exists() else set[int]()
-    for pid in pids:
+    for pid in pids if inodes else ():
         with contextlib.suppress(OSError):
             for link in _links(pid):
                 inode = _inode(link)

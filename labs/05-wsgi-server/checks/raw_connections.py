@@ -330,32 +330,30 @@ def silence_ends(client: Client, patient: Client, who: str) -> Iterator[None]:
     """
     target = behave("ignore", name=who)
     whole = request_bytes("GET", target)
-    with (
-        patient.connect(seconds=14) as slow,
-        patient.connect(seconds=14) as used,
-        client.connect(seconds=14) as idle,
-    ):
-        slow.send(whole[:30])
+    with patient.connect(seconds=14) as used:
         used.send(whole)
         next_is(used, who, "the first request")
-        idle.send(whole)
-        next_is(idle, who, "a request in one piece")
-        yield
-        asked = f"{shown_request(target)}, and nothing after its response"
-        still = "a connection that is still open, long after --keep-alive 1"
-        closed = "a closed connection, when no byte arrived for a second"
-        that(idle.closed_within(5), still, closed, sent=asked)
-        kept(used, whole, who)
-        with contextlib.suppress(NoAnswer):
-            slow.send(whole[30:])
-        next_is(slow, who, IN_PIECES)
+        with patient.connect(seconds=14) as slow, client.connect(seconds=14) as idle:
+            slow.send(whole[:30])
+            idle.send(whole)
+            next_is(idle, who, "a request in one piece")
+            yield
+            asked = f"{shown_request(target)}, and nothing after its response"
+            still = "a connection that is still open, long after --keep-alive 1"
+            closed = "a closed connection, when no byte arrived for a second"
+            that(idle.closed_within(5), still, closed, sent=asked)
+            kept(used, whole, who)
+            with contextlib.suppress(NoAnswer):
+                slow.send(whole[30:])
+            next_is(slow, who, IN_PIECES)
 
 
 def kept(used: Wire, whole: bytes, who: str) -> None:
     """A connection to the patient server, on which nothing came for a second, is answered."""
     got = "the end of a connection on which no byte arrived for a second"
     that(not used.closed_within(LOOKS), got, "it is kept: --keep-alive is 60 here", rule="RFC 9112 §9.3")
-    used.send(whole)
+    with contextlib.suppress(NoAnswer):
+        used.send(whole)
     next_is(used, who, "a connection that is idle for a moment is kept: --keep-alive is 60 here")
 
 

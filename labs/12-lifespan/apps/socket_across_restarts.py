@@ -2,10 +2,11 @@
 
     python -m socket_across_restarts lifespan.py app:app --host 127.0.0.1 --port 8000
 
-The keeper binds the socket and listens; the program gets it as `--fd N`, and the journal's place as JOURNAL
-in its environment. At SIGHUP the program is told to end (SIGTERM), waited for, and started again. Connections
-that come meanwhile wait in the socket's queue: to them it looks like a slow answer. systemd does the same
-under the name of socket activation.
+The keeper binds the socket; the program gets it as `--fd N`, and the journal's place as JOURNAL in its
+environment. The first program that listens opens it: until then a connection is refused. At SIGHUP the program
+is told to end (SIGTERM), waited for, and started again. The keeper still holds the socket, so it goes on
+listening: connections that come meanwhile wait in its queue, and to them it looks like a slow answer. systemd
+does much the same under the name of socket activation.
 """
 
 from __future__ import annotations
@@ -60,7 +61,6 @@ def main() -> int:
     with socket.socket() as sock, tempfile.TemporaryDirectory() as folder:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((options.host, options.port))
-        sock.listen(1024)
         return keep([options.program, options.application], sock, Path(folder, "journal.txt"))
 
 
