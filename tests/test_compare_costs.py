@@ -24,8 +24,9 @@ def test_every_implementation_has_its_costs(lab: Lab) -> None:
     assert data is not None
     assert list(data["costs"]) == [*(one.name for one in implementations(lab)), REFERENCE]
     reference, beside = (data["costs"][name] for name in (REFERENCE, read_toml(lab)["costs"]["beside"]))
-    for found in (reference, beside):
-        assert found and all(value is not None and value > 0 for value in found.values()), found
+    assert reference and beside and all(reference.values())
+    measured = [value for found in data["costs"].values() for value in found.values() if value is not None]
+    assert min(measured) > 0
 
 
 @measured

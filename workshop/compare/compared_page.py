@@ -47,7 +47,8 @@ def _costs(lab: Lab) -> list[str]:
     beside = read_toml(lab)["costs"]["beside"]
     said = (
         f"Medians of {recorded_costs.ROUNDS} rounds in one run on {data['cores']} processors; in brackets "
-        f"the ratio to {beside}. A dash: the server ends such a connection, or does not stream. "
+        f"the ratio to {beside}. A dash: the server ends such a connection, has no room for so many, or does "
+        "not stream. "
         f"`make compare-{lab.number} ARGS=--costs` measures them again, yours beside."
     )
     return ["## What they cost", said, "\n".join(recorded_costs.table(lab, data))]

@@ -10,7 +10,7 @@ A lab's compare.toml says what is asked for, and whose numbers are 1 in the rati
     echo = "/"                         # a WebSocket: processor time of a message of 1 MiB, there and back
 
 `python -m workshop.compare.service_costs N FOLDER FILE` measures one implementation once, and writes JSON: a
-number by cost, null where the server ends what is to be measured.
+number by cost, null where the server ends what is to be measured, or has no room for so many connections.
 """
 
 from __future__ import annotations
@@ -91,12 +91,17 @@ class Measured:
         return None if failed or rate is None else float(rate[1])
 
     def idle(self, target: str) -> float | None:
-        """KiB that a connection adds, after one response on it; None where the server has closed some."""
+        """KiB that a connection adds, after one response on it; None where the server has not so many."""
         with contextlib.ExitStack() as opened:
 
             def open_ones(count: int) -> bool:
-                """Open so many more; whether all are open still."""
-                more = [opened.enter_context(self.answered(target)) for _ in range(count)]
+                """Open so many more; whether all were answered, and are open still."""
+                more = []
+                for _ in range(count):
+                    connection = opened.enter_context(self.asked(target))
+                    if not is_answered(connection):
+                        return False
+                    more.append(connection)
                 return not any(is_closed(one) for one in more)
 
             if not open_ones(BUSY):  # what a server makes once is there then
@@ -105,14 +110,6 @@ class Measured:
             if not open_ones(IDLE):
                 return None
             return (resident(self.pids) - before) / IDLE / 1024
-
-    def answered(self, target: str) -> socket.socket:
-        """A connection on which a request was answered, or that the server has closed instead."""
-        connection, received = self.asked(target), b""
-        with contextlib.suppress(OSError):
-            while b"\r\n\r\n" not in received and (data := connection.recv(MIB)):
-                received += data
-        return connection
 
     def first(self, target: str) -> float | None:
         """Milliseconds until the first byte of a body, while the rest is still to come."""
@@ -144,6 +141,20 @@ class Measured:
         return ticks / os.sysconf("SC_CLK_TCK") / ECHOES * 1000
 
 
+def is_answered(connection: socket.socket) -> bool:
+    """Whether the head of a response comes, before the other side's or the connection's end."""
+    received = b""
+    try:
+        while b"\r\n\r\n" not in received:
+            data = connection.recv(MIB)
+            if not data:
+                return False
+            received += data
+    except OSError:
+        return False
+    return True
+
+
 def is_closed(connection: socket.socket) -> bool:
     """Whether the other side has ended a connection, once what it has sent is read."""
     connection.setblocking(False)
@@ -173,8 +184,8 @@ def measured(lab: Lab, folder: str) -> Costs:
         stack.await_front()
         one = Measured(stack, asked["service"])
         ways: dict[str, tuple[str, Callable[[str], float | None]]] = {
+            "idle": ("quick", one.idle),  # first: what a busy server has had, it may use again
             "rate": ("quick", one.rate),
-            "idle": ("quick", one.idle),
             "first": ("stream", one.first),
             "echo": ("echo", one.echo),
         }

@@ -154,7 +154,7 @@ class SideBySide:
         self._meanwhile(run, job, request.session.items, stack)
         job.passed_by.wait()
         if job.means is None:
-            self._run(run, job, stack)
+            self._run(run, job, stack, trail)
         assert job.means is not None
         vars(trail).update(vars(job.means.trail))
         if isinstance(job.error, Deadline):  # every service is ended after it: let the others be through
@@ -206,9 +206,9 @@ class SideBySide:
             return Lane(jobs, run, stack, apart)
         return None
 
-    def _run(self, run: Any, job: Job, stack: Stack) -> None:
+    def _run(self, run: Any, job: Job, stack: Stack, trail: Trail | None = None) -> None:
         # Who works beside others is given their time as well.
         beside = job.lane and not (stack.mode == SANDBOX or run.one_at_a_time)
         seconds = run.seconds_of(job.name, 3 if beside else 1)
         rng = random.Random(f"{run.seed}:{job.name}")
-        job.run(Means(stack, rng, seconds, self.dirty, run), self.fixtures)
+        job.run(Means(stack, rng, seconds, self.dirty, run, trail or Trail()), self.fixtures)
