@@ -7,7 +7,7 @@ import pytest
 from tests.grade.test_results import manifest, passing  # noqa: F401
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import joined
-from workshop.judge.patience import Patience
+from workshop.judge.patience import VARIABLE, Patience
 from workshop.judge.verdict import Verdict
 
 USUAL = {"quick": 0.1, "slow": 6.0}
@@ -53,12 +53,33 @@ def test_a_second_pass_gives_all_until_one_has_hung(clock: list[float]) -> None:
     assert second.seconds("quick", 20.0) == 20.0
     clock[0] += 20.0
     assert not second.decides("quick", False)
-    second.hung += 1
-    assert second.seconds("quick", 20.0) == pytest.approx(2.3)
+    second.note(timed_out=True)
+    assert second.is_enough  # the rest may be asked side by side
+    rest = Patience(USUAL, again=True, hung=1)
+    assert rest.seconds("quick", 20.0) == pytest.approx(2.3)
     clock[0] += 2.3
-    assert second.decides("quick", True)  # it may have seen less than it should
-    assert not second.decides("quick", False)  # its own words stay
-    assert not second.is_enough
+    assert rest.decides("quick", True)  # it may have seen less than it should
+    assert not rest.decides("quick", False) and not rest.short  # its own words stay
+    rest.note(timed_out=True)
+    assert not rest.is_enough
+
+
+def test_after_a_start_that_hung_the_others_are_asked_at_once() -> None:
+    """All that needs it is known to fail; what does not has less time."""
+    second = Patience(USUAL, again=True)
+    second.note(timed_out=False)
+    assert not second.is_enough and second.is_short_for_starts
+    assert second.seconds("quick", 20.0) == pytest.approx(2.3)
+
+
+def test_who_judges_is_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, Patience(USUAL, again=False, hung=1).told())
+    assert Patience.of_environment() == Patience(USUAL, again=False, hung=1)
+    monkeypatch.delenv(VARIABLE)
+    assert Patience.of_environment() == Patience()
+    nobody_s = Patience()
+    nobody_s.note(timed_out=True)
+    assert not nobody_s.is_enough  # a learner's run goes on
 
 
 def test_what_had_not_all_of_its_time_counts_by_the_second_run(manifest: Manifest) -> None:  # noqa: F811

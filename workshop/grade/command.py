@@ -105,7 +105,7 @@ def place_of(chosen: argparse.Namespace, lab: Lab, out: Path) -> Pool:
     )
     private = [path for path in (chosen.submissions, out, chosen.extra, chosen.roster) if path is not None]
     engine = choose_sandbox.choose(lab, chosen.sandbox, chosen.runtime, weakly, private)
-    return Threads(engine, chosen.workers or os.cpu_count() or 1)
+    return Threads(engine, chosen.workers or None)
 
 
 def regrade(chosen: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ def grade(command: argparse.ArgumentParser) -> None:
     add("--lab", help="the lab's number (found by what is left of its starter)")
     add("--out", type=Path, help="where the results go (SUBMISSIONS-graded)")
     add("--roster", type=Path, help="a CSV with a column id, and others: name, email, submitted …")
-    add("--workers", type=int, help="slots side by side (one a core)")
+    add("--workers", type=int, help="submissions side by side (as many as keep this machine busy)")
     add(
         "--seed",
         type=int,

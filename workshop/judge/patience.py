@@ -2,8 +2,9 @@
 
 The lab's own solution says how long each check takes on this machine. In the first pass a check gets twice
 that and MORE seconds. What is not through by then has no verdict yet: it is asked again, when all others are.
-There it has all of its lab's time, until one check has hung to the end of that: the next ones get three times
-what they take for the solution, and MORE, so that a slow program that hangs once still gets its other points.
+There it has all of its lab's time, until one check has hung to the end of that: the others are asked once
+more, with three times what they take for the solution, and MORE, so that a slow program that hangs once still
+gets its other points.
 """
 
 from __future__ import annotations
@@ -25,21 +26,25 @@ VARIABLE = "WORKSHOP_PATIENCE"
 class Patience:
     """`usual`: the solution's seconds by check; empty where nobody knows: then all have all their time.
 
-    `again` is whether this is the second pass; `hung` counts the checks that were not through, `short` names
-    those of them that had not all of their time.
+    `again` is whether this is the second pass; `hung` counts the checks that were not through, and the starts
+    that did not end; `short` names the checks that had not all of their time.
     """
 
     usual: Mapping[str, float] = field(default_factory=dict)
     again: bool = True
     hung: int = 0
+    timed_out: bool = False  # a check was not through, here
     short: set[str] = field(default_factory=set)
     _given: dict[str, float] = field(default_factory=dict)
     _began: float = 0.0
 
     @classmethod
     def of_environment(cls) -> Self:
-        said = json.loads(os.environ.get(VARIABLE) or "{}")
-        return cls(said.get("usual", {}), said.get("again", True))
+        return cls(*json.loads(os.environ.get(VARIABLE) or "[]"))
+
+    def told(self) -> str:
+        """For the environment of who judges."""
+        return json.dumps([dict(self.usual), self.again, self.hung])
 
     def seconds(self, name: str, whole: float) -> float:
         """The time of a check that begins now, of the `whole` that its lab gives it."""
@@ -65,8 +70,14 @@ class Patience:
         given = self._given.get(name)
         if given is None or time.monotonic() - self._began < 0.98 * given:
             return False
-        self.short.add(name)
+        if not self.again:
+            self.short.add(name)
         return passed or not self.again
+
+    def note(self, timed_out: bool) -> None:
+        """A check was not through, or (`timed_out` is False) a service did not start in time."""
+        self.hung += 1
+        self.timed_out = self.timed_out or timed_out
 
     @property
     def is_short_for_starts(self) -> bool:
@@ -75,5 +86,10 @@ class Patience:
 
     @property
     def is_enough(self) -> bool:
-        """Whether the rest of this pass is better not asked."""
-        return bool(self.usual) and not self.again and self.hung >= ENOUGH
+        """Whether the rest of this pass is better not asked: it is short, too.
+
+        In a second pass that is when the first check has hung: the rest may be asked side by side.
+        """
+        if not self.usual:
+            return False
+        return self.timed_out and self.hung == 1 if self.again else self.hung >= ENOUGH

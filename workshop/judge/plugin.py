@@ -156,6 +156,7 @@ class LabRun:
                 self._stack = self._exits.enter_context(self.other.stack(self.lab, self.target))
             elif is_attached():
                 self._stack = attached(self.lab, self.target)
+                self._stack.imports_once = bool(self.patience.usual)
                 self._exits.callback(self._stack.close)
             else:
                 record = self.recorder is not None
@@ -221,7 +222,7 @@ class LabRun:
         finding.again = self._again(item, trail)
         self._record(item, verdict, finding)
         if verdict is Verdict.TIMEOUT or getattr(error, "hung", False):
-            self.patience.hung += 1
+            self.patience.note(verdict is Verdict.TIMEOUT)
         if verdict is Verdict.TIMEOUT:
             with contextlib.suppress(Misbehaved):
                 self.stack.ask("restart")  # a service that hangs would fail every check after this one

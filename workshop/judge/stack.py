@@ -73,6 +73,9 @@ class Stack:
     notes: list[str] = field(default_factory=list)
     # Modules that do not import, with what the agent said: the same files would do the same again.
     not_imported: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # Whether that holds for an import that did not end, and after a restart: while a class is graded, files
+    # stay as they are, and a second pass has nobody in its way.
+    imports_once: bool = False
     # Which program listened for each service, by the agent's words.
     listeners: dict[str, str] = field(default_factory=dict)
     agent_process: AgentProcess | None = None
@@ -85,14 +88,16 @@ class Stack:
         In a sandbox it is the submission's doing when the agent is gone, late or talks nonsense, and raises
         agent_replies.Misbehaved. A module whose import failed is not tried again before a restart.
         """
-        if do == "restart":
+        if do == "restart" and not self.imports_once:
             self.not_imported.clear()
         for module in fields.get("modules", ()):
             if module in self.not_imported:
                 return self.not_imported[module]
         reply = self._ask(do, fields)
-        if "not_imported" in reply and not reply["not_imported"].get("hung"):  # a busy machine may be slow
-            self.not_imported[reply["module"]] = reply
+        if "not_imported" in reply:
+            hung = reply["not_imported"].get("hung")  # a busy machine may be slow
+            if self.imports_once or not hung:
+                self.not_imported[reply["module"]] = reply
         return reply
 
     def _ask(self, do: str, fields: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ IN_SERVICE = Path(where_it_waits.__file__).parent
 IMPORT_SECONDS = 4.0
 STACK_SECONDS = 1.0
 PORTS_TRIED = 5
+TICKS = os.sysconf("SC_CLK_TCK")
 GIVEN_SECONDS = 20.0  # for what a service of ours does: on a busy machine it may be slow, and is not at fault
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 
@@ -153,7 +154,7 @@ class TargetProcesses:
         """Wait until it listens, or has exited, or surely never will.
 
         A process that sits still for a second after its time is over never will; one that still works may be
-        slow, or on a busy machine, and gets three times as long.
+        on a busy machine, and gets up to three times as long, until it has had its time of a processor.
         """
         used, moved = 0, one.started
         while True:
@@ -171,7 +172,8 @@ class TargetProcesses:
                 family = [one.pid, *process.descendants(one.pid)]
                 if (ticks := process.cpu_ticks(family)) != used:
                     used, moved = ticks, now
-                if (now > one.started + limit and now > moved + 1.0) or now > one.started + 3 * limit:
+                still = now > moved + 1.0 or ticks > limit * TICKS
+                if (now > one.started + limit and still) or now > one.started + 3 * limit:
                     reply = self._reply("silent", name, one)
                     reply["listens_on"] = tcp_ports.ports_of(family)
                     reply["taken"] = owner is tcp_ports.Owner.OTHER

@@ -97,8 +97,8 @@ class Cluster(Pool):
             future = next(flow)
             yield keys.pop(str(future.key)), self._outcome(future, None)
 
-    def alone(self, files: Files, only: list[str]) -> Outcome:
-        return self._outcome(self._send(files, only), only)
+    def alone(self, files: Files, only: list[str], has_hung: bool = False) -> Outcome:
+        return self._outcome(self._send(files, only, has_hung), only)
 
     def end(self) -> None:
         """End what the workers still do for this class, and have them sweep up."""
@@ -113,10 +113,10 @@ class Cluster(Pool):
 
     # --- tasks
 
-    def _send(self, files: Files, only: list[str] | None) -> Future[str]:
+    def _send(self, files: Files, only: list[str] | None, has_hung: bool = False) -> Future[str]:
         self._sent += 1
         key = f"grade-{self._batch}-{self._sent}"
-        order = remote_tasks.pack(files, only)
+        order = remote_tasks.pack(files, only, has_hung)
         self._running[key] = self._client.submit(remote_tasks.run, self._terms, order, key=key, pure=False)
         return self._running[key]
 

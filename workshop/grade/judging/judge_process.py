@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -37,8 +37,9 @@ from workshop.judge.verdict import Finding
 from workshop.paths import ROOT
 from workshop.run import unix_to_tcp
 
-TEXT_CAP = 64 * 1024  # characters of each text in a finding; a report shows fewer
+READY = -1  # in the place of a request's number: the checks have been read
 LOOK = 1.0  # seconds, at most, until somebody sees that the grader is gone
+TEXT_CAP = 64 * 1024  # characters of each text in a finding; a report shows fewer
 PUBLIC = "http://127.0.0.1:8000"
 Line = dict[str, Any]
 
@@ -108,6 +109,9 @@ class Forks:
         self._requests, self._answers = requests, answers
         self._running: dict[int, Run] = {}
         self._read = b""
+
+    def say(self, answer: Line) -> None:
+        self._answers.write(json.dumps(answer).encode() + b"\n")
 
     def next(self) -> Line | None:
         """The next request, in a fork that is to judge by it; None, in this process, when all have come."""
@@ -179,7 +183,7 @@ class Forks:
                 "memory": used.ru_maxrss * 1024,
                 "cpu": (used.ru_utime, used.ru_stime),
             }
-            self._answers.write(json.dumps(reply).encode() + b"\n")
+            self.say(reply)
 
 
 class Judging:
@@ -205,6 +209,7 @@ class Judging:
     def wait(self) -> Line | None:
         """Wait for a request; in the fork that is to answer it the environment says where the sandbox is."""
         self.waited = True
+        self._forks.say({"number": READY})
         request = self._forks.next()
         if request is not None:
             self.is_fork = True
@@ -213,7 +218,7 @@ class Judging:
                 WORKSHOP_RUN=request["wire"],
                 WORKSHOP_FRONT=f"http://{http_wire.UNIX}{request['wire']}:{unix_to_tcp.FRONT}",
                 WORKSHOP_PUBLIC=PUBLIC,
-                **{patience.VARIABLE: json.dumps(request["patience"])},
+                **{patience.VARIABLE: request["patience"]},
             )
         return request
 
@@ -260,6 +265,7 @@ class JudgeProcess:
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._asked: dict[int, queue.SimpleQueue[Line | None]] | None = {}
+        self._ready = threading.Event()
         self._reader = threading.Thread(target=self._hear, daemon=True)
         self._reader.start()
 
@@ -270,9 +276,9 @@ class JudgeProcess:
         seed: int,
         budget: float,
         only: list[str] | None,
-        usual: Mapping[str, float],
+        has: patience.Patience,
     ) -> Line:
-        """Run the checks; the results are lines in `out`. `budget` is in seconds, `usual` the solution's.
+        """Run the checks; the results are lines in `out`. `budget` is in seconds, for all of them.
 
         {"code": exit code, or None when it was cut short, "memory": bytes at most, "cpu": seconds}.
         Raises InfraError when the process is gone.
@@ -287,7 +293,7 @@ class JudgeProcess:
                 "seed": seed,
                 "budget": budget,
                 "only": only,
-                "patience": {"usual": dict(usual), "again": only is not None},
+                "patience": has.told(),
             }
             try:
                 assert self._process.stdin is not None
@@ -302,6 +308,10 @@ class JudgeProcess:
         if answer is None:
             raise InfraError("The judge process ended in the middle of a run.")
         return answer
+
+    def await_ready(self) -> None:
+        """Wait until it has read the checks, or has ended."""
+        self._ready.wait()
 
     def is_alive(self) -> bool:
         return self._process.poll() is None
@@ -325,10 +335,15 @@ class JudgeProcess:
         with contextlib.suppress(ValueError):  # half a line: it was ended while it wrote
             for line in self._process.stdout:
                 answer: Line = json.loads(line)
+                number = answer.pop("number")
+                if number == READY:
+                    self._ready.set()
+                    continue
                 with self._lock:
                     assert self._asked is not None
-                    reply = self._asked.pop(answer.pop("number"))
+                    reply = self._asked.pop(number)
                 reply.put(answer)
+        self._ready.set()
         with self._lock:
             left, self._asked = self._asked, None
         for reply in (left or {}).values():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 from workshop.errors import InfraError
 from workshop.grade.judging.judge_process import JudgeProcess
@@ -12,6 +14,7 @@ from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.one_submission import grade_one
 from workshop.grade.judging.outcome import Outcome
 from workshop.grade.sandboxes.sandbox import Engine
+from workshop.judge.patience import Patience
 from workshop.judge.verdict import Verdict
 from workshop.labs import target_folder
 
@@ -29,6 +32,7 @@ class LocalPool:
         self.manifest, self.engine = manifest, engine
         self.budget = FIRST_BUDGET
         self.usual: dict[str, float] = {}
+        self.more = 0.0  # submissions that there was time for beside the lab's own solution
         self._lock = threading.Lock()
         self._judge_process: JudgeProcess | None = None
         self._seats = 0
@@ -43,24 +47,30 @@ class LocalPool:
         lab = self.manifest.lab
         folder = target_folder(lab, "solution")
         files = {name: (folder / name).read_bytes() for name in lab.edit}
+        self._judge().await_ready()
         for _ in range(TRIES):
+            idle = idle_seconds()
             outcome = self.grade(files)
+            idle = idle_seconds() - idle
             failed = [check for check in outcome.checks if check["verdict"] != Verdict.PASS]
             if not failed:
                 self.budget = max(BUDGET_LEAST, BUDGET_TIMES * outcome.run["seconds"])
                 self.usual = outcome.seconds
+                judged: float = sum(outcome.run["judge_process"].get("cpu", ()))
+                if outcome.processor_seconds:  # not every sandbox tells
+                    self.more = idle / (outcome.processor_seconds + judged)
                 return
         worst = f"{failed[0]['name']}: {failed[0]['verdict']}, {failed[0]['finding'].get('got', '')}"
         raise InfraError(
             f"Nothing was graded: lab {lab.number}'s own solution fails {len(failed)} checks here ({worst})."
         )
 
-    def grade(self, files: Files, only: list[str] | None = None) -> Outcome:
+    def grade(self, files: Files, only: list[str] | None = None, has_hung: bool = False) -> Outcome:
         """One submission, at a free seat. Raises InfraError when the pool is closed."""
         with self._seat() as slot:
-            judge_process = self._judge()
+            patience = Patience(self.usual, only is not None, int(has_hung))
             return grade_one(
-                files, self.manifest, self.engine, judge_process, slot, self.budget, only, self.usual
+                files, self.manifest, self.engine, self._judge(), slot, self.budget, only, patience
             )
 
     def close(self) -> None:
@@ -99,3 +109,11 @@ class LocalPool:
     def _must_be_open(self) -> None:
         if self._closed:
             raise InfraError("The grading was ended.")
+
+
+def idle_seconds() -> float:
+    """The time that this machine's processors have had nothing to do, together."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        words = Path("/proc/stat").read_text(encoding="utf-8").split()
+        return (int(words[4]) + int(words[5])) / os.sysconf("SC_CLK_TCK")  # idle, and waiting for a disk
+    return 0.0

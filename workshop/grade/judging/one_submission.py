@@ -6,7 +6,6 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from workshop.errors import InfraError
@@ -16,6 +15,7 @@ from workshop.grade.judging.outcome import Outcome, assemble, blank, read_lines
 from workshop.grade.sandboxes.sandbox import Engine, Overrun
 from workshop.grade.submissions.collect import digest_of_files
 from workshop.grade.untrusted_text import one_line
+from workshop.judge.patience import Patience
 from workshop.judge.verdict import Verdict
 
 EXPECTED = "a submission with the files that the lab asks for"
@@ -59,12 +59,11 @@ def grade_one(
     slot: int,
     budget: float,
     only: list[str] | None = None,
-    usual: Mapping[str, float] | None = None,
+    patience: Patience | None = None,
 ) -> Outcome:
     """Run the manifest's checks (or `only` some, alone) on files, in a fresh sandbox.
 
-    `budget` is the time for all of them, in seconds. `usual` is how long the checks take for the lab's own
-    solution (workshop/judge/patience.py).
+    `budget` is the time for all of them, in seconds; `patience` says how much of it a check has.
 
     What fails on our side is INFRA_ERROR in the outcome; it is not raised.
     """
@@ -85,7 +84,7 @@ def grade_one(
             return blank(manifest, Verdict.INFRA_ERROR, str(error), "", "", only)
         try:
             seed = manifest.seed_of(digest_of_files(files))
-            said = judge_process.judge(sandbox.wire, out, seed, budget, only, usual or {})
+            said = judge_process.judge(sandbox.wire, out, seed, budget, only, patience or Patience())
         except InfraError as error:
             said = {"code": 70, "memory": 0, "trouble": str(error)}
         finally:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from workshop.grade.judging import exchange_log
 from workshop.grade.judging.manifest import Hidden, Manifest
 from workshop.grade.sandboxes.sandbox import Facts, overrun
 from workshop.grade.untrusted_text import plain, steady
@@ -57,7 +59,7 @@ class Outcome:
     @property
     def has_waited(self) -> bool:
         """Whether its program has waited most of the time: then it takes nothing from one beside it."""
-        return "facts" in self.run and self.processor_seconds < max(2.0, 0.25 * float(self.run["seconds"]))
+        return "facts" in self.run and self.processor_seconds < max(1.0, 0.25 * float(self.run["seconds"]))
 
     @property
     def processor_seconds(self) -> float:
@@ -104,6 +106,11 @@ class Outcome:
                 flaky.append(first["name"])
         both = f"{self.transcript}\n(once more, alone)\n{again.transcript}"
         return Outcome(checks, {**self.run, "flaky": flaky, "again": again.run}, both)
+
+    def without(self, names: Collection[str]) -> Outcome:
+        """The same, less these checks."""
+        kept = [check for check in self.checks if check["name"] not in names]
+        return replace(self, checks=kept, transcript=exchange_log.without(self.transcript, names))
 
 
 def joined(parts: list[Outcome]) -> Outcome:

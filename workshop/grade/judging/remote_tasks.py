@@ -56,9 +56,9 @@ def pack_terms(batch: str, manifest: Manifest, image: str, sandbox: str, runtime
     return json.dumps(terms).encode()
 
 
-def pack(files: Files, only: list[str] | None) -> bytes:
-    """One submission, and which checks are to be run (None: all)."""
-    return json.dumps({"files": _as_text(files), "only": only}).encode()
+def pack(files: Files, only: list[str] | None, has_hung: bool = False) -> bytes:
+    """One submission, and which checks are to be run (None: all; `has_hung`: another one of it has)."""
+    return json.dumps({"files": _as_text(files), "only": only, "has_hung": has_hung}).encode()
 
 
 def _as_text(files: Files) -> dict[str, str]:
@@ -181,7 +181,7 @@ def run(terms: bytes, order: bytes) -> str:
     wanted = json.loads(order)
     try:
         with _post(terms).local_pool() as local_pool:
-            outcome = local_pool.grade(_as_bytes(wanted["files"]), wanted["only"])
+            outcome = local_pool.grade(_as_bytes(wanted["files"]), wanted["only"], wanted["has_hung"])
     except Refusal as refusal:
         return json.dumps({"trouble": str(refusal), "where": here()})
     outcome.run["worker"] = here()

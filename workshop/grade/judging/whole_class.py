@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import (
@@ -21,34 +18,26 @@ from rich.progress import (
 from workshop.grade.judging.local_pool import Files
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.one_submission import nothing_to_grade
-from workshop.grade.judging.outcome import Outcome, joined
+from workshop.grade.judging.outcome import Outcome
 from workshop.grade.judging.outcome_cache import Store
+from workshop.grade.judging.second_pass import SecondPass
 from workshop.grade.judging.worker_pools import Pool, Threads
 from workshop.grade.sandboxes.sandbox import Engine
 from workshop.grade.submissions.collect import Submission
-
-PARTS = 4  # of the checks of a program that waits, when they are asked again
-CROWDED = 0.3  # of all processors: more than programs use that only wait
-
-
-class Beside(dict[str, Outcome]):
-    """Outcomes of submissions that were asked at one time, and whether they were in each other's way."""
-
-    processor = 0.0  # seconds
-    worked = False
 
 
 @dataclass
 class Batch:
     """Grades submissions by one manifest; outcomes go to the store as soon as they are known.
 
-    `place` is a pool, or this machine's sandboxes: then `workers` are graded side by side.
+    `place` is a pool, or this machine's sandboxes: then `workers` are graded side by side, or as many as
+    keep the machine busy.
     """
 
     manifest: Manifest
     place: Engine | Pool
     store: Store
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    workers: int | None = None
     fresh: bool = False
     quiet: bool = False
 
@@ -103,55 +92,12 @@ class Batch:
                 progress.advance(bar)
             if again:
                 progress.update(bar, total=len(files) + len(again), description="once more, alone")
-            for key, outcome in self._all_once_more(files, {key: found[key] for key in sorted(again)}):
+            second = SecondPass(self.pool, files, {key: found[key] for key in sorted(again)})
+            for key, outcome in second.run():
                 found[key] = outcome
                 self._keep(key, outcome)
                 progress.advance(bar)
         return found
-
-    def _all_once_more(
-        self, files: dict[str, Files], first: dict[str, Outcome]
-    ) -> Iterator[tuple[str, Outcome]]:
-        """Programs that only wait are asked again side by side, in PARTS each; one that works is alone.
-
-        So is, in the end, one that those side by side may have kept from its time: where they did work.
-        """
-        room = self.pool.together
-        waiting = [key for key, outcome in first.items() if outcome.has_waited and room > 1]
-        beside = self._side_by_side({key: files[key] for key in waiting}, first, room)
-        for key, outcome in first.items():
-            known = beside.get(key)
-            if known is None:
-                yield key, self._once_more(files[key], outcome)
-            elif beside.worked and known.doubtful:
-                yield key, self._once_more(files[key], known)
-            else:
-                yield key, known
-
-    def _side_by_side(self, files: dict[str, Files], first: dict[str, Outcome], room: int) -> Beside:
-        """These, asked again at one time."""
-        beside, began = Beside(), time.monotonic()
-        threads = ThreadPoolExecutor(room)
-        try:
-            asked = {key: self._in_parts(threads, files[key], first[key]) for key in files}
-            for key, futures in asked.items():
-                parts = [part.result() for part in futures]
-                beside[key] = first[key].better(joined(parts))
-                beside.processor += sum(part.processor_seconds for part in parts)
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)
-        beside.worked = beside.processor > CROWDED * (os.cpu_count() or 1) * (time.monotonic() - began)
-        return beside
-
-    def _in_parts(self, threads: ThreadPoolExecutor, files: Files, first: Outcome) -> list[Future[Outcome]]:
-        """What one of the checks waits for, others do meanwhile."""
-        names = first.doubtful
-        parts = [names[number::PARTS] for number in range(min(PARTS, len(names)))]
-        return [threads.submit(self.pool.alone, files, part) for part in parts]
-
-    def _once_more(self, files: Files, first: Outcome) -> Outcome:
-        """What a crowded machine may have caused is asked again, alone, in a fresh sandbox."""
-        return first.better(self.pool.alone(files, first.doubtful))
 
     def _keep(self, key: str, outcome: Outcome) -> None:
         """Outcomes that are our own failures are not kept: the next run tries again."""

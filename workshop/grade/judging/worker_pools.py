@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -15,6 +17,7 @@ from workshop.grade.judging.outcome import Outcome
 from workshop.grade.sandboxes.sandbox import MEMORY, Engine
 
 TOGETHER = 16
+SEATS = 8  # a core, at most
 
 
 class Pool(ABC):
@@ -39,8 +42,11 @@ class Pool(ABC):
         """The outcomes by the files' keys, as they come."""
 
     @abstractmethod
-    def alone(self, files: Files, only: list[str]) -> Outcome:
-        """One more outcome, of `only` some checks, while nothing else is graded."""
+    def alone(self, files: Files, only: list[str], has_hung: bool = False) -> Outcome:
+        """One more outcome, of `only` some checks, while nothing else is graded.
+
+        It ends with the first check that hangs, and names the rest as short; with `has_hung` one has already.
+        """
 
     @abstractmethod
     def end(self) -> None:
@@ -52,9 +58,9 @@ class Pool(ABC):
 
 
 class Threads(Pool):
-    """`workers` threads on this machine."""
+    """Threads on this machine: `workers`, or as many as keep its processors busy with this lab."""
 
-    def __init__(self, engine: Engine, workers: int) -> None:
+    def __init__(self, engine: Engine, workers: int | None = None) -> None:
         self.engine, self.workers = engine, workers
         self.image = image_of(engine)
         self._desk: LocalPool | None = None
@@ -62,7 +68,22 @@ class Threads(Pool):
 
     @property
     def together(self) -> int:
-        return max(self.workers, min(TOGETHER, free_memory() // MEMORY))  # each may take all that it may
+        if self.engine.one_at_a_time:
+            return 1
+        return max(self.seats, min(TOGETHER, free_memory() // MEMORY))  # each may take all that it may
+
+    @property
+    def seats(self) -> int:
+        """How many submissions are graded side by side.
+
+        One that waits leaves its core to others: to as many as this machine would have had time for when it
+        graded the lab's own solution.
+        """
+        if self.workers is not None or self.engine.one_at_a_time:
+            return self.workers or 1
+        cores = os.cpu_count() or 1
+        wanted = min(math.ceil(1 + self.local_pool.more), SEATS * cores)
+        return max(cores, min(wanted, free_memory() // MEMORY))
 
     @property
     def local_pool(self) -> LocalPool:
@@ -75,15 +96,15 @@ class Threads(Pool):
         self._desk.calibrate()
 
     def grade(self, files: Mapping[str, Files]) -> Iterator[tuple[str, Outcome]]:
-        self._threads = ThreadPoolExecutor(max(1, min(self.workers, len(files))))
+        self._threads = ThreadPoolExecutor(max(1, min(self.seats, len(files))))
         keys: dict[Future[Outcome], str] = {}
         for key, one in files.items():
             keys[self._threads.submit(self.local_pool.grade, one)] = key
         for done in as_completed(keys):
             yield keys[done], done.result()
 
-    def alone(self, files: Files, only: list[str]) -> Outcome:
-        return self.local_pool.grade(files, only)
+    def alone(self, files: Files, only: list[str], has_hung: bool = False) -> Outcome:
+        return self.local_pool.grade(files, only, has_hung)
 
     def end(self) -> None:
         with contextlib.ExitStack() as last:

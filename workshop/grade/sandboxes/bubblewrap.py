@@ -56,6 +56,7 @@ class Bubblewrap:
 
     name = "bubblewrap"
     room = CHECKED
+    one_at_a_time = False
 
     def __init__(self, lab: Lab) -> None:
         program = shutil.which("bwrap")

@@ -73,6 +73,7 @@ class Docker:
 
     name = "docker"
     room = CHECKED
+    one_at_a_time = False
 
     def __init__(self, lab: Lab, runtime: str = "") -> None:
         self.lab, self.runtime = lab, runtime

@@ -83,13 +83,15 @@ class Running(Protocol):
 class Engine(Protocol):
     """A kind of sandbox. `name`, `isolation` and `gaps` are recorded with every result.
 
-    `gaps` are what it does not promise on this machine, in words.
+    `gaps` are what it does not promise on this machine, in words. `one_at_a_time`: a second sandbox waits for
+    the end of the first.
     """
 
     name: str
     isolation: str
     gaps: list[str]
     room: Room
+    one_at_a_time: bool
 
     def start(self, files: Path, slot: int) -> Running:
         """A sandbox with these files, up and reachable. Raises InfraError when it does not come up, Overrun

@@ -56,6 +56,7 @@ class Weak:
 
     name = "weak"
     room = CHECKED
+    one_at_a_time = True
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab

@@ -1,0 +1,96 @@
+"""What a crowded machine may have caused is asked once more, alone, in a fresh sandbox.
+
+Programs that only wait take nothing from each other: they are asked side by side, and one that works is
+alone among them. When one of a program's checks has hung to the end of all of its time, the others get less
+(workshop/judge/patience.py) and are asked in parts, at one time. Where programs were side by side and did
+work, those that are still in doubt are asked again alone.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from workshop.grade.judging.local_pool import Files
+from workshop.grade.judging.outcome import Outcome, joined
+from workshop.grade.judging.worker_pools import Pool
+
+PARTS = 4  # of the checks of a program that waits
+CROWDED = 0.3  # of all processors: more than programs use that only wait
+ONE = 1.2  # processors: more than one program uses that works alone
+
+
+class SecondPass:
+    """`first` are the doubtful outcomes of the first pass, `files` what was handed in, both by key."""
+
+    def __init__(self, pool: Pool, files: Mapping[str, Files], first: Mapping[str, Outcome]) -> None:
+        self.pool, self.files, self.first = pool, files, first
+        self.cores = os.cpu_count() or 1
+        self._room = threading.Semaphore(pool.together)
+        self._lock = threading.Lock()
+        self._used: defaultdict[str, float] = defaultdict(float)  # seconds of a processor, by key
+        self._crowded = False
+
+    def run(self) -> Iterator[tuple[str, Outcome]]:
+        """The better outcomes, by key, as they come."""
+        many = self.pool.together > 1
+        waiting = [key for key, outcome in self.first.items() if many and outcome.has_waited]
+        threads, began = ThreadPoolExecutor(max(1, len(waiting))), time.monotonic()
+        try:
+            beside = {key: threads.submit(self._waiting, key) for key in waiting}
+            for key in self.first:
+                if key not in beside:
+                    yield key, self._working(key, list(beside.values()))
+            wait(beside.values())
+            most = CROWDED * self.cores * (time.monotonic() - began)
+            self._crowded = self._crowded or sum(self._used[key] for key in beside) > most
+            for key, future in beside.items():
+                known = self.first[key].better(future.result())
+                if known.doubtful and self._crowded:
+                    known = known.better(self._alone(key, known.doubtful))
+                yield key, known
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _waiting(self, key: str) -> Outcome:
+        """One that only waits, among others."""
+        return self._in_parts(key, self._asked(key, self.first[key].doubtful), PARTS)
+
+    def _working(self, key: str, beside: list[Future[Outcome]]) -> Outcome:
+        """One that works: on one processor beside those that wait, and on all of them afterwards."""
+        if self.cores == 1:
+            wait(beside)
+        among = not all(one.done() for one in beside)
+        outcome = self._asked(key, self.first[key].doubtful)
+        if among and outcome.processor_seconds > ONE * float(outcome.run.get("seconds", 0.0)):
+            self._crowded = True
+        if outcome.short:
+            wait(beside)
+        return self.first[key].better(self._in_parts(key, outcome, self.cores))
+
+    def _alone(self, key: str, names: list[str]) -> Outcome:
+        return self._in_parts(key, self._asked(key, names), self.cores)
+
+    def _in_parts(self, key: str, outcome: Outcome, parts: int) -> Outcome:
+        """An outcome, and those of the checks that it names as short, which are asked at one time."""
+        left = outcome.short
+        if not left:
+            return outcome
+        parts = min(parts, len(left), self.pool.together)
+        threads = ThreadPoolExecutor(parts)
+        try:
+            asked = [threads.submit(self._asked, key, left[n::parts], True) for n in range(parts)]
+            return joined([outcome.without(left), *(part.result() for part in asked)])
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _asked(self, key: str, names: list[str], has_hung: bool = False) -> Outcome:
+        with self._room:
+            outcome = self.pool.alone(self.files[key], names, has_hung)
+        with self._lock:
+            self._used[key] += outcome.processor_seconds
+        return outcome
