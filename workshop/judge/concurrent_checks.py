@@ -87,12 +87,11 @@ class Lane:
     """
 
     def __init__(self, jobs: list[Job], run: Any, stack: Stack, apart: bool) -> None:
-        self.jobs = jobs
+        self.jobs, self._public = jobs, stack.public
         self._exits = contextlib.ExitStack()
         self._ending = threading.Lock()  # whoever comes second waits until all has ended
         if apart:
             own = self._exits.enter_context(embedded(stack.lab, stack.target))
-            own.public = stack.public  # where a person asks
             run.config.add_cleanup(self.end)
         used = own if apart else stack
         self.stack = dataclasses.replace(used, _connection=None, _one_at_a_time=threading.Lock())
@@ -105,6 +104,7 @@ class Lane:
         """From its first check to its last, or to the first that fails."""
         try:
             self.stack.await_front()
+            self.stack.public = self._public  # where a person asks, whichever port its own nginx has got
             for job in self.jobs:
                 if not any(one.error for one in self.jobs):
                     run_one(job, self.stack)
