@@ -3,7 +3,6 @@
 import json
 import random
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -284,12 +283,11 @@ def test_task2_what_is_wrong_is_named(service: Any, rng: random.Random) -> None:
 def test_task2_plain_functions_run_in_threads(service: Any) -> None:
     """A handler that is a plain function doesn't block the event loop"""
     client = service("switchboard")
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(client.get, "/blocking")
-        end = time.monotonic() + PATIENCE
+    with client.connect(seconds=2 * PATIENCE) as waiting:
+        waiting.send(b"GET /blocking HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         gate = client.get("/open-the-gate")
-        blocked = waiting.result(timeout=max(0.1, end + PATIENCE - time.monotonic()))
-    expect("in its loop's thread", value(gate), True, "a coroutine runs on the event loop")
+        expect("in its loop's thread", value(gate), True, "a coroutine runs on the event loop")
+        blocked = waiting.response()
     got, sent = members(value(blocked)), "GET /blocking: its handler is a plain function that waits"
     why = "a plain function may block: it runs in a thread"
     expect("in a thread", got.get("thread"), True, why, sent=sent)

@@ -7,6 +7,8 @@ import re
 import unicodedata
 from urllib.parse import quote
 
+from workshop.judge.shown_bytes import DATE
+
 CAP = 4000
 NAME_CAP = 80
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -50,7 +52,7 @@ def file_name(text: str) -> str:
 NOISE = [
     (re.compile(r"\b(within|after|in) \d+(?:\.\d+)? s\b"), r"\1 the time allowed"),
     (re.compile(r"\b0x[0-9a-f]{6,16}\b"), "0x…"),
-    (re.compile(r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"), "a date"),
+    (DATE, "a date"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?"), "a time"),
     (re.compile(r"((?:REMOTE_PORT|[Pp]ort|pid)\W{1,6})\d{5,7}"), r"\1…"),
 ]

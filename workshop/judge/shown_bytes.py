@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 
+# RFC 9110 §5.6.7. In what is cut short it would cut elsewhere at another time.
+DATE = re.compile(r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT")
+
 
 def show_bytes(data: bytes, limit: int = 400) -> str:
-    """Bytes as text on one line: \\r\\n spelled out, the middle left out when it is long."""
+    """Bytes as text on one line: \\r\\n spelled out, dates and the middle left out when it is long."""
     text = data.decode("latin-1")
+    if len(text) > limit:
+        text = DATE.sub("(a date)", text)
     if len(text) > limit:
         left_out = len(text) - limit
         text = f"{text[: limit // 2]} … {left_out} bytes more … {text[-limit // 2 :]}"
