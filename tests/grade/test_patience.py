@@ -7,7 +7,7 @@ import pytest
 from tests.grade.test_results import manifest, passing  # noqa: F401
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import joined
-from workshop.judge.patience import VARIABLE, Patience
+from workshop.judge.patience import VARIABLE, Patience, Time
 from workshop.judge.verdict import Verdict
 
 USUAL = {"quick": 0.1, "slow": 6.0}
@@ -62,6 +62,12 @@ def test_a_second_pass_gives_all_until_one_has_hung(clock: list[float]) -> None:
     assert not rest.decides("quick", False) and not rest.short  # its own words stay
     rest.note(timed_out=True)
     assert not rest.is_enough
+
+
+def test_on_a_busy_machine_every_check_has_more_time_whatever_has_hung() -> None:
+    busy = Patience.alone(USUAL, Time.MORE)
+    busy.note(timed_out=True)
+    assert busy.seconds("quick", 20.0) == 60.0 and not busy.is_enough and not busy.is_short_for_starts
 
 
 def test_after_a_start_that_hung_the_others_are_asked_at_once() -> None:

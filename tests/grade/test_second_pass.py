@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from tests.grade.test_results import manifest  # noqa: F401
-from workshop.grade.judging import second_pass, worker_pools
-from workshop.grade.judging.local_pool import Files, idle_seconds
+from workshop.grade.judging import idle_time, second_pass, worker_pools
+from workshop.grade.judging.idle_time import IdleTime
+from workshop.grade.judging.local_pool import Files
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import Outcome, blank
 from workshop.grade.judging.second_pass import SecondPass
 from workshop.grade.judging.worker_pools import SEATS, Pool, Threads
 from workshop.grade.sandboxes.sandbox import MEMORY, Engine
+from workshop.judge.patience import Time
 from workshop.judge.verdict import Verdict
 
 
@@ -28,7 +31,7 @@ class Asked:
 
     who: str
     names: list[str]
-    has_hung: bool
+    time: Time
     began: float
     ended: float = 0.0
 
@@ -37,12 +40,16 @@ class Asked:
 
 
 class FakePool(Pool):
-    """Programs whose second check hangs, and whose others pass; `cpu` is what each uses of a processor."""
+    """Programs whose second check hangs, and whose others pass; `cpu` is what each uses of a processor.
+
+    Where `others` have so much of the machine, it is through with more time.
+    """
 
     image = "fake"
 
     def __init__(self, manifest: Manifest, together: int = 8, cpu: float = 0.0, hangs: bool = True) -> None:  # noqa: F811
         self.manifest, self.room, self.cpu, self.hangs = manifest, together, cpu, hangs
+        self.others = 0.0
         self.asked: list[Asked] = []
         self._lock = threading.Lock()
 
@@ -50,18 +57,18 @@ class FakePool(Pool):
     def together(self) -> int:
         return self.room
 
-    def alone(self, files: Files, only: list[str], has_hung: bool = False) -> Outcome:
-        call = Asked(files["who"].decode(), only, has_hung, time.monotonic())
+    def alone(self, files: Files, only: list[str], time: Time = Time.ALL) -> Outcome:
+        call = Asked(files["who"].decode(), only, time, monotonic())
         with self._lock:
             self.asked.append(call)
-        time.sleep(0.05)
-        call.ended = time.monotonic()
+        sleep(0.05)
+        call.ended = monotonic()
         outcome = blank(self.manifest, Verdict.PASS, "", "", "", only)
-        outcome.run = {"seconds": 0.05, "facts": {"cpu": self.cpu}}
+        outcome.run = {"seconds": 0.05, "facts": {"cpu": self.cpu}, "others": self.others}
         bad = self.manifest.lab.checks[1]
-        if self.hangs and bad in only:
+        if self.hangs and bad in only and not (time is Time.MORE and self.others):
             outcome.checks[only.index(bad)]["verdict"] = "TIMEOUT"
-            if not has_hung:
+            if time is Time.ALL:
                 outcome.short = only[only.index(bad) + 1 :]
                 for check in outcome.checks[only.index(bad) + 1 :]:
                     check["verdict"] = "TIMEOUT"
@@ -99,8 +106,8 @@ def test_what_comes_after_the_first_that_hangs_is_asked_in_parts(manifest: Manif
     found = run(pool, waits=0.1)["waits"]
     first, *parts = pool.asked
     names = manifest.lab.checks
-    assert first.names == names and not first.has_hung
-    assert len(parts) == second_pass.PARTS and all(part.has_hung for part in parts)
+    assert first.names == names and first.time is Time.ALL
+    assert len(parts) == second_pass.PARTS and all(part.time is Time.LESS for part in parts)
     assert sorted(name for part in parts for name in part.names) == sorted(names[2:])
     assert all(one.overlaps(other) for one in parts for other in parts)
     assert sorted(check["name"] for check in found.checks) == sorted(names)
@@ -116,7 +123,7 @@ def test_programs_that_wait_are_beside_each_other_and_one_that_works(manifest: M
     assert not any(one.overlaps(other) for one in by["works"] for other in by["too"])
     for call in (*by["works"], *by["too"]):  # all processors, but for its first, are for those that wait
         beside = [other for key in ("one", "two") for other in by[key] if call.overlaps(other)]
-        assert not (beside and call.has_hung)
+        assert not (beside and call.time is Time.LESS)
 
 
 @pytest.mark.parametrize("cpu", [0.0, 90.0], ids=["they only wait", "they work after all"])
@@ -139,6 +146,15 @@ def test_where_one_at_a_time_is_asked_nothing_overlaps(manifest: Manifest) -> No
 def test_what_was_through_is_not_asked_a_third_time(manifest: Manifest) -> None:  # noqa: F811
     pool = FakePool(manifest, hangs=False)
     assert verdicts(run(pool, slow=0.1)["slow"]) == [] and len(pool.asked) == 1
+
+
+@pytest.mark.parametrize("cpu", [0.1, 9.0], ids=["it waits", "it works"])
+def test_on_a_machine_that_others_keep_busy_there_is_more_time(manifest: Manifest, cpu: float) -> None:  # noqa: F811
+    pool = FakePool(manifest)
+    pool.others = 0.9
+    found = run(pool, late=cpu)["late"]
+    assert verdicts(found) == []
+    assert [call.names for call in pool.asked if call.time is Time.MORE] == [[manifest.lab.checks[1]]]
 
 
 # --- the first pass ----------------------------------------------------------------------------------------
@@ -171,6 +187,14 @@ def test_as_many_are_graded_as_there_was_time_for(monkeypatch: pytest.MonkeyPatc
 
 
 def test_idle_processors_are_counted() -> None:
-    before = idle_seconds()
-    time.sleep(0.2)
-    assert 0.0 <= idle_seconds() - before < 0.2 * 1024
+    idle = IdleTime()
+    sleep(0.2)
+    assert 0.0 <= idle.seconds() < 0.2 * 1024
+    assert 0.0 <= idle.others(own=0.0) <= 1.0
+    assert idle.others(own=0.2 * 1024) == 0.0
+
+
+def test_where_nobody_can_tell_nobody_else_is_blamed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(idle_time, "STAT", tmp_path / "nothing")
+    idle = IdleTime()
+    assert (idle.seconds(), idle.others(own=0.0)) == (0.0, 0.0)

@@ -4,11 +4,13 @@ The lab's own solution says how long each check takes on this machine. In the fi
 that and MORE seconds. What is not through by then has no verdict yet: it is asked again, when all others are.
 There it has all of its lab's time, until one check has hung to the end of that: the others are asked once
 more, with three times what they take for the solution, and MORE, so that a slow program that hangs once still
-gets its other points.
+gets its other points. On a machine that other work keeps busy, none of that says much: what was not through
+there has BUSY times as long, alone.
 """
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import time
@@ -18,8 +20,17 @@ from typing import Self
 
 MORE = 2.0  # seconds
 FIRST, AGAIN = 2.0, 3.0  # times what the solution takes
+BUSY = 3  # times all of its lab's time, where the machine has had none for it
 ENOUGH = 2  # checks that are not through: the rest of a first pass is not asked
 VARIABLE = "WORKSHOP_PATIENCE"
+
+
+class Time(enum.StrEnum):
+    """How much time a check has that is asked alone."""
+
+    ALL = "all"  # that its lab gives
+    LESS = "less"  # one of the same program has hung
+    MORE = "more"  # the machine is busy with other work
 
 
 @dataclass
@@ -27,12 +38,14 @@ class Patience:
     """`usual`: the solution's seconds by check; empty where nobody knows: then all have all their time.
 
     `again` is whether this is the second pass; `hung` counts the checks that were not through, and the starts
-    that did not end; `short` names the checks that had not all of their time.
+    that did not end; `times` is how often all of its time a check has; `short` names the checks that had not
+    all of their time.
     """
 
     usual: Mapping[str, float] = field(default_factory=dict)
     again: bool = True
     hung: int = 0
+    times: int = 1
     timed_out: bool = False  # a check was not through, here
     short: set[str] = field(default_factory=set)
     _given: dict[str, float] = field(default_factory=dict)
@@ -44,14 +57,18 @@ class Patience:
 
     def told(self) -> str:
         """For the environment of who judges."""
-        return json.dumps([dict(self.usual), self.again, self.hung])
+        return json.dumps([dict(self.usual), self.again, self.hung, self.times])
+
+    @classmethod
+    def alone(cls, usual: Mapping[str, float], time: Time) -> Self:
+        return cls(usual, hung=int(time is Time.LESS), times=BUSY if time is Time.MORE else 1)
 
     def seconds(self, name: str, whole: float) -> float:
         """The time of a check that begins now, of the `whole` that its lab gives it."""
         self._began = time.monotonic()
         self._given.pop(name, None)
-        if name not in self.usual or (self.again and not self.hung):
-            return whole
+        if name not in self.usual or (self.again and not self.hung) or self.times > 1:
+            return whole * self.times
         given = self.usual[name] * (AGAIN if self.again else FIRST) + MORE
         if given < whole:
             self._given[name] = given
@@ -82,7 +99,7 @@ class Patience:
     @property
     def is_short_for_starts(self) -> bool:
         """Whether services get less time to start: one has hung already."""
-        return bool(self.usual) and bool(self.hung)
+        return bool(self.usual) and bool(self.hung) and self.times == 1
 
     @property
     def is_enough(self) -> bool:
@@ -90,6 +107,6 @@ class Patience:
 
         In a second pass that is when the first check has hung: the rest may be asked side by side.
         """
-        if not self.usual:
+        if not self.usual or self.times > 1:
             return False
         return self.timed_out and self.hung == 1 if self.again else self.hung >= ENOUGH

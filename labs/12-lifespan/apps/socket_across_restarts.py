@@ -3,10 +3,10 @@
     python -m socket_across_restarts lifespan.py app:app --host 127.0.0.1 --port 8000
 
 The keeper binds the socket; the program gets it as `--fd N`, and the journal's place as JOURNAL in its
-environment. The first program that listens opens it: until then a connection is refused. At SIGHUP the program
-is told to end (SIGTERM), waited for, and started again. The keeper still holds the socket, so it goes on
-listening: connections that come meanwhile wait in its queue, and to them it looks like a slow answer. systemd
-does much the same under the name of socket activation.
+environment. The first program that listens opens it: until then a connection is refused. At SIGHUP the
+program is told to end (SIGTERM), waited for, and started again. The keeper still holds the socket, so it goes
+on listening: connections that come meanwhile wait in its queue, and to them it looks like a slow answer.
+systemd does much the same under the name of socket activation.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from workshop.grade.judging.local_pool import Files
 from workshop.grade.judging.manifest import Manifest, grader_digest
 from workshop.grade.judging.outcome import Outcome, blank
 from workshop.grade.judging.worker_pools import Pool
+from workshop.judge.patience import Time
 from workshop.judge.verdict import Verdict
 from workshop.labs import Lab
 from workshop.paths import ROOT
@@ -97,8 +98,8 @@ class Cluster(Pool):
             future = next(flow)
             yield keys.pop(str(future.key)), self._outcome(future, None)
 
-    def alone(self, files: Files, only: list[str], has_hung: bool = False) -> Outcome:
-        return self._outcome(self._send(files, only, has_hung), only)
+    def alone(self, files: Files, only: list[str], time: Time = Time.ALL) -> Outcome:
+        return self._outcome(self._send(files, only, time), only)
 
     def end(self) -> None:
         """End what the workers still do for this class, and have them sweep up."""
@@ -113,10 +114,10 @@ class Cluster(Pool):
 
     # --- tasks
 
-    def _send(self, files: Files, only: list[str] | None, has_hung: bool = False) -> Future[str]:
+    def _send(self, files: Files, only: list[str] | None, time: Time = Time.ALL) -> Future[str]:
         self._sent += 1
         key = f"grade-{self._batch}-{self._sent}"
-        order = remote_tasks.pack(files, only, has_hung)
+        order = remote_tasks.pack(files, only, time)
         self._running[key] = self._client.submit(remote_tasks.run, self._terms, order, key=key, pure=False)
         return self._running[key]
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 from workshop.errors import InfraError
+from workshop.grade.judging.idle_time import IdleTime
 from workshop.grade.judging.judge_process import JudgeProcess
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.one_submission import grade_one
 from workshop.grade.judging.outcome import Outcome
 from workshop.grade.sandboxes.sandbox import Engine
-from workshop.judge.patience import Patience
+from workshop.judge.patience import Patience, Time
 from workshop.judge.verdict import Verdict
 from workshop.labs import target_folder
 
@@ -49,29 +48,33 @@ class LocalPool:
         files = {name: (folder / name).read_bytes() for name in lab.edit}
         self._judge().await_ready()
         for _ in range(TRIES):
-            idle = idle_seconds()
+            idle = IdleTime()
             outcome = self.grade(files)
-            idle = idle_seconds() - idle
+            seconds = idle.seconds()
             failed = [check for check in outcome.checks if check["verdict"] != Verdict.PASS]
             if not failed:
                 self.budget = max(BUDGET_LEAST, BUDGET_TIMES * outcome.run["seconds"])
                 self.usual = outcome.seconds
                 judged: float = sum(outcome.run["judge_process"].get("cpu", ()))
                 if outcome.processor_seconds:  # not every sandbox tells
-                    self.more = idle / (outcome.processor_seconds + judged)
+                    self.more = seconds / (outcome.processor_seconds + judged)
                 return
         worst = f"{failed[0]['name']}: {failed[0]['verdict']}, {failed[0]['finding'].get('got', '')}"
         raise InfraError(
             f"Nothing was graded: lab {lab.number}'s own solution fails {len(failed)} checks here ({worst})."
         )
 
-    def grade(self, files: Files, only: list[str] | None = None, has_hung: bool = False) -> Outcome:
+    def grade(self, files: Files, only: list[str] | None = None, time: Time = Time.ALL) -> Outcome:
         """One submission, at a free seat. Raises InfraError when the pool is closed."""
+        patience = Patience(self.usual, False) if only is None else Patience.alone(self.usual, time)
+        budget = self.budget * patience.times
         with self._seat() as slot:
-            patience = Patience(self.usual, only is not None, int(has_hung))
-            return grade_one(
-                files, self.manifest, self.engine, self._judge(), slot, self.budget, only, patience
+            idle = IdleTime()
+            outcome = grade_one(
+                files, self.manifest, self.engine, self._judge(), slot, budget, only, patience
             )
+            outcome.run["others"] = round(idle.others(outcome.processor_seconds), 2)
+        return outcome
 
     def close(self) -> None:
         """End the judge process; what is being graded ends with it, and nothing more is."""
@@ -109,11 +112,3 @@ class LocalPool:
     def _must_be_open(self) -> None:
         if self._closed:
             raise InfraError("The grading was ended.")
-
-
-def idle_seconds() -> float:
-    """The time that this machine's processors have had nothing to do, together."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        words = Path("/proc/stat").read_text(encoding="utf-8").split()
-        return (int(words[4]) + int(words[5])) / os.sysconf("SC_CLK_TCK")  # idle, and waiting for a disk
-    return 0.0

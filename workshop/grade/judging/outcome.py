@@ -66,6 +66,11 @@ class Outcome:
         """What its sandbox has used."""
         return float(self.run.get("facts", {}).get("cpu", 0.0))
 
+    @property
+    def others(self) -> float:
+        """What share of all processors' time others had meanwhile."""
+        return float(self.run.get("others", 0.0))
+
     def weighed(self, manifest: Manifest) -> Outcome:
         """The same verdicts with a manifest's points, and its words for hidden checks."""
         for check in self.checks:

@@ -27,6 +27,7 @@ from workshop.grade.judging.local_pool import Files, LocalPool
 from workshop.grade.judging.manifest import Hidden, Manifest, digest_of, grader_digest
 from workshop.grade.judging.worker_pools import image_of
 from workshop.grade.sandboxes import choose_sandbox
+from workshop.judge.patience import Time
 from workshop.labs import find, load
 
 IDLE = 600.0  # seconds without a task, after which a class whose grader is gone is forgotten
@@ -56,9 +57,9 @@ def pack_terms(batch: str, manifest: Manifest, image: str, sandbox: str, runtime
     return json.dumps(terms).encode()
 
 
-def pack(files: Files, only: list[str] | None, has_hung: bool = False) -> bytes:
-    """One submission, and which checks are to be run (None: all; `has_hung`: another one of it has)."""
-    return json.dumps({"files": _as_text(files), "only": only, "has_hung": has_hung}).encode()
+def pack(files: Files, only: list[str] | None, time: Time = Time.ALL) -> bytes:
+    """One submission, and which checks are to be run (None: all), in how much time."""
+    return json.dumps({"files": _as_text(files), "only": only, "time": time}).encode()
 
 
 def _as_text(files: Files) -> dict[str, str]:
@@ -181,7 +182,7 @@ def run(terms: bytes, order: bytes) -> str:
     wanted = json.loads(order)
     try:
         with _post(terms).local_pool() as local_pool:
-            outcome = local_pool.grade(_as_bytes(wanted["files"]), wanted["only"], wanted["has_hung"])
+            outcome = local_pool.grade(_as_bytes(wanted["files"]), wanted["only"], Time(wanted["time"]))
     except Refusal as refusal:
         return json.dumps({"trouble": str(refusal), "where": here()})
     outcome.run["worker"] = here()

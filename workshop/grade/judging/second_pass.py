@@ -3,7 +3,8 @@
 Programs that only wait take nothing from each other: they are asked side by side, and one that works is
 alone among them. When one of a program's checks has hung to the end of all of its time, the others get less
 (workshop/judge/patience.py) and are asked in parts, at one time. Where programs were side by side and did
-work, those that are still in doubt are asked again alone.
+work, those that are still in doubt are asked again alone; and with more time, where other work than ours
+kept the machine busy.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from workshop.grade.judging.local_pool import Files
 from workshop.grade.judging.outcome import Outcome, joined
 from workshop.grade.judging.worker_pools import Pool
+from workshop.judge.patience import Time
 
 PARTS = 4  # of the checks of a program that waits
 CROWDED = 0.3  # of all processors: more than programs use that only wait
 ONE = 1.2  # processors: more than one program uses that works alone
+BUSY = 0.75  # of all processors, had by others: what was late may not have been late by itself
 
 
 class SecondPass:
@@ -49,10 +52,12 @@ class SecondPass:
             most = CROWDED * self.cores * (time.monotonic() - began)
             self._crowded = self._crowded or sum(self._used[key] for key in beside) > most
             for key, future in beside.items():
-                known = self.first[key].better(future.result())
-                if known.doubtful and self._crowded:
-                    known = known.better(self._alone(key, known.doubtful))
-                yield key, known
+                outcome = future.result()
+                known = self.first[key].better(outcome)
+                if known.doubtful and (self._crowded or outcome.others > BUSY):
+                    outcome = self._alone(key, known.doubtful)
+                    known = known.better(outcome)
+                yield key, self._with_more_time(key, known, outcome)
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 
@@ -70,10 +75,17 @@ class SecondPass:
             self._crowded = True
         if outcome.short:
             wait(beside)
-        return self.first[key].better(self._in_parts(key, outcome, self.cores))
+        outcome = self._in_parts(key, outcome, self.cores)
+        return self._with_more_time(key, self.first[key].better(outcome), outcome)
 
     def _alone(self, key: str, names: list[str]) -> Outcome:
         return self._in_parts(key, self._asked(key, names), self.cores)
+
+    def _with_more_time(self, key: str, known: Outcome, last: Outcome) -> Outcome:
+        """What is still in doubt, once more, where others kept the machine from it."""
+        if not known.doubtful or last.others <= BUSY:
+            return known
+        return known.better(self._asked(key, known.doubtful, Time.MORE))
 
     def _in_parts(self, key: str, outcome: Outcome, parts: int) -> Outcome:
         """An outcome, and those of the checks that it names as short, which are asked at one time."""
@@ -83,14 +95,14 @@ class SecondPass:
         parts = min(parts, len(left), self.pool.together)
         threads = ThreadPoolExecutor(parts)
         try:
-            asked = [threads.submit(self._asked, key, left[n::parts], True) for n in range(parts)]
+            asked = [threads.submit(self._asked, key, left[n::parts], Time.LESS) for n in range(parts)]
             return joined([outcome.without(left), *(part.result() for part in asked)])
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def _asked(self, key: str, names: list[str], has_hung: bool = False) -> Outcome:
+    def _asked(self, key: str, names: list[str], time: Time = Time.ALL) -> Outcome:
         with self._room:
-            outcome = self.pool.alone(self.files[key], names, has_hung)
+            outcome = self.pool.alone(self.files[key], names, time)
         with self._lock:
             self._used[key] += outcome.processor_seconds
         return outcome

@@ -15,6 +15,7 @@ from workshop.grade.judging.local_pool import Files, LocalPool
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import Outcome
 from workshop.grade.sandboxes.sandbox import MEMORY, Engine
+from workshop.judge.patience import Time
 
 TOGETHER = 16
 SEATS = 8  # a core, at most
@@ -42,10 +43,10 @@ class Pool(ABC):
         """The outcomes by the files' keys, as they come."""
 
     @abstractmethod
-    def alone(self, files: Files, only: list[str], has_hung: bool = False) -> Outcome:
+    def alone(self, files: Files, only: list[str], time: Time = Time.ALL) -> Outcome:
         """One more outcome, of `only` some checks, while nothing else is graded.
 
-        It ends with the first check that hangs, and names the rest as short; with `has_hung` one has already.
+        With Time.ALL it ends with the first check that hangs, and names the rest as short.
         """
 
     @abstractmethod
@@ -103,8 +104,8 @@ class Threads(Pool):
         for done in as_completed(keys):
             yield keys[done], done.result()
 
-    def alone(self, files: Files, only: list[str], has_hung: bool = False) -> Outcome:
-        return self.local_pool.grade(files, only, has_hung)
+    def alone(self, files: Files, only: list[str], time: Time = Time.ALL) -> Outcome:
+        return self.local_pool.grade(files, only, time)
 
     def end(self) -> None:
         with contextlib.ExitStack() as last:
