@@ -11,7 +11,7 @@ import signal
 import time
 from contextlib import ExitStack
 
-from main_calls import ends, has_options, imported, problem, word
+from main_calls import ends, has_options, imported, is_refused, problem, word
 from main_processes import SETTLE, Desks, Mains, Outcomes, closed_with, ended, kept, settle
 
 from workshop.judge.checks import WireError, check, expect, fail, name, that, wire_cases
@@ -65,11 +65,7 @@ def test_task1_wrong_import_string_says_what_is_missing(probe, rng):
         (f"{module}:site.{other}", other, "no such attribute of `site`"),
     ]
     for text, named_in, what in cases:
-        seen = imported(probe, here, text)
-        expected = f"an ImportFromStringError ({what}) whose message has {named_in!r} in it"
-        that(seen.raised is not None, f"import_from_string({text!r}) returned {seen.values[-1:]!r}", expected)
-        that(seen.raised["type"] == "ImportFromStringError", problem(seen), expected)
-        that(named_in in seen.raised["message"], problem(seen), expected)
+        is_refused(imported(probe, here, text), text, what, named_in)
 
 
 @check(task=1, rule="Python, “Exception context”: an error that hides another one hides the cause")

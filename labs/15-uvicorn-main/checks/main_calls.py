@@ -19,6 +19,14 @@ def imported(probe, sources, text, seconds=3.0):
     return probe.steps(*steps, sent=sent, seconds=seconds)
 
 
+def is_refused(seen, text, what, named_in):
+    """import_from_string(text) raised its own exception, with these words in its message."""
+    expected = f"an ImportFromStringError ({what}) whose message has {named_in!r} in it"
+    that(seen.raised is not None, f"import_from_string({text!r}) returned {seen.values[-1:]!r}", expected)
+    that(seen.raised["type"] == "ImportFromStringError", problem(seen), expected)
+    that(named_in in seen.raised["message"], problem(seen), expected)
+
+
 def problem(transcript):
     """What was raised, in words; the hole of the starter is named as such."""
     raised = transcript.raised
