@@ -148,6 +148,7 @@ def test_the_tool_keeps_what_installers_and_terminals_go_by() -> None:
         "SSL_CERT_FILE": "/etc/ca.pem",
         "COLUMNS": "100",
         "WATCHFILES_FORCE_POLLING": "1",
+        "LOAD_SECONDS": "5",
     }
     assert environment.of_tool(HOSTILE | told).items() >= told.items()
     assert not environment.of_program(told).keys() & told.keys()
