@@ -69,6 +69,15 @@ def test_mode_of_somebody_else_is_nobody_s(checkout: Path) -> None:
     assert "MODE is docker or embedded" in done.stderr
 
 
+def test_an_nginx_that_is_no_program_is_said_in_one_line() -> None:
+    line = "NGINX=/nowhere/nginx can't be used: there is no such program. Name an nginx, or leave it out.\n"
+    done = launch("check", "1", NGINX="/nowhere/nginx")
+    assert (done.returncode, done.stderr) == (2, line)
+    done = launch("doctor", NGINX="/nowhere/nginx")
+    assert done.returncode == 1
+    assert f"✗ nginx      {line}" in done.stdout
+
+
 @pytest.mark.parametrize(
     "shell",
     [

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from workshop.errors import Refusal
 from workshop.judge.stack import DEFAULT_PORT
 from workshop.labs import all_labs
 from workshop.paths import ROOT, STATE
@@ -60,9 +61,12 @@ def _python() -> Symptom:
 
 
 def _nginx() -> Symptom:
-    program = nginx_config.command()
-    version = _said(program, "-v") if program else ""
     advice = "Debian: apt-get install nginx-light; macOS: brew install nginx; or NGINX=/path/to/nginx."
+    try:
+        program = nginx_config.command()
+    except Refusal as refusal:
+        return Symptom("nginx", str(refusal), False, True, advice)
+    version = _said(program, "-v") if program else ""
     return Symptom(
         "nginx", f"{version} ({program})" if program else "none", program is not None, True, advice
     )

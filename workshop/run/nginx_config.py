@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workshop.errors import Refusal
 from workshop.labs import Lab, Service
 from workshop.paths import SERVICES
 
@@ -37,8 +38,16 @@ class Front:
 
 
 def command() -> str | None:
-    """The nginx to use: $NGINX, the one on PATH, or the one from the wheel; None when there is none."""
-    return os.environ.get("NGINX") or shutil.which("nginx") or of_wheel()
+    """The nginx to use: $NGINX, the one on PATH, or the one from the wheel; None when there is none.
+
+    Raises Refusal where $NGINX names no program.
+    """
+    told = os.environ.get("NGINX")
+    if told and shutil.which(told) is None:
+        raise Refusal(
+            f"NGINX={told} can't be used: there is no such program. Name an nginx, or leave it out."
+        )
+    return told or shutil.which("nginx") or of_wheel()
 
 
 def of_wheel() -> str | None:
