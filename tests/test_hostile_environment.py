@@ -55,6 +55,8 @@ HOSTILE = {
     "FROM": "solution",
     "CDPATH": "/",
     "VIRTUAL_ENV": "/nowhere",
+    "COLUMNS": "0",
+    "FORCE_COLOR": "1",
     **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"),
 }
 
@@ -158,6 +160,12 @@ def test_the_tool_keeps_what_installers_and_terminals_go_by() -> None:
 def test_a_temporary_folder_that_sockets_or_nginx_can_t_use_is_not_used(folder: str) -> None:
     assert "TMPDIR" not in environment.of_tool({"TMPDIR": folder})
     assert environment.of_tool({"TMPDIR": "/var/tmp"}) == {"TMPDIR": "/var/tmp"}
+
+
+@pytest.mark.parametrize("width", ["0", "1", "wide", ""])
+def test_a_width_of_no_terminal_is_not_used(width: str) -> None:
+    assert "COLUMNS" not in environment.of_tool({"COLUMNS": width})
+    assert environment.of_tool({"COLUMNS": "40"}) == {"COLUMNS": "40"}
 
 
 def test_the_command_tells_exit_codes_apart(command: Path, tmp_path: Path) -> None:

@@ -43,18 +43,20 @@ FIXED = {"LANG": "C.UTF-8", "TZ": "UTC", "PYTHONUTF8": "1"}
 MARK = "WORKSHOP_CHECKOUT"
 # nginx takes no quotes in a learner's own file, and a Unix socket's name has 104 bytes at most (macOS).
 PLAIN_FOLDER = re.compile(r"[A-Za-z0-9_./+-]{1,50}")
+# What is narrower is nobody's terminal: a report would be a column of letters, or nothing.
+WIDTH = re.compile(r"[2-9][0-9]|[1-9][0-9]{2,3}")
 
 
 def of_tool(env: Mapping[str, str]) -> dict[str, str]:
     """What the tool itself goes by: the judge and pytest in it, the agent, the installers, the graders."""
     kept = _only(env, PROGRAMS, TERMINAL, OURS, INSTALLERS, ENGINES, PYTHONS)
-    return _with_plain_tmpdir(kept)
+    return _without_unusable(kept)
 
 
 def of_program(env: Mapping[str, str], *, on_terminal: bool = False) -> dict[str, str]:
     """What a service, nginx or locust sees; `on_terminal`: where a person talks to it."""
     kept = _only(env, PROGRAMS, TERMINAL if on_terminal else "")
-    return {**_with_plain_tmpdir(kept), **FIXED, MARK: str(ROOT)}
+    return {**_without_unusable(kept), **FIXED, MARK: str(ROOT)}
 
 
 def _only(env: Mapping[str, str], *lists: str) -> dict[str, str]:
@@ -62,10 +64,11 @@ def _only(env: Mapping[str, str], *lists: str) -> dict[str, str]:
     return {key: value for key, value in env.items() if any(fnmatchcase(key, name) for name in names)}
 
 
-def _with_plain_tmpdir(env: dict[str, str]) -> dict[str, str]:
-    """Without a TMPDIR that sockets or nginx could not use: then it is the system's own."""
-    if not PLAIN_FOLDER.fullmatch(env.get("TMPDIR", "/tmp")):
-        del env["TMPDIR"]
+def _without_unusable(env: dict[str, str]) -> dict[str, str]:
+    """Without a TMPDIR that sockets or nginx could not use (then it is the system's own), or a width of 0."""
+    for name, usable, usual in (("TMPDIR", PLAIN_FOLDER, "/tmp"), ("COLUMNS", WIDTH, "80")):
+        if not usable.fullmatch(env.get(name, usual)):
+            del env[name]
     return env
 
 
