@@ -31,6 +31,8 @@ export WORKSHOP_ROOM = $(call given,ROOM)
 export WORKSHOP_ROOM_TOKEN = $(call given,TOKEN)
 export WORKSHOP_ROOM_NAME = $(call given,NAME)
 unexport FROM TARGET ARGS SUBMISSIONS ROOM TOKEN NAME
+# `PYTEST_ADDOPTS=--co` would have the proof pass with nothing proven.
+unexport PYTEST_ADDOPTS PYTEST_PLUGINS PYTEST_DISABLE_PLUGIN_AUTOLOAD
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile | sed 's/%/N/'

@@ -78,6 +78,17 @@ def test_an_nginx_that_is_no_program_is_said_in_one_line() -> None:
     assert f"✗ nginx      {line}" in done.stdout
 
 
+def test_pytest_s_own_variables_reach_no_proof(tmp_path: Path) -> None:
+    """With --co in PYTEST_ADDOPTS `make test` would pass, and nothing would be proven."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "given: $PYTEST_ADDOPTS$PYTEST_PLUGINS"\n')
+    python.chmod(0o755)
+    done = make("test", "PYTHON=true", cwd=tmp_path, PYTEST_ADDOPTS="--co", PYTEST_PLUGINS="nothing")
+    assert done.stdout == "given: \n", done.stderr
+
+
 @pytest.mark.parametrize(
     "shell",
     [
