@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import signal
@@ -210,12 +209,7 @@ def test_solution_passes_under_load(lab: Lab) -> None:
 
 @pytest.mark.whole("load scripts")
 @each_slow
-def test_slow_fault_fails_under_load(
-    lab: Lab, slow: Slow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A fault shows in half the time; where something happens in the middle of a run, that needs its time."""
-    if "moment(" not in (lab.folder / "locustfile.py").read_text(encoding="utf-8"):
-        monkeypatch.setenv("LOAD_SECONDS", str(math.ceil(lab.load.seconds / 2)))
+def test_slow_fault_fails_under_load(lab: Lab, slow: Slow, tmp_path: Path) -> None:
     target = tmp_path / "target"
     shutil.copytree(SOLUTIONS / lab.name, target)
     text = (target / slow.file).read_text(encoding="utf-8")
