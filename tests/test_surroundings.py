@@ -227,6 +227,60 @@ def test_an_index_that_does_not_answer_is_named(tmp_path: Path) -> None:
     assert last.startswith("Installing uv failed") and "Asked: http://127.0.0.1:9/simple" in last, done.stdout
 
 
+DOCKER = """#!/bin/sh
+case "$*" in
+"info "*) echo "27.0 []" ;;
+"compose version "*) echo 2.30.0 ;;
+*" build "*) echo "trusted: $LAB_CA_BUNDLE" >&2; echo "SSLError: CERTIFICATE_VERIFY_FAILED"; exit 1 ;;
+*) exit 1 ;;
+esac
+"""
+
+
+@pytest.fixture(name="with_docker")
+def with_docker_fixture(tmp_path: Path) -> dict[str, str]:
+    """An engine that answers, has no image and can build none; and a user who is root."""
+    programs = {"docker": DOCKER, "id": "#!/bin/sh\necho 0\n", "chown": "#!/bin/sh\n"}
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for name, text in programs.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    return {"MODE": "docker", "PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+def test_an_image_is_built_with_what_this_machine_trusts(
+    checkout: Path, tmp_path: Path, with_docker: dict[str, str]
+) -> None:
+    own, large = tmp_path / "ca.pem", tmp_path / "large.pem"
+    own.write_text("a certificate")
+    large.write_bytes(b"x" * 500_000)  # BuildKit takes no secret of that size
+    for env, trusted in (
+        ({"LAB_CA_BUNDLE": str(own), "SSL_CERT_FILE": "/nowhere"}, str(own)),
+        ({"LAB_CA_BUNDLE": "", "SSL_CERT_FILE": str(own)}, str(own)),
+        ({"LAB_CA_BUNDLE": str(large), "SSL_CERT_FILE": str(own)}, str(own)),
+    ):
+        done = launch("check", "1", cwd=checkout, **with_docker, **env)
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1] == (
+            "docker: the runtime image can't be built: a certificate on the way there is not known; "
+            "LAB_CA_BUNDLE=/path/to/ca.pem names its authority's; all of it is in .workshop/docker.log"
+        ), done.stderr
+        assert f"trusted: {trusted}\n" in (checkout / ".workshop/docker.log").read_text()
+
+
+def test_files_that_only_root_reads_are_no_use_to_containers(
+    checkout: Path, with_docker: dict[str, str]
+) -> None:
+    (checkout / FILE).chmod(0o600)
+    done = launch("check", "1", cwd=checkout, **with_docker)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "docker: root's files here can be read by nobody else, and containers do not run as root: "
+        "chmod -R a+rX .\n"
+    )
+
+
 def test_serve_direct_on_a_taken_port_says_so() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

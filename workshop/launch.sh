@@ -85,10 +85,18 @@ dc_down() {
     dc down -v --remove-orphans
 } >/dev/null 2>&1
 
+ca_bundle() {    # what a build trusts: as told, or as this machine does; 500 KiB are the most that it takes
+    for bundle in "$LAB_CA_BUNDLE" "$SSL_CERT_FILE" /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
+        [ -s "$bundle" ] && [ "$(wc -c <"$bundle")" -lt 500000 ] && echo "$bundle" && return
+    done
+    echo /dev/null
+}
+
 settings() {    # everything compose.yaml takes from the environment
     export LAB="${number:-1}" TARGET TARGET_DIR PORT="${PORT:-8000}" WORKSHOP_LOAD="$load" TERM NO_COLOR
     export WORKSHOP_RECORD="$record" WORKSHOP_PAGE="$page"
-    export LAB_CA_BUNDLE="${LAB_CA_BUNDLE:-${SSL_CERT_FILE:-/dev/null}}" DOCKER_CLI_HINTS=false COMPOSE_IGNORE_ORPHANS=true
+    LAB_CA_BUNDLE=$(ca_bundle)
+    export LAB_CA_BUNDLE DOCKER_CLI_HINTS=false COMPOSE_IGNORE_ORPHANS=true
     # Images carry the fingerprint of what they are made from: nothing is built twice, nothing goes stale.
     WORKSHOP_TAG=$(cat services/runtime/Dockerfile services/runtime/uv.lock services/load/requirements.lock requirements.lock |
         cksum | cut -d ' ' -f 1)
@@ -105,7 +113,16 @@ settings() {    # everything compose.yaml takes from the environment
 }
 
 reason() {
+    if grep -qE 'CERTIFICATE_VERIFY_FAILED|invalid peer certificate' $log; then
+        echo "a certificate on the way there is not known; LAB_CA_BUNDLE=/path/to/ca.pem names its authority's"
+        return
+    fi
     { grep -oE '(dial tcp|lookup|x509|pull access|manifest|[Nn]o space|timed out)[^"]*$' $log || cat $log; } | tail -n 1 | cut -c 1-120
+}
+
+readable_inside() {    # else `why`
+    [ "$WORKSHOP_UID" -eq "$(id -u)" ] || [ -z "$(find labs workshop -name '*.py' ! -perm -004 | head -n 1)" ] ||
+        { why="root's files here can be read by nobody else, and containers do not run as root: chmod -R a+rX ."; return 1; }
 }
 
 images_are_there() {    # here, or to be had; else `why`
@@ -250,7 +267,7 @@ why="MODE=embedded"
 if [ "$MODE" != embedded ] && engine_answers; then
     [ -z "$stack" ] || say "docker: engine ${engine%%+*}, compose ${compose%%-*}"
     settings
-    images_are_there && in_docker "$@"
+    readable_inside && images_are_there && in_docker "$@"
 fi
 [ "$MODE" != docker ] || stop 2 "docker: $why"
 [ -z "$stack" ] || say "embedded: $why"

@@ -1,4 +1,4 @@
-"""nginx as the agent has it: files written, checked, and run. In Docker a container runs it (compose.yaml)."""
+"""nginx as the agent has it: files written, checked, and run. In Docker a container of its own runs it."""
 
 from __future__ import annotations
 
