@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from tests import judging
 from workshop.labs import find
 from workshop.paths import SOLUTIONS
-from workshop.run import nginx_config
+from workshop.run import nginx_config, tcp_ports
 from workshop.run.nginx_config import Front, complaint
+from workshop.run.nginx_process import NginxProcess
 
 RUN = Path("/run/workshop")
 SAID = {
@@ -61,3 +63,33 @@ def test_configuration_that_nginx_refuses_is_a_finding(tmp_path: Path) -> None:
     line = 1 + (tmp_path / "nginx.conf").read_text(encoding="utf-8").split("server_nam _")[0].count("\n")
     assert check["verdict"] == "NO_START"
     assert check["finding"]["got"] == f'nginx.conf:{line}: unknown directive "server_nam"'
+
+
+def test_while_nginx_begins_anew_nobody_hears_that_it_has_ended(tmp_path: Path) -> None:
+    """A service got another port in one thread, while another one asks how nginx is."""
+    program = nginx_config.command()
+    if program is None:
+        pytest.skip("there is no nginx on this machine")
+    lab = find("19")
+    ports = {name: tcp_ports.free_port() for name in lab.services}
+    front = Front("learner", f"127.0.0.1:{tcp_ports.free_port()}", ports, SOLUTIONS / lab.name)
+    door = NginxProcess(lab, [front], "127.0.0.1", tmp_path, tmp_path, program)
+    refused, ended = set[str](), threading.Event()
+
+    def ask() -> None:
+        while not ended.is_set():
+            refused.add(door.status()["refused"])
+
+    door.follow()
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(20):
+        door.follow()
+        while not door.is_ready():
+            pass
+    ended.set()
+    for thread in threads:
+        thread.join()
+    door.close()
+    assert refused == {""}

@@ -153,21 +153,24 @@ class NginxProcess:
         `ready`: whether it listens; null where a container runs it. `errors` is what it has logged as errors
         after the mark `since`, and `mark` where that ends.
         """
-        ready = self.is_ready() if self.program and not self.refused else None
         if not self.program and nginx_config.is_own(self.lab):
             self.refused = self._said_in_container()
-        self._see_that_it_listens()
-        ended = [one for one in self.running if one.exit_code() is not None]
-        for one in ended:
-            one.drain(0.5)
-        return {
-            "code": ended[0].exit_code() if ended else None,
-            "output": ended[0].output().strip()[-400:] if ended else "",
-            "refused": self.refused,
-            "ready": ready,
-            "ports": {front.name: front.port for front in self.fronts},
-            **self._logged(since),
-        }
+        with (
+            self._lock
+        ):  # while another thread begins anew, the one before has been ended, and listens nowhere
+            ready = self.is_ready() if self.program and not self.refused else None
+            self._see_that_it_listens()
+            ended = [one for one in self.running if one.exit_code() is not None]
+            for one in ended:
+                one.drain(0.5)
+            return {
+                "code": ended[0].exit_code() if ended else None,
+                "output": ended[0].output().strip()[-400:] if ended else "",
+                "refused": self.refused,
+                "ready": ready,
+                "ports": {front.name: front.port for front in self.fronts},
+                **self._logged(since),
+            }
 
     def _logged(self, since: int) -> dict[str, Any]:
         """The end of nginx's own log of errors, which both modes have in the run's folder."""
