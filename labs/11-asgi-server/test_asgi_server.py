@@ -49,7 +49,7 @@ from leaving_clients import (
     while_send_waits,
 )
 from paused_transfers import BOUND, FLOOD, HELD, MIB, goes_beyond, push_all, push_until_full, read_on, taken
-from refused_requests import broken_bodies, is_told, refused, two_framings
+from refused_requests import all_refused, broken_bodies, is_told, two_framings
 from request_pipelines import (
     PIPELINED,
     ends_no_connection,
@@ -403,14 +403,13 @@ def test_task4_client_that_leaves_is_a_disconnect(service, stack, rng):
 
 @check(task=4, rule="RFC 9112 §3, §5.1, §6.3, §9.5")
 @together.on("patient")
-def test_task4_malformed_and_idle_clients_are_let_go(service, rng):
+def test_task4_malformed_and_idle_clients_are_let_go(service, stack, rng):
     """The server refuses malformed requests and closes idle connections"""
     client = service("idle")
     who = name(rng)
     with only_idle_ones_end(client, service("patient"), rng, who):
-        comes_in_pieces(client, who)
-        for case in wire_cases(__file__, "bad-*.http"):
-            refused(client, case.data, case.notes.get("why", case.name), "status" in case.notes)
+        comes_in_pieces(stack, client, who)
+        all_refused(stack, client, wire_cases(__file__, "bad-*.http"))
         two_framings(client, wire_cases(__file__, "both-framings.http"))
         broken_bodies(client, wire_cases(__file__, "broken-chunk.http"))
         is_told(client, rng)

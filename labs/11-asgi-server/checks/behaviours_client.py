@@ -116,6 +116,19 @@ def prints(stack: Stack, client: Client, mark: int, word: str) -> bool:
     return word in output
 
 
+TRACE = "Traceback (most recent call last)"
+
+
+def no_traceback(stack: Stack, client: Client, mark: int, sent: str) -> None:
+    """Fail when a service has printed a traceback since `mark`, though no application raised."""
+    client.rests()
+    _, found, trace = stack.ask("status", service=client.service, since=mark)["output"].rpartition(TRACE)
+    last = next((line for line in trace.splitlines()[1:] if line[:1].strip()), "")
+    got = f"a traceback on standard error, {last!r}, though the application raised nothing"
+    expected = "none: whatever a client sends, and whenever it leaves, is no error of your server"
+    that(not found, got, expected, rule="this lab's rule 8", sent=sent)
+
+
 def literal(text: str) -> Any:
     """A repr as the value it shows; what is no plain value stays a text."""
     try:
