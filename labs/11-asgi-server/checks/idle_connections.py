@@ -42,7 +42,9 @@ def comes_in_pieces(stack: Stack, client: Client, who: str) -> None:
         with contextlib.suppress(NoAnswer):
             connection.send_pieces([*(good[i : i + 1] for i in range(60)), good[60:3000], good[3000:]])
         ignored(connection, who, IN_PIECES)
-    no_traceback(stack, client, mark, f"{sent_on(connection)}, and after the answer the end of the connection")
+    no_traceback(
+        stack, client, mark, f"{sent_on(connection)}, and after the answer the end of the connection"
+    )
 
 
 def continued(
