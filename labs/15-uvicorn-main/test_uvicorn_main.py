@@ -211,7 +211,9 @@ def test_task3_term_lets_requests_finish(main, rng):
         half, chat = links.enter_context(here.begin()), links.enter_context(here.stay())
         held = [links.enter_context(here.hold()) for _ in range(rng.randrange(1, 4))]
         held.append(links.enter_context(here.hold(connection="keep-alive")))
-        here.ask()
+        here.ask(
+            "/slow?seconds=0.6"
+        )  # the WebSocket is no longer new to a server that looks at it now and then
         here.signal(signal.SIGTERM)
         closed = settle(here.accepts_nobody, bool)
         here.signal(signal.SIGTERM)
@@ -228,6 +230,8 @@ def test_task3_term_lets_requests_finish(main, rng):
     got, expected = f"a WebSocket that was open at SIGTERM: {told}", "a Close frame with 1012"
     that(code in (1001, 1012), got, expected, rule='RFC 6455 §7.4.1: 1001 is "going away"; IANA: 1012')
     here.has_ended(signal.SIGTERM)
+    got = f"a traceback, though nothing has failed: {here.output()[-300:]!r}"
+    that("Traceback" not in here.output(), got, "an end without one")
 
 
 @check(task=3, rule=LIMIT)
