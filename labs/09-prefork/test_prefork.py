@@ -410,6 +410,13 @@ def test_task5_term_lets_requests_finish(prefork, rng):
         pid = finished(here, held, "at TERM")
     that(pid in before, f"a response from {pid}, who was not there", "the worker's that had the request")
     here.has_ended(signal.SIGTERM)
+    here = prefork("killed", 2)
+    with here.hold() as held:
+        here.signal(signal.SIGTERM)
+        here.rests()
+        here.signal(signal.SIGINT)
+        here.has_ended(signal.SIGINT)
+        that(ended(held, 1.0), "TERM, then INT: a request is still open", "INT ends the wait that TERM began")
     here = prefork("gives-up", 3)
     here.have_answered()
     edition = f"broken-{rng.randrange(100, 999)}"

@@ -25,6 +25,7 @@ SIGNALS = "uvicorn: SIGINT and SIGTERM stop accepting and wait for requests, the
 LIMIT = "uvicorn's --timeout-graceful-shutdown: seconds to wait, then requests are cancelled"
 FORCE = "uvicorn: a second SIGINT does not wait (CTRL+C to force quit)"
 LIFESPAN = 'ASGI, "Lifespan": startup before the first connection, shutdown after the last'
+SHUTDOWN_FAILED = 'ASGI lifespan, "Shutdown Failed"'
 QUEUE = "listen(2): connections wait in the socket's queue until a process accepts them"
 WAIT = "wait(2): a child that ended is a zombie until its parent waits for it"
 
@@ -160,6 +161,24 @@ def test_task3_startup_comes_first_and_shutdown_last(main):
     said = here.said("app: shutdown", seconds=1.0)
     that(said, f"{here.app_lines()!r}", f"then {expected!r}: lifespan.shutdown")
     that(expected in here.output(), f"{here.app_lines()!r}", f"{expected!r}: after the last request")
+    failed_shutdown_is_told(main("unclosed"))
+
+
+def failed_shutdown_is_told(here):
+    """The application's last message is printed, and the process ends; not as one that could not start."""
+    here.mark = 0
+    here.signal(signal.SIGTERM)
+    code = settle(here.exit_code, lambda code: code is not None)
+    that(
+        code is not None,
+        "the application sent lifespan.shutdown.failed; it still runs",
+        "a process that ends",
+    )
+    said = here.said("a page of the register is wet", seconds=1.0)
+    got = f"the application sent lifespan.shutdown.failed; the output: {here.output()[-300:]!r}"
+    that(said, got, "its message, “a page of the register is wet”", rule=SHUTDOWN_FAILED)
+    got = f"exit code {code} after lifespan.shutdown.failed"
+    that(code not in (2, 3), got, "neither 2 nor 3: these say that it could not start", rule=CODES)
 
 
 @check(task=3, rule=LIFESPAN)
@@ -188,7 +207,9 @@ def test_task3_term_lets_requests_finish(main, rng):
         half, chat = links.enter_context(here.begin()), links.enter_context(here.stay())
         held = [links.enter_context(here.hold()) for _ in range(rng.randrange(1, 4))]
         held.append(links.enter_context(here.hold(connection="keep-alive")))
-        here.ask()
+        here.ask(
+            "/slow?seconds=0.6"
+        )  # the WebSocket is no longer new to a server that looks at it now and then
         here.signal(signal.SIGTERM)
         closed = settle(here.accepts_nobody, bool)
         here.signal(signal.SIGTERM)
@@ -205,6 +226,8 @@ def test_task3_term_lets_requests_finish(main, rng):
     got, expected = f"a WebSocket that was open at SIGTERM: {told}", "a Close frame with 1012"
     that(code in (1001, 1012), got, expected, rule='RFC 6455 §7.4.1: 1001 is "going away"; IANA: 1012')
     here.has_ended(signal.SIGTERM)
+    got = f"a traceback, though nothing has failed: {here.output()[-300:]!r}"
+    that("Traceback" not in here.output(), got, "an end without one")
 
 
 @check(task=3, rule=LIMIT)

@@ -41,7 +41,8 @@ from signal_pipe import SignalPipe
 
 BACKLOG = 1024
 CANNOT_BOOT = 3
-TICK = 0.25  # seconds between two heartbeats of an idle worker, and between two looks at them
+# Seconds between two heartbeats of an idle worker, and between two looks at them.
+TICK = 0.25
 OBEYED = (
     signal.SIGCHLD,
     signal.SIGHUP,

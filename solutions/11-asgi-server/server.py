@@ -157,8 +157,7 @@ class Exchange:
         if self.complete:
             return
         self.complete = True
-        half_a_body = self.connection.ended and not self._body_ended
-        if self.begun or half_a_body or self.connection.gone:
+        if self.begun or self.connection.gone:
             self.connection.abort(by_reset=self.ends_with_connection)
         else:
             self.connection.refuse(500, "the application did not answer")

@@ -18,7 +18,12 @@ def framing_is_told(client: Client) -> None:
     chunked = client.send(request_bytes("POST", "/fields", [*CHUNKED, CLOSE]) + b"3\r\nabc\r\n0\r\n\r\n")
     if chunked.status != 411:
         why = "it has no objection to the environ of a chunked request"
-        expect("what wsgiref.validate says of the environ", told(chunked).get("complaint"), "", why)
+        said = told(chunked)
+        expect("what wsgiref.validate says of the environ", said.get("complaint"), "", why)
+        flag = said.get("others", {}).get("wsgi.input_terminated")
+        ends = "True: the stream ends with the body; who finds False there, and no length, reads nothing"
+        rule = "your server.py, build_environ"
+        that(flag != "False", f"wsgi.input_terminated = {flag}, with a chunked body", ends, rule=rule)
     twice = client.request("POST", "/fields", [("Content-Length", "3")] * 2, b"abc")
     if twice.status != 400:
         why = "two equal ones are one (or 400): the text '3,3' can't be read as a number"

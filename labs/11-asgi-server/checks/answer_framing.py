@@ -33,6 +33,18 @@ IGNORED = "the server ignores the application's Transfer-Encoding, and chooses t
 MIB = 1 << 20
 
 
+def with_other_statuses(chunks: list[str], length: str) -> list[tuple[str, Any, str, str]]:
+    """Answers with a status that few send, some beside 204 and 304: (method, query, body, why)."""
+    body, why = "".join(chunks), "RFC 9110 §15: any status from 200 to 599 may come"
+    return [
+        ("GET", {"chunk": chunks, "status": 599}, body, why),
+        ("GET", {"chunk": chunks, "status": 203, "header": [length]}, body, why),
+        ("GET", {"chunk": [], "status": 205, "header": ["Content-Length:0"]}, "", "RFC 9110 §15.3.6: 205"),
+        ("GET", {"chunk": chunks, "status": 303}, body, why),
+        ("GET", {"chunk": chunks, "status": 305}, body, why),
+    ]
+
+
 def whole_body(value: dict[str, Any], whole: str, framing: str, sent: str) -> None:
     """Fail unless `receive` gave this body, in events of the right kind."""
     events = value.get("events", [])

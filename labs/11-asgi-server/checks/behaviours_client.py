@@ -116,6 +116,31 @@ def prints(stack: Stack, client: Client, mark: int, word: str) -> bool:
     return word in output
 
 
+def prints_once(stack: Stack, client: Client, mark: int, line: str) -> bool:
+    """Whether a service prints a line that begins so after `mark`; fails when it does more than once."""
+    if not prints(stack, client, mark, line):
+        return False
+    client.rests()
+    output = stack.ask("status", service=client.service, since=mark)["output"]
+    times = sum(one.startswith(line) for one in output.splitlines())
+    got = f"one exception, and {times} tracebacks of it on standard error"
+    that(times < 2, got, "one: it looks like two requests that failed", rule="this lab's rule 8")
+    return True
+
+
+TRACE = "Traceback (most recent call last)"
+
+
+def no_traceback(stack: Stack, client: Client, mark: int, sent: str) -> None:
+    """Fail when a service has printed a traceback since `mark`, though no application raised."""
+    client.rests()
+    _, found, trace = stack.ask("status", service=client.service, since=mark)["output"].rpartition(TRACE)
+    last = next((line for line in trace.splitlines()[1:] if line[:1].strip()), "")
+    got = f"a traceback on standard error, {last!r}, though the application raised nothing"
+    expected = "none: whatever a client sends, and whenever it leaves: your server does not raise"
+    that(not found, got, expected, rule="this lab's rule 8", sent=sent)
+
+
 def literal(text: str) -> Any:
     """A repr as the value it shows; what is no plain value stays a text."""
     try:

@@ -6,7 +6,17 @@ import contextlib
 import random
 from collections.abc import Iterator
 
-from behaviours_client import ask, behave, comes, ignored, notes, notes_with, sent_on, told
+from behaviours_client import (
+    ask,
+    behave,
+    comes,
+    ignored,
+    no_traceback,
+    notes,
+    notes_with,
+    sent_on,
+    told,
+)
 
 from workshop.judge.checks import (
     Client,
@@ -18,18 +28,23 @@ from workshop.judge.checks import (
     request_bytes,
     that,
 )
+from workshop.judge.stack import Stack
 
 LOOKS = 0.5  # seconds between a server's looks at who is idle, or less
 IN_PIECES = "a request is a request in whatever pieces it comes"
 
 
-def comes_in_pieces(client: Client, who: str) -> None:
-    """A head that comes byte by byte, and is longer than what is read at once."""
+def comes_in_pieces(stack: Stack, client: Client, who: str) -> None:
+    """A head that comes byte by byte, and is longer than what is read at once; its client then leaves."""
+    mark = stack.ask("status", service=client.service)["mark"]
     good = request_bytes("GET", behave("ignore", name=who), [("X-Long", "x" * 4000)])
     with client.connect(seconds=5) as connection:
         with contextlib.suppress(NoAnswer):
             connection.send_pieces([*(good[i : i + 1] for i in range(60)), good[60:3000], good[3000:]])
         ignored(connection, who, IN_PIECES)
+    no_traceback(
+        stack, client, mark, f"{sent_on(connection)}, and after the answer the end of the connection"
+    )
 
 
 def continued(

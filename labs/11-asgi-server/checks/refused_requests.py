@@ -6,7 +6,7 @@ import contextlib
 import random
 from typing import Any
 
-from behaviours_client import ask, notes_with, sent_on
+from behaviours_client import ask, no_traceback, notes_with, sent_on
 
 from workshop.judge.checks import (
     Client,
@@ -19,6 +19,15 @@ from workshop.judge.checks import (
     object_of,
     that,
 )
+from workshop.judge.stack import Stack
+
+
+def all_refused(stack: Stack, client: Client, cases: list[WireCase]) -> None:
+    """Malformed requests, one after the other: none is answered as a request, none makes the server raise."""
+    for case in cases:
+        mark = stack.ask("status", service=client.service)["mark"]
+        refused(client, case.data, case.notes.get("why", case.name), "status" in case.notes)
+        no_traceback(stack, client, mark, shown(case.data))
 
 
 def refused(client: Client, data: bytes, why: str, must_answer: bool = False) -> None:

@@ -10,7 +10,8 @@
 What happens is printed, a line each: "app: startup", "app: cut off /slow" when a request is cancelled,
 "app: closed /stay", "app: shutdown, 0 in flight" (requests and WebSockets).
 `which_process_asgi:failing` answers nothing: its startup fails, and says why.
-The startup of `which_process_asgi:slow` takes half a second.
+The startup of `which_process_asgi:slow` takes half a second. The shutdown of `which_process_asgi:unclosed`
+fails, and says why.
 `which_process_asgi:pier.north` is the same application by a dotted name.
 """
 
@@ -30,13 +31,14 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 WHY_NOT = "no ink in the register"
+NOT_CLOSED = "a page of the register is wet"
 TIDY_UP = 0.2  # seconds
 
 
-def edition(text: str, startup: str = "", seconds: float = 0.0) -> Application:
+def edition(text: str, startup: str = "", seconds: float = 0.0, shutdown: str = "") -> Application:
     """An application that calls itself by that edition, with a startup of so many seconds.
 
-    With `startup`, its startup fails and says this.
+    With `startup`, its startup fails and says this; with `shutdown`, its shutdown does.
     """
     in_flight = 0
 
@@ -67,6 +69,9 @@ def edition(text: str, startup: str = "", seconds: float = 0.0) -> Application:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         print(f"app: shutdown, {in_flight} in flight", flush=True)
+        if shutdown:
+            await send({"type": "lifespan.shutdown.failed", "message": shutdown})
+            return
         await send({"type": "lifespan.shutdown.complete"})
 
     async def stay(scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,3 +117,4 @@ class pier:
 app = edition("first")
 failing = edition("never", startup=WHY_NOT)
 slow = edition("first", seconds=0.5)
+unclosed = edition("first", shutdown=NOT_CLOSED)
