@@ -188,9 +188,9 @@ class Judge:
                 return Verdict.CRASH, misbehaved(error)
             case MissingAttribute(thing=thing, attribute=attribute):
                 return Verdict.FAIL, self._finding(repr(thing), f"an object with the attribute {attribute!r}")
-        kind = type(error).__name__
+        said = f"{type(error).__name__}: {error}".rstrip(".")
         return Verdict.INFRA_ERROR, Finding(
-            got=f"a fault of the workshop's own: {kind}: {error}. Its traceback is in .workshop/infra.log"
+            got=f"a fault of the workshop's own: {said}. Its traceback is in .workshop/infra.log"
         )
 
     def _finding(self, got: str, expected: str, trace: list[str] | None = None) -> Finding:
