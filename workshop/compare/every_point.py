@@ -32,7 +32,7 @@ from workshop.judge.probe_client import Probe
 from workshop.judge.probe_transcript import Transcript
 from workshop.judge.verdict import Verdict
 
-SAME = 8  # the same failure so often is a loop that waits for it to end
+SAME = 16  # the same failure so often is a loop that waits for it to end
 # As much time as a check that ends at its first failure: others may come, and each takes some. A call has it,
 # too: where a learner's file has a function, an adapter may have to start a program.
 TIMES = 3
