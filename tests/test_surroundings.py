@@ -345,6 +345,7 @@ def test_down_ends_every_process_of_this_folder(checkout: Path) -> None:
         agent = next(
             pid for pid in of_checkout if b"workshop.run.agent" in checkout_processes._read(pid, "cmdline")
         )
+        os.kill(run.pid, signal.SIGSTOP)  # it would see that its agent has gone, and sweep up itself
         for pid in (agent, run.pid):
             os.kill(pid, signal.SIGKILL)
     done = launch("down", cwd=checkout)
