@@ -143,3 +143,36 @@ def test_hundreds_that_were_left_behind_are_ended_in_a_few_looks_at_the_process_
     assert int(left) >= 290
     assert int(looks) < 10
     assert orphans.strip() == "[]"
+
+
+ASKS_PS = """
+import os, threading
+from pathlib import Path
+from workshop.run import process
+
+process.PROC = Path("/nowhere")
+process.adopt_orphans()
+ended = threading.Event()
+
+
+def ask():
+    while not ended.is_set():
+        process.zombies([os.getpid()])
+        process.descendants(os.getpid())
+
+
+threads = [threading.Thread(target=ask) for _ in range(3)]
+for thread in threads:
+    thread.start()
+seen = [one for _ in range(30) for one in process.orphans()]
+ended.set()
+for thread in threads:
+    thread.join()
+print(seen)
+"""
+
+
+def test_where_ps_is_asked_it_is_not_taken_for_an_orphan() -> None:
+    words = [sys.executable, "-c", ASKS_PS]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -104,7 +104,7 @@ def table(lab: Lab, data: Record) -> list[str]:
     beside = costs[read_toml(lab)["costs"]["beside"]]
     names = [name for name in service_costs.HEADS if any(name in one for one in costs.values())]
     heads = " | ".join(service_costs.HEADS[name] for name in names)
-    rows = [f"| | {heads} |", f"| --- |{' --: |' * len(names)}"]
+    rows = [f"| implementation | {heads} |", f"| --- |{' --: |' * len(names)}"]
     for who, found in costs.items():
         cells = " | ".join(cell(found.get(name), beside.get(name)) for name in names)
         rows.append(f"| {who} | {cells} |")

@@ -31,7 +31,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 _adopts = False
 _started: set[int] = set()
-_starting = threading.Lock()
+_starting = threading.RLock()
 
 
 class Process:
@@ -191,12 +191,9 @@ def _process_table() -> tuple[dict[int, int], dict[int, int]]:
                 fields = _stat(one).rpartition(b")")[2].split()
                 parents[one], sessions[one] = int(fields[1]), int(fields[3])
     if not parents:
-        table = subprocess.run(
-            ["ps", "-axo", "pid=,ppid=,sess="], capture_output=True, text=True, check=False
-        )
-        for row in table.stdout.splitlines():
-            pid, ppid, *_ = row.split()
-            parents[int(pid)] = int(ppid)
+        own, table = _ps("-axo", "pid=,ppid=,sess=")
+        rows = (row.split() for row in table.splitlines())
+        parents = {int(pid): int(ppid) for pid, ppid, *_ in rows if int(pid) != own}
     return parents, sessions
 
 
@@ -227,8 +224,18 @@ def _state(pid: str) -> str:
         with contextlib.suppress(OSError):
             return (PROC / pid / "stat").read_text().rpartition(")")[2].strip()
         return ""
-    row = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True, check=False)
-    return row.stdout.strip()
+    return _ps("-o", "stat=", "-p", pid)[1].strip()
+
+
+def _ps(*words: str) -> tuple[int, str]:
+    """Its process id, and what it says. While it runs, other threads must not take it for an orphan."""
+    with _starting:
+        run = subprocess.Popen(["ps", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        _started.add(run.pid)
+    said, _ = run.communicate()
+    with _starting:
+        _started.discard(run.pid)
+    return run.pid, said
 
 
 def at_rest(pids: Iterable[int]) -> bool:
