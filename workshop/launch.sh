@@ -55,7 +55,7 @@ is_ours() {    # is_ours PID COMMAND: does that process run that command of ours
 limited() {    # limited SECONDS COMMAND…: an engine that hangs must not hang us
     seconds=$1; shift
     "$@" & running=$!
-    { sleep "$seconds" & nap=$!; trap 'kill $nap' TERM; wait $nap && kill $running; } >/dev/null 2>&1 & watch=$!
+    { trap '[ "$!" = $running ] || kill $!; exit' TERM; sleep "$seconds" & wait $! && kill $running; } >/dev/null 2>&1 & watch=$!
     wait $running; ended=$?
     kill $watch 2>/dev/null
     return $ended
