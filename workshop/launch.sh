@@ -53,9 +53,10 @@ is_ours() {    # is_ours PID COMMAND: does that process run that command of ours
 # --- Is there an engine? ------------------------------------------------------------------------------------------
 
 limited() {    # limited SECONDS COMMAND…: an engine that hangs must not hang us
+    if command -v timeout >/dev/null; then timeout "$@"; return; fi
     seconds=$1; shift
     "$@" & running=$!
-    { trap '[ "$!" = $running ] || kill $!; exit' TERM; sleep "$seconds" & wait $! && kill $running; } >/dev/null 2>&1 & watch=$!
+    { sleep "$seconds" & nap=$!; trap 'kill $nap' TERM; wait $nap && kill $running; } >/dev/null 2>&1 & watch=$!
     wait $running; ended=$?
     kill $watch 2>/dev/null
     return $ended
