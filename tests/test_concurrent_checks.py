@@ -1,20 +1,63 @@
-"""Checks that run at the same time: what a lane says of itself is what one check after another would say."""
+"""A lane with a stack of its own: its report is of that stack, its commands a person's; nothing stays behind."""
 
 from __future__ import annotations
 
 import contextlib
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from tests import judging
+from tests.test_broken import WAIT_FOR_END, left_running
 from workshop.judge import concurrent_checks
 from workshop.judge.concurrent_checks import Job, Lane
 from workshop.judge.stack import EMBEDDED, Address, Stack
 from workshop.labs import Lab, find
+from workshop.paths import SOLUTIONS
 
+LAB = find("19")
+OF_TWO = "server @two@ max_fails=10 fail_timeout=1s;"
+SLOW = "test_task4_slow_answer_is_given_up_and_streams_are_not"
 PUBLIC, ELSEWHERE = "http://127.0.0.1:15001", "http://127.0.0.1:15002"
+
+
+def changed(folder: Path, before: str, after: str) -> Path:
+    """The lab's solution with another text in nginx.conf."""
+    target = shutil.copytree(SOLUTIONS / LAB.name, folder / "target")
+    text = (target / "nginx.conf").read_text(encoding="utf-8")
+    assert before in text
+    (target / "nginx.conf").write_text(text.replace(before, after), encoding="utf-8")
+    return target
+
+
+def expect_nothing_left(target: Path) -> None:
+    deadline = time.monotonic() + WAIT_FOR_END
+    while left_running(target) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left_running(target) == []
+
+
+def test_lanes_that_are_still_at_work_end_with_the_run(tmp_path: Path) -> None:
+    target = changed(tmp_path, f"{OF_TWO}\n    keepalive", "server @two@ backup;\n    keepalive")
+    result = judging.read_result(judging.run_warm(*judging.check_words(LAB, target)[:4], "--json"))
+    assert result["checks"][0]["verdict"] == "FAIL", judging.failures(result)
+    assert result["by_name"][SLOW]["verdict"] == "SKIPPED"
+    expect_nothing_left(target)
+
+
+@pytest.mark.parametrize("alone", [(), ("--one-at-a-time",)], ids=["beside others", "one at a time"])
+def test_report_is_of_the_stack_that_was_asked(tmp_path: Path, alone: tuple[str, ...]) -> None:
+    """What nginx has logged of it, and which directive is wrong: the same words, wherever the check ran."""
+    target = changed(tmp_path, "max_fails=10 fail_timeout=1s", "max_fails=1 fail_timeout=20s")
+    result = judging.judge(LAB, target, "-k", "both_instances or slow_answer", *alone)
+    said = judging.report(result["by_name"][SLOW])
+    assert "HTTP/1.1 502 Bad Gateway for GET /whoami, after four responses that took too long" in said
+    assert "nginx's log says: no live upstreams" in said
+    expect_nothing_left(target)
 
 
 class Moved(Stack):

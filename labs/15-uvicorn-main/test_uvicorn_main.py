@@ -207,9 +207,8 @@ def test_task3_term_lets_requests_finish(main, rng):
         half, chat = links.enter_context(here.begin()), links.enter_context(here.stay())
         held = [links.enter_context(here.hold()) for _ in range(rng.randrange(1, 4))]
         held.append(links.enter_context(here.hold(connection="keep-alive")))
-        here.ask(
-            "/slow?seconds=0.6"
-        )  # the WebSocket is no longer new to a server that looks at it now and then
+        # Then the WebSocket is no longer new to a server that looks at it now and then.
+        here.ask("/slow?seconds=0.6")
         here.signal(signal.SIGTERM)
         closed = settle(here.accepts_nobody, bool)
         here.signal(signal.SIGTERM)

@@ -24,7 +24,7 @@ from workshop.judge.patience import Time
 PARTS = 4  # of the checks of a program that waits
 CROWDED = 0.3  # of all processors: more than programs use that only wait
 ONE = 1.2  # processors: more than one program uses that works alone
-BUSY = 0.75  # of all processors, had by others: what was late may not have been late by itself
+OTHERS = 0.75  # of all processors, had by others: what was late may not have been late by itself
 
 
 class SecondPass:
@@ -54,7 +54,7 @@ class SecondPass:
             for key, future in beside.items():
                 outcome = future.result()
                 known = self.first[key].better(outcome)
-                if known.doubtful and (self._crowded or outcome.others > BUSY):
+                if known.doubtful and (self._crowded or outcome.others > OTHERS):
                     outcome = self._alone(key, known.doubtful)
                     known = known.better(outcome)
                 yield key, self._with_more_time(key, known, outcome)
@@ -83,7 +83,7 @@ class SecondPass:
 
     def _with_more_time(self, key: str, known: Outcome, last: Outcome) -> Outcome:
         """What is still in doubt, once more, where others kept the machine from it."""
-        if not known.doubtful or last.others <= BUSY:
+        if not known.doubtful or last.others <= OTHERS:
             return known
         return known.better(self._asked(key, known.doubtful, Time.MORE))
 
