@@ -1,4 +1,4 @@
-"""A lane with a stack of its own: its report is of that stack, its commands a person's; nothing stays behind."""
+"""A lane with a stack of its own: its report is of that stack, and nothing of it stays behind."""
 
 from __future__ import annotations
 
