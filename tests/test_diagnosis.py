@@ -165,6 +165,40 @@ def test_a_process_says_where_its_tasks_wait_and_goes_on(tmp_path: Path) -> None
         one.end(grace=0)
 
 
+PREFORK = """
+import os, time
+
+
+def answers():
+    print("ready", flush=True)
+    while True:
+        time.sleep(60)
+
+
+for _ in range(3):
+    if not os.fork():
+        answers()
+answers()
+"""
+
+
+@pytest.mark.skipif(not where_it_waits.number(), reason="this system has no real-time signals")
+def test_processes_that_are_asked_at_once_do_not_speak_across_each_other(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(PREFORK, encoding="utf-8")
+    env = {"PYTHONPATH": str(IN_SERVICE), "PYTHONDONTWRITEBYTECODE": "1"}
+    one = process.Process([sys.executable, "app.py"], cwd=tmp_path, env=env)
+    try:
+        until(lambda: one.output().count("ready") == 4)
+        for asked in range(1, 21):
+            process.send([one.pid, *process.descendants(one.pid)], where_it_waits.number())
+            until(lambda times=4 * asked: one.output().count(where_it_waits.END) == times)
+        whole = [line for line in one.output().splitlines() if line.endswith("line 8 in answers")]
+        assert len(whole) == 80
+        assert len(set(whole)) == 1
+    finally:
+        one.end(grace=0)
+
+
 def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():

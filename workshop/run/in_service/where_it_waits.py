@@ -9,6 +9,7 @@ from __future__ import annotations
 # What `signal` wraps in enums. Each process of a service has this file, so it imports little.
 import _signal  # type: ignore[import-not-found]
 import faulthandler
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 END = "(that is where it waits)"
+ROOM = 1 << 16  # bytes that a pipe holds
 
 
 def number() -> int:
@@ -30,27 +32,35 @@ def listen() -> None:
 
 
 def _say(*_: object) -> None:
-    if "asyncio" in sys.modules:
-        _say_tasks(sys.modules["asyncio"])
-    faulthandler.dump_traceback(file=2, all_threads=True)
-    print(f"\n{END}", file=sys.__stderr__, flush=True)
+    """Write all of it at once: a service's processes share one pipe, and each is asked at the same time."""
+    tasks = _tasks(sys.modules["asyncio"]) if "asyncio" in sys.modules else []
+    said = "\n".join([*tasks, _threads(), END, ""])
+    os.write(2, said.encode(errors="replace"))
 
 
-def _say_tasks(asyncio: Any) -> None:
+def _threads() -> str:
+    """What faulthandler says of the threads. It writes to a file descriptor only, in many small pieces."""
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)  # what does not fit is left out
+    try:
+        faulthandler.dump_traceback(file=writes, all_threads=True)
+        return os.read(reads, ROOM).decode(errors="replace")
+    finally:
+        os.close(reads)
+        os.close(writes)
+
+
+def _tasks(asyncio: Any) -> list[str]:
     import gc
 
+    said = []
     for loop in gc.get_objects():
         if isinstance(loop, asyncio.AbstractEventLoop) and loop.is_running():
             for task in sorted(
                 asyncio.all_tasks(loop), key=lambda one: (len(one.get_name()), one.get_name())
             ):
-                print(
-                    "Task (most recent call first):",
-                    *reversed([*_awaiting(task)]),
-                    sep="\n",
-                    file=sys.__stderr__,
-                )
-    print(end="", file=sys.__stderr__, flush=True)
+                said += ["Task (most recent call first):", *reversed([*_awaiting(task)])]
+    return said
 
 
 def _awaiting(task: Any) -> Iterator[str]:
