@@ -284,7 +284,6 @@ def test_task4_saved_file_is_served_and_nobody_is_refused(desk, rng):
     that(before["pid"] != here.first, "an answer from the process that was started", "a child that serves")
     got = "nothing was saved, and another process answers than before"
     that(before["pid"] == here.first_answer["pid"], got, "a child that stays until a file is saved")
-    at.being_edited("page.py")
     # A module of a package below: the application's own file stays as it was.
     at.save("wing/east.py", f"SAID = {near!r}\n", by_rename=True)
     after = at.edition(near)

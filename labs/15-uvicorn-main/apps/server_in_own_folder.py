@@ -40,12 +40,12 @@ def write(pid: int, name: str, text: str, by_rename: bool = False) -> None:
     draft.rename(path)
 
 
-def being_edited(pid: int, name: str) -> None:
+def being_edited(path: Path) -> None:
     """Emacs's lock on a file: a symbolic link that leads nowhere, and says who edits it.
 
+    It is there before the server is: one that appears later would look like a save to who sees it come.
     Folders list their files in an order of their own. Other locks are made until one comes before the file.
     """
-    path = folder_of(pid) / name
     for other in (path.name, *(f"draft_{number}.py" for number in range(LOCKS))):
         link = path.with_name(f".#{other}")
         if not link.is_symlink():
@@ -76,6 +76,7 @@ def main() -> None:
     (folder / "wing").mkdir(exist_ok=True)
     write(os.getpid(), "page.py", FIRST)
     write(os.getpid(), "wing/east.py", EAST.format("first"))
+    being_edited(folder / "page.py")
     there = str(Path(program).resolve())
     os.chdir(folder)
     os.execv(sys.executable, [sys.executable, there, *words])

@@ -286,6 +286,7 @@ class Desk:
 
     def __init__(self, main: Main, probe: Probe) -> None:
         self.main, self.probe = main, probe
+        main.note("Emacs has page.py open: .#page.py is a link to nothing")
         # uvicorn's parent has its first look 0.25 s after it has started a child: what was saved before is
         # nothing new to it.
         time.sleep(FIRST_LOOK)
@@ -293,10 +294,6 @@ class Desk:
     def save(self, name, text, by_rename=False):
         self.probe.call("server_in_own_folder:write", self.main.first, name, text, by_rename)
         self.main.note(f"{name} was saved: {text.strip()[:80]!r}")
-
-    def being_edited(self, name):
-        self.probe.call("server_in_own_folder:being_edited", self.main.first, name)
-        self.main.note(f"Emacs has {name} open: .#{name} is a link to nothing")
 
     def edition(self, wanted, when="during the reload"):
         """What answers, as soon as it is of that edition."""
