@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from workshop.judge.http_wire import NOTHING, NoAnswer, Wire
+from workshop.judge.http_wire import NOTHING, NoAnswer, NotHTTP, Wire
 from workshop.judge.websocket_client import WebSocket
 
 SECONDS = 10.0
@@ -69,6 +69,18 @@ def test_a_reset_in_the_middle_of_an_answer_is_said() -> None:
         with pytest.raises(NoAnswer, match="was reset"):
             wire.response()
     assert head.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("body", [b"", b"Hello, world!\n"], ids=["the head came first", "all came at once"])
+def test_a_wrong_head_is_shown_without_what_came_with_it(body: bytes) -> None:
+    def answers(accepted: socket.socket) -> None:
+        accepted.sendall(b"HTTP/1.1 None\r\nServer: x\r\n\r\n" + body)
+
+    with served(answers) as port, Wire("127.0.0.1", port, SECONDS) as wire:
+        wire.send(REQUEST)
+        with pytest.raises(NotHTTP) as caught:
+            wire.response()
+    assert caught.value.got.endswith(r": b'HTTP/1.1 None\r\nServer: x\r\n\r\n'")
 
 
 class Pieces:

@@ -326,6 +326,7 @@ class Wire:
         return data
 
     def _next_event(self, parser: h11.Connection) -> Any:
+        in_head = parser.their_state is h11.SEND_RESPONSE
         try:
             return parser.next_event()
         except h11.RemoteProtocolError as error:
@@ -334,7 +335,10 @@ class Wire:
                 raise NoAnswer(f"an answer cut short: {error}", seen) from error
             if "peer unexpectedly closed" in str(error):
                 raise NoAnswer(_nothing(seen), seen) from error
-            raise NotHTTP(f"bytes that are no HTTP response ({error}): {seen[:120]!r}", seen) from error
+            # How much of a body has come with a wrong head is chance: the head alone is shown.
+            head, end, _ = seen.partition(b"\r\n\r\n")
+            shown = head + end if in_head else seen
+            raise NotHTTP(f"bytes that are no HTTP response ({error}): {shown[:120]!r}", seen) from error
 
 
 def _pieces(events: Iterator[Any]) -> Iterator[bytes]:
