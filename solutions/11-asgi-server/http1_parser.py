@@ -105,17 +105,17 @@ class Parser:
     def next_head(self) -> Head | None:
         """The next request's head; None when it is not whole yet. Raises Refused."""
         # RFC 9112 §2.2: an empty line before the request line is skipped.
-        while self._buffer.startswith(b"\r\n", self._at):
-            self._at += 2
-        start = self._at
-        end = self._buffer.find(b"\r\n\r\n", self._scanned or start, start + HEAD_LIMIT)
+        buffer, start = self._buffer, self._at
+        while buffer.startswith(b"\r\n", start):
+            start = self._at = start + 2
+        end = buffer.find(b"\r\n\r\n", self._scanned or start, start + HEAD_LIMIT)
         if end < 0:
             self._scanned = max(start, len(self._buffer) - 3)
             if self.waiting >= HEAD_LIMIT:
                 self._refuse_length(start)
             return None
         self._at, self._scanned = end + 4, 0
-        head = read_head(self._buffer, start, end + 2)
+        head = read_head(buffer, start, end + 2)
         self._drop_used()
         if head.length != 0:
             self._expect_body(head.length)

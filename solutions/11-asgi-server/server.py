@@ -226,8 +226,8 @@ class Exchange:
         Raises MessageOrder for an event out of order, ClientGone when nobody is there, ValueError or
         TypeError for an event that can't be sent.
         """
-        kind = message["type"]
-        if self.connection.lost and not self.complete:
+        kind, connection = message["type"], self.connection
+        if connection.lost and not self.complete:
             raise ClientGone("the client has left")
         if kind == "http.response.body":
             self._send_body(message.get("body", b""), message.get("more_body", False))
@@ -237,7 +237,6 @@ class Exchange:
             raise MessageOrder(
                 f"{kind!r} is no event of an HTTP response: http.response.start and http.response.body are"
             )
-        connection = self.connection
         if connection.writing_paused:
             # "send waits" is all of back-pressure: the application makes no more than the client takes.
             await connection.writable()
@@ -449,16 +448,17 @@ class HTTPProtocol(asyncio.BufferedProtocol):
 
     def advance(self) -> None:
         """Go on with what has come: the body of this request, or the head of the next one."""
+        parser = self.parser
         try:
             while not self.lingering:
-                if not self.parser.body_ended:
+                if not parser.body_ended:
                     self._take_body()
-                    if not self.parser.body_ended:
+                    if not parser.body_ended:
                         break
                 elif self.exchange is not None:
                     break  # RFC 9112 §9.3.2: pipelined requests are answered in order
                 else:
-                    head = self.parser.next_head()
+                    head = parser.next_head()
                     if head is None:
                         self._wait_for_head()
                         break
