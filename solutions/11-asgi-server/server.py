@@ -525,7 +525,7 @@ class HTTPProtocol(asyncio.BufferedProtocol):
     # --- writing
 
     def write(self, data: bytes) -> None:
-        if self.ended:
+        if self.ended:  # half-closed: `look` asks when
             self._wrote_last = self.loop.time()
         self.transport.write(data)
 
