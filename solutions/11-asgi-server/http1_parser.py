@@ -23,12 +23,11 @@ HEAD_LIMIT = 64 * 1024  # bytes, from the request line to the empty line
 LINE_LIMIT = 4096  # bytes of a chunk's first line, or of a trailer field
 LENGTH_DIGITS = 18
 
-# RFC 9110 §5.6.2: a method or a field's name is a token. §5.5: a value has no control characters but tab,
-# and RFC 9112 §5.1: the white space around it is not part of it. RFC 9112 §3: the target has no white space.
+# RFC 9110 §5.6.2: a method or a field's name is a token. §5.5: a value has no control characters but tab.
+# RFC 9112 §3: the target has no white space.
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-TEXT = rb"[!-~\x80-\xff]"
 REQUEST_LINE = re.compile(rb"(%b) ([!-~]+) HTTP/(\d)\.(\d)\r\n" % TOKEN)
-FIELD_LINE = re.compile(rb"^(%b):[ \t]*(%b*(?:[ \t]+%b+)*)[ \t]*\r\n" % (TOKEN, TEXT, TEXT), re.MULTILINE)
+FIELD_LINE = re.compile(rb"^(%b):([\t -~\x80-\xff]*)\r\n" % TOKEN, re.MULTILINE)
 ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]+)")
 AUTHORITY = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")
 CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
@@ -72,7 +71,7 @@ class Parser:
 
     def __init__(self) -> None:
         self._buffer, self._at = b"", 0  # what was fed, and how much of it is used
-        self._scanned = 0  # up to here there is no end of a head
+        self._scanned = 0  # up to here there is no end of a head; 0 when it was not looked for
         self._left = 0  # bytes to come of the body, or of the current chunk
         self._chunked = self._chunk_end = False
         self._trailers = -1  # bytes of trailer fields so far; -1 before the last chunk
@@ -80,14 +79,16 @@ class Parser:
 
     def feed(self, data: bytes) -> None:
         """Take in bytes as they came, in whatever pieces."""
-        self._buffer = self._buffer[self._at :] + data if self._at < len(self._buffer) else data
-        self._scanned = max(0, self._scanned - self._at)
-        self._at = 0
+        if self._buffer:
+            data = self._buffer[self._at :] + data
+            self._scanned = max(0, self._scanned - self._at)
+            self._at = 0
+        self._buffer = data
 
     def _drop_used(self) -> None:
         """A connection that is idle keeps nothing of its last request."""
         if self._at == len(self._buffer):
-            self._buffer, self._at, self._scanned = b"", 0, 0
+            self._buffer, self._at = b"", 0
 
     @property
     def rest(self) -> bytes:
@@ -104,19 +105,20 @@ class Parser:
     def next_head(self) -> Head | None:
         """The next request's head; None when it is not whole yet. Raises Refused."""
         # RFC 9112 §2.2: an empty line before the request line is skipped.
-        while self._buffer.startswith(b"\r\n", self._at):
-            self._at += 2
-        start = self._at
-        end = self._buffer.find(b"\r\n\r\n", max(start, self._scanned), start + HEAD_LIMIT)
+        buffer, start = self._buffer, self._at
+        while buffer.startswith(b"\r\n", start):
+            start = self._at = start + 2
+        end = buffer.find(b"\r\n\r\n", self._scanned or start, start + HEAD_LIMIT)
         if end < 0:
             self._scanned = max(start, len(self._buffer) - 3)
             if self.waiting >= HEAD_LIMIT:
                 self._refuse_length(start)
             return None
-        self._at = end + 4
-        head = read_head(self._buffer, start, end + 2)
+        self._at, self._scanned = end + 4, 0
+        head = read_head(buffer, start, end + 2)
         self._drop_used()
-        self._expect_body(head.length)
+        if head.length != 0:
+            self._expect_body(head.length)
         return head
 
     def _refuse_length(self, start: int) -> None:
@@ -129,7 +131,7 @@ class Parser:
     def _expect_body(self, length: int | None) -> None:
         self._chunked, self._chunk_end, self._trailers = length is None, False, -1
         self._left = length or 0
-        self.body_ended = length == 0
+        self.body_ended = False
 
     def next_body(self) -> bytes:
         """What has come of the body, decoded; b"" when nothing has. `body_ended` tells the last piece.
@@ -205,17 +207,17 @@ def read_head(data: bytes, start: int, end: int) -> Head:
     found = FIELD_LINE.findall(data, lines, end)
     if len(found) != data.count(b"\n", lines, end):
         raise Refused(400, "a line of the head is no NAME: VALUE")
-    headers = [(name.lower(), value) for name, value in found]
+    # RFC 9112 §5.1: the white space around a value is not part of it.
+    headers = [(name.lower(), value.strip(b" \t")) for name, value in found]
     version = "1.0" if minor == b"0" else "1.1"
-    head = Head(method.decode("ascii"), target, version, headers, keep_alive=version == "1.1")
+    head = Head(method.decode("ascii"), target, version, headers, 0, version == "1.1")
     _understand(head)
     return head
 
 
 def _understand(head: Head) -> None:
     hosts: list[bytes] = []
-    lengths: set[bytes] = set()
-    codings = options = upgrade = b""
+    lengths = codings = options = upgrade = b""
     for name, value in head.headers:
         if name not in OBEYED:
             continue
@@ -224,7 +226,7 @@ def _understand(head: Head) -> None:
         elif name == b"connection":
             options += b"," + value.lower()
         elif name == b"content-length":
-            lengths.update(part.strip(b" \t") for part in value.split(b","))
+            lengths += b"," + value
         elif name == b"transfer-encoding":
             codings += b"," + value.lower()
         elif name == b"expect":
@@ -285,10 +287,10 @@ def _check_chunked(head: Head, codings: bytes, has_length: bool) -> None:
     head.length = None
 
 
-def _length(lengths: set[bytes]) -> int:
+def _length(lengths: bytes) -> int:
     """RFC 9112 §6.3: digits only, and one length only (it may be repeated)."""
-    text = lengths.pop()
-    if lengths or not text.isdigit() or len(text) > LENGTH_DIGITS:
+    text, *others = {length.strip(b" \t") for length in lengths.split(b",")[1:]}
+    if others or not text.isdigit() or len(text) > LENGTH_DIGITS:
         raise Refused(400, "a Content-Length that is no number, or two different ones")
     return int(text)
 
