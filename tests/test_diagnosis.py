@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Callable
@@ -191,12 +192,16 @@ def test_processes_that_are_asked_at_once_do_not_speak_across_each_other(tmp_pat
         until(lambda: one.output().count("ready") == 4)
         for asked in range(1, 21):
             process.send([one.pid, *process.descendants(one.pid)], where_it_waits.number())
-            until(lambda times=4 * asked: one.output().count(where_it_waits.END) == times)
+            until(functools.partial(said_by_all, one, 4 * asked))
         whole = [line for line in one.output().splitlines() if line.endswith("line 8 in answers")]
         assert len(whole) == 80
         assert len(set(whole)) == 1
     finally:
         one.end(grace=0)
+
+
+def said_by_all(one: process.Process, times: int) -> bool:
+    return one.output().count(where_it_waits.END) == times
 
 
 def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
