@@ -315,6 +315,7 @@ def test_task4_saved_file_is_served_and_nobody_is_refused(desk, rng):
     expected = "it ends, and its parent waits for it"
     zombie = after["pid"] in here.zombies()
     that(after["pid"] not in left, f"{got} as a zombie" if zombie else f"{got} still", expected, rule=WAIT)
+    here.parent_waits()
     with here.hold() as held:
         here.ask()
         here.signal(signal.SIGINT)
@@ -413,6 +414,7 @@ def test_task5_every_worker_answers_and_a_dead_one_is_replaced(main, rng):
         got, expected = f"{how}; it is a zombie", "a child that was waited for"
         that(victim not in here.pids(), got, expected, rule=WAIT)
         before = after
+    here.parent_waits()
     here.signal(signal.SIGINT)
     here.has_ended(signal.SIGINT)
 

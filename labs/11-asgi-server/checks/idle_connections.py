@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from behaviours_client import (
     ask,
@@ -28,6 +29,7 @@ from workshop.judge.checks import (
     request_bytes,
     that,
 )
+from workshop.judge.processor_time import ProcessorTime
 from workshop.judge.stack import Stack
 
 LOOKS = 0.5  # seconds between a server's looks at who is idle, or less
@@ -77,16 +79,20 @@ def answered_or_closed(idle: list[Wire]) -> None:
 
 
 @contextlib.contextmanager
-def only_idle_ones_end(client: Client, patient: Client, rng: random.Random, who: str) -> Iterator[None]:
+def only_idle_ones_end(
+    stack: Stack, client: Client, patient: Client, rng: random.Random, who: str
+) -> Iterator[None]:
     """While the block runs, --keep-alive 1 closes an idle connection and no busy one; 60 closes none."""
     got = "a connection that is still open, long after --keep-alive 1"
     with (
-        idle_meanwhile(patient, who),
+        idle_meanwhile(stack, patient, who) as has_waited,
         busy_meanwhile(client, rng, who),
         client.connect(seconds=14) as idle,
     ):
         ask(idle, "ignore", name=who)
         ignored(idle, who, "an idle connection was busy once")
+        comes_in_pieces(stack, client, who)
+        has_waited()  # what never comes to a rest would take all the time of what waits for one
         yield
         that(idle.closed_within(5), got, "a close, when nothing came for a second", sent=sent_on(idle))
 
@@ -125,8 +131,11 @@ def cut_off(got: str, connection: Wire) -> None:
 
 
 @contextlib.contextmanager
-def idle_meanwhile(client: Client, who: str) -> Iterator[None]:
-    """Connections to the patient server, silent while the block runs: all are answered after it."""
+def idle_meanwhile(stack: Stack, client: Client, who: str) -> Iterator[Callable[[], None]]:
+    """Connections to the patient server, silent while the block runs: all are answered after it.
+
+    What it gives fails when the server has not waited until then, but spent a processor's time.
+    """
     whole = request_bytes("GET", behave("ignore", name=who))
     with (
         client.connect(seconds=14) as slow,
@@ -136,7 +145,10 @@ def idle_meanwhile(client: Client, who: str) -> Iterator[None]:
         slow.send(whole[:30])
         ask(used, "ignore", name=who)
         ignored(used, who, "the first request")
-        yield
+        spent = ProcessorTime(stack, client.service)
+        has_waited = functools.partial(spent.expect_idle, "your server", sent_on(used))
+        yield has_waited
+        has_waited()
         got = "the end of a connection on which nothing came for a second"
         that(not used.closed_within(LOOKS), got, "it is kept: --keep-alive is 60 here", sent=sent_on(used))
         with contextlib.suppress(NoAnswer):

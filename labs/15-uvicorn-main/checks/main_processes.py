@@ -20,6 +20,7 @@ from workshop.judge.checks import (
 from workshop.judge.concurrent_checks import Means
 from workshop.judge.http_client import Clock, Trail
 from workshop.judge.probe_client import Probe
+from workshop.judge.processor_time import ProcessorTime
 from workshop.judge.stack import Address
 from workshop.judge.start_failure import StartTrouble
 from workshop.judge.wait_until_idle import Rest
@@ -71,6 +72,7 @@ class Main:
         reply = start(means, name)
         self.address = Address(self.stack.service_host, reply["port"])
         self.first = reply["pid"]
+        self.spent = ProcessorTime(self.stack, name, self.first)
         # What a process wrote before any check asked it belongs to the one that asks first.
         self.mark = self.trail.marks[name] = reply["mark"] if reply["pid"] in _asked else 0
         _asked.add(reply["pid"])
@@ -247,6 +249,10 @@ class Main:
         code = settle(self.exit_code, lambda code: code is not None, seconds)
         got = f"the process that was started is gone (exit code {code})"
         that(code is None, got, "a parent that stays: it has the socket")
+
+    def parent_waits(self):
+        """The first process has used next to no processor time since the check began: it serves nobody."""
+        self.spent.expect_idle("your parent")
 
     def has_ended(self, number, when="", seconds=SETTLE, rule=""):
         """It has ended, as it was told to, and nobody is left."""
