@@ -408,7 +408,7 @@ def test_task4_malformed_and_idle_clients_are_let_go(service, stack, rng):
     """The server refuses malformed requests and closes idle connections"""
     client = service("idle")
     who = name(rng)
-    with only_idle_ones_end(stack, client, service("patient"), rng, who):
+    with only_idle_ones_end(stack, service, rng, who):
         all_refused(stack, client, wire_cases(__file__, "bad-*.http"))
         two_framings(client, wire_cases(__file__, "both-framings.http"))
         broken_bodies(client, wire_cases(__file__, "broken-chunk.http"))

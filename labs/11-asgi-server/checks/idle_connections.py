@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import random
+import socket
+import time
 from collections.abc import Callable, Iterator
 
 from behaviours_client import (
@@ -80,26 +82,48 @@ def answered_or_closed(idle: list[Wire]) -> None:
 
 @contextlib.contextmanager
 def only_idle_ones_end(
-    stack: Stack, client: Client, patient: Client, rng: random.Random, who: str
+    stack: Stack, service: Callable[[str], Client], rng: random.Random, who: str
 ) -> Iterator[None]:
-    """While the block runs, --keep-alive 1 closes an idle connection and no busy one; 60 closes none."""
-    got = "a connection that is still open, long after --keep-alive 1"
+    """While the block runs, --keep-alive 1.1 closes idle connections and no busy one; 60 closes none."""
+    client = service("idle")
     with (
-        idle_meanwhile(stack, patient, who) as has_waited,
+        half_a_head_meanwhile(service("fastapi")),
+        idle_meanwhile(stack, service("patient"), who) as has_waited,
         busy_meanwhile(client, rng, who),
         client.connect(seconds=14) as idle,
+        client.connect(seconds=14) as left,
     ):
         ask(idle, "ignore", name=who)
         ignored(idle, who, "an idle connection was busy once")
+        left.socket.shutdown(socket.SHUT_WR)
         comes_in_pieces(stack, client, who)
         has_waited()  # what never comes to a rest would take all the time of what waits for one
         yield
-        that(idle.closed_within(5), got, "a close, when nothing came for a second", sent=sent_on(idle))
+        got = "a connection that is still open, long after --keep-alive 1.1"
+        expected = "a close, when nothing came for a second"
+        that(idle.closed_within(5), got, expected, sent=sent_on(idle))
+        sent = "nothing, and then the end of the client's side of the connection"
+        that(left.closed_within(5), got, "a close: nothing can come any more", sent=sent)
+
+
+@contextlib.contextmanager
+def half_a_head_meanwhile(client: Client) -> Iterator[None]:
+    """A head that stops in the middle, with --time-out 0.8: a server may say so, hang up, or wait."""
+    with client.connect(seconds=14) as slow:
+        slow.send(b"GET / HTTP/1.1\r\nHost: local")
+        shown = sent_on(slow)
+        yield
+        slow.deadline = time.monotonic() + LOOKS
+        with contextlib.suppress(NoAnswer, Deadline):
+            response = slow.response()
+            expected = "408 Request Timeout, or the end of the connection"
+            rule = "RFC 9110 §15.5.9"
+            that(response.status in (400, 408), response.line, expected, rule=rule, sent=shown)
 
 
 @contextlib.contextmanager
 def busy_meanwhile(client: Client, rng: random.Random, who: str) -> Iterator[None]:
-    """Requests that are under way with --keep-alive 1 while the block runs: they go on after it.
+    """Requests that are under way with --keep-alive 1.1 while the block runs: they go on after it.
 
     One waits in the application, behind an answer from which the time could still run; the other's body is
     half there.
