@@ -208,7 +208,7 @@ def test_task3_term_lets_requests_finish(main, rng):
         held = [links.enter_context(here.hold()) for _ in range(rng.randrange(1, 4))]
         held.append(links.enter_context(here.hold(connection="keep-alive")))
         # Then the WebSocket is no longer new to a server that looks at it now and then.
-        here.ask("/slow?seconds=0.6")
+        late = here.unread(links)
         here.signal(signal.SIGTERM)
         closed = settle(here.accepts_nobody, bool)
         here.signal(signal.SIGTERM)
@@ -221,6 +221,7 @@ def test_task3_term_lets_requests_finish(main, rng):
         that(not left, got, "at SIGTERM, the end of each connection without a request: `drain` closes them")
         answers = [here.released(wire, "in flight at SIGTERM, and at a second one") for wire in held]
         here.rests()  # the other end of the WebSocket takes its time: its TCP connection is open still
+        here.rest_of(late)
     expect("answers", len(answers), len(held))
     got, expected = f"a WebSocket that was open at SIGTERM: {told}", "a Close frame with 1012"
     that(code in (1001, 1012), got, expected, rule='RFC 6455 §7.4.1: 1001 is "going away"; IANA: 1012')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
@@ -32,6 +33,7 @@ PAUSE = 0.1  # at most, between two looks
 FIRST_LOOK = 0.5
 STEPS = 6
 SHOWN = "requests/{}.http"
+PIECES, SMALL = 1000, 4096
 
 # Two services come up at a time: a busy machine has no room for more.
 _starts = threading.Semaphore(2)
@@ -162,6 +164,37 @@ class Main:
     def hold(self, seconds=10.0, connection="close"):
         """A request that is in flight until `released` sends the rest of its body."""
         return self.open("/wait", seconds, [("Content-Length", "1"), ("Connection", connection)], "POST")
+
+    def unread(self, links):
+        """A connection whose answer was sent to the last event, and has not left the server as a whole.
+
+        How much the system keeps for a client that does not read, another one tells before it leaves.
+        """
+        with self._pieces(PIECES) as full:
+            self.ask("/slow?seconds=0.6")  # then the application waits in `send`
+            found = re.findall(r"app: waits at piece (\d+)", self.output())
+            full.reset()
+        count = max(int(found[-1]) - 2, 1) if found else 1
+        wire = links.enter_context(self._pieces(count))
+        self.said(f"app: sent {count} pieces", seconds=1.0)
+        return wire
+
+    def _pieces(self, count):
+        self.note("GET /pieces, and its answer is not read")
+        wire = Wire(self.address.host, self.address.port, 14.0, SMALL)
+        wire.send(request_bytes("GET", f"/pieces?count={count}", [("Connection", "close")]))
+        return wire
+
+    def rest_of(self, wire):
+        """What the server still had of such an answer."""
+        self.note("the answer to GET /pieces is read")
+        try:
+            wire.response()
+        except WireError:
+            got = (
+                "an answer cut short: its application had returned, and some of it was still with the server"
+            )
+            fail(got, "all of the answer: `drain` waits until each connection has taken its last byte")
 
     def begin(self, seconds=10.0):
         """A connection on which half of a request's head was sent."""
