@@ -213,6 +213,7 @@ def test_task3_term_lets_requests_finish(main, rng):
         closed = settle(here.accepts_nobody, bool)
         here.signal(signal.SIGTERM)
         here.rests()
+        closed = closed and here.accepts_nobody()  # one that came in that moment may have been let go as idle
         expected = "a closed door: they go elsewhere"
         that(closed, "a new request was answered while the old ones finished", expected)
         told, code = closed_with(chat, 2.0)
