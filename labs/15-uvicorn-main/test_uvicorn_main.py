@@ -201,6 +201,7 @@ def test_task3_failed_startup_ends_with_3(outcome):
 def test_task3_term_lets_requests_finish(main, rng):
     """SIGTERM: requests in flight get their responses, new connections don't"""
     here = main("main")
+    refused = here.refused()
     with ExitStack() as links:
         idle = links.enter_context(here.open("/", fields=[("Connection", "keep-alive")]))
         expect("status", idle.response().status, 200)
@@ -226,7 +227,8 @@ def test_task3_term_lets_requests_finish(main, rng):
     expect("answers", len(answers), len(held))
     got, expected = f"a WebSocket that was open at SIGTERM: {told}", "a Close frame with 1012"
     that(code in (1001, 1012), got, expected, rule='RFC 6455 §7.4.1: 1001 is "going away"; IANA: 1012')
-    here.has_ended(signal.SIGTERM)
+    with refused:  # a server may listen to it for a moment, but not for ever
+        here.has_ended(signal.SIGTERM)
     got = f"a traceback, though nothing has failed: {here.output()[-300:]!r}"
     that("Traceback" not in here.output(), got, "an end without one")
 

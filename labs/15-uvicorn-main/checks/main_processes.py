@@ -203,6 +203,13 @@ class Main:
         wire.send(b"GET / HTTP/1.1\r\nHost: local")
         return wire
 
+    def refused(self):
+        """A client that was told 400 (or nothing), and neither reads on nor leaves."""
+        self.note("a request line without a version, and then nothing")
+        wire = Wire(self.address.host, self.address.port, 14.0)
+        wire.send(b"GET\r\n\r\n")
+        return wire
+
     def stay(self, seconds=10.0):
         """A WebSocket that stays open."""
         self.note("WebSocket /stay")
