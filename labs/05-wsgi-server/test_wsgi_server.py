@@ -422,11 +422,11 @@ def test_task4_expect_is_answered_before_the_body(service, rng):
 
 
 @check(task=4, rule="RFC 9112 §2.2, §3, §5, §6.3, §9.5; RFC 6585 §5")
-def test_task4_limits_and_silence(service, rng):
+def test_task4_limits_and_silence(service, stack, rng):
     """Malformed, endless and idle requests end in a closed connection"""
     client = service("behaviours")
     who = name(rng)
-    with silence_ends(client, service("patient"), who):
+    with silence_ends(stack, client, service("patient"), who):
         malformed_is_refused(client, wire_cases(__file__, "bad-*.http"), who)
     expect(
         "the response to the next client", answered(client.get(behave("ignore", name=who))), {"ignored": who}

@@ -42,7 +42,7 @@ from behaviours_client import (
     sent_on,
     told,
 )
-from idle_connections import answered_or_closed, comes_in_pieces, continued, only_idle_ones_end
+from idle_connections import answered_or_closed, continued, only_idle_ones_end
 from leaving_clients import (
     in_the_middle_of_an_answer,
     in_the_middle_of_an_upload,
@@ -408,8 +408,7 @@ def test_task4_malformed_and_idle_clients_are_let_go(service, stack, rng):
     """The server refuses malformed requests and closes idle connections"""
     client = service("idle")
     who = name(rng)
-    with only_idle_ones_end(client, service("patient"), rng, who):
-        comes_in_pieces(stack, client, who)
+    with only_idle_ones_end(stack, service, rng, who):
         all_refused(stack, client, wire_cases(__file__, "bad-*.http"))
         two_framings(client, wire_cases(__file__, "both-framings.http"))
         broken_bodies(client, wire_cases(__file__, "broken-chunk.http"))

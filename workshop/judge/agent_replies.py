@@ -50,6 +50,8 @@ def checked(do: str, reply: Reply, port: int | None) -> Reply:
             return {key: _numbers(reply.get(key)) for key in ("pids", "zombies")}
         case "rest":
             return {"at_rest": bool(reply.get("at_rest"))}
+        case "ticks":
+            return {key: _numbers(reply.get(key)) for key in ("pids", "ticks")}
         case "connections":
             peers = reply.get("peers")
             return {"peers": None if peers is None else _texts(peers)}

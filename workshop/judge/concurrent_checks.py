@@ -54,6 +54,11 @@ class Means:
         self.clock = Clock(self.seconds)
         self.trail.stack = self.stack
 
+    def random_numbers(self) -> random.Random:
+        """What the check's inputs are drawn from: the same seed, the same inputs."""
+        self.trail.seed = self.run.seed
+        return self.rng
+
     def late(self, failed: checks.Failed) -> None:
         """A failure of this check because something was late, while its connections are open."""
         self.run.look_where_it_waits(self.trail, failed)
@@ -123,7 +128,7 @@ class SideBySide:
     def __init__(self, **fixtures: Callable[[Means], Any]) -> None:
         self.fixtures: dict[str, Callable[[Means], Any]] = {
             "stack": lambda means: means.stack,
-            "rng": lambda means: means.rng,
+            "rng": Means.random_numbers,
             "trail": lambda means: means.trail,
             **fixtures,
         }

@@ -60,6 +60,7 @@ class Trail:
     probe_shape: str = ""  # what is odd in the shape of what the probe's call gave
     nginx_mark: int = 0  # of nginx's log of errors, when the check first went through it
     stack: Stack | None = None  # that was asked, where it is not the run's
+    seed: int | None = None  # of the run, where the check varies its inputs with it
 
     @property
     def sent_text(self) -> str:

@@ -267,7 +267,8 @@ class LabRun:
     def _again(self, item: pytest.Item, trail: Trail) -> list[str]:
         assert self.lab is not None
         short = item.name.removeprefix("test_")
-        lines = [f'make lab-{self.lab.number} ARGS="-k {short}"']
+        seed = "" if trail.seed is None else f" --seed {trail.seed}"
+        lines = [f'make lab-{self.lab.number} ARGS="-k {short}{seed}"']
         if not trail.curl:
             return lines
         if os.environ.get("WORKSHOP_STAYS"):  # the watch's stack is still there when this is read
@@ -360,8 +361,9 @@ class LabRun:
         return self.patience.seconds(name, self.lab.check_seconds * times)
 
     @pytest.fixture(name="rng")
-    def rng_fixture(self, request: pytest.FixtureRequest) -> random.Random:
+    def rng_fixture(self, request: pytest.FixtureRequest, trail: Trail) -> random.Random:
         """Random numbers from the printed seed, different for every check."""
+        trail.seed = self.seed
         return random.Random(f"{self.seed}:{request.node.name}")
 
     @pytest.fixture(name="stack")

@@ -24,6 +24,8 @@ from workshop.judge.checks import (
     request_bytes,
     that,
 )
+from workshop.judge.processor_time import ProcessorTime
+from workshop.judge.stack import Stack
 
 HOP_BY_HOP = (
     *("Keep-Alive", "keep-alive", "Connection", "Transfer-Encoding", "Upgrade", "TE"),
@@ -323,10 +325,11 @@ def hop_by_hop_is_the_servers(client: Client, value: str) -> None:
 
 
 @contextlib.contextmanager
-def silence_ends(client: Client, patient: Client, who: str) -> Iterator[None]:
+def silence_ends(stack: Stack, client: Client, patient: Client, who: str) -> Iterator[None]:
     """Connections on which nothing comes while the block runs.
 
-    With --keep-alive 1 the one that is idle is closed; the patient server's are answered when that is over.
+    With --keep-alive 1 the one that is idle is closed; the patient server's are answered when that is over,
+    and until then it waits.
     """
     target = behave("ignore", name=who)
     whole = request_bytes("GET", target)
@@ -337,11 +340,13 @@ def silence_ends(client: Client, patient: Client, who: str) -> Iterator[None]:
             slow.send(whole[:30])
             idle.send(whole)
             next_is(idle, who, "a request in one piece")
+            spent = ProcessorTime(stack, patient.service)
             yield
             asked = f"{shown_request(target)}, and nothing after its response"
             still = "a connection that is still open, long after --keep-alive 1"
             closed = "a closed connection, when no byte arrived for a second"
             that(idle.closed_within(5), still, closed, sent=asked)
+            spent.expect_idle("your server", sent=asked)
             kept(used, whole, who)
             with contextlib.suppress(NoAnswer):
                 slow.send(whole[30:])

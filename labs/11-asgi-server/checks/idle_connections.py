@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator
 
 from behaviours_client import (
     ask,
@@ -28,6 +31,7 @@ from workshop.judge.checks import (
     request_bytes,
     that,
 )
+from workshop.judge.processor_time import ProcessorTime
 from workshop.judge.stack import Stack
 
 LOOKS = 0.5  # seconds between a server's looks at who is idle, or less
@@ -77,23 +81,49 @@ def answered_or_closed(idle: list[Wire]) -> None:
 
 
 @contextlib.contextmanager
-def only_idle_ones_end(client: Client, patient: Client, rng: random.Random, who: str) -> Iterator[None]:
-    """While the block runs, --keep-alive 1 closes an idle connection and no busy one; 60 closes none."""
-    got = "a connection that is still open, long after --keep-alive 1"
+def only_idle_ones_end(
+    stack: Stack, service: Callable[[str], Client], rng: random.Random, who: str
+) -> Iterator[None]:
+    """While the block runs, --keep-alive 1.1 closes idle connections and no busy one; 60 closes none."""
+    client = service("idle")
     with (
-        idle_meanwhile(patient, who),
+        half_a_head_meanwhile(service("fastapi")),
+        idle_meanwhile(stack, service("patient"), who) as has_waited,
         busy_meanwhile(client, rng, who),
         client.connect(seconds=14) as idle,
+        client.connect(seconds=14) as left,
     ):
         ask(idle, "ignore", name=who)
         ignored(idle, who, "an idle connection was busy once")
+        left.socket.shutdown(socket.SHUT_WR)
+        comes_in_pieces(stack, client, who)
+        has_waited()  # what never comes to a rest would take all the time of what waits for one
         yield
-        that(idle.closed_within(5), got, "a close, when nothing came for a second", sent=sent_on(idle))
+        got = "a connection that is still open, long after --keep-alive 1.1"
+        expected = "a close, when nothing came for a second"
+        that(idle.closed_within(5), got, expected, sent=sent_on(idle))
+        sent = "nothing, and then the end of the client's side of the connection"
+        that(left.closed_within(5), got, "a close: nothing can come any more", sent=sent)
+
+
+@contextlib.contextmanager
+def half_a_head_meanwhile(client: Client) -> Iterator[None]:
+    """A head that stops in the middle, with --time-out 0.8: a server may say so, hang up, or wait."""
+    with client.connect(seconds=14) as slow:
+        slow.send(b"GET / HTTP/1.1\r\nHost: local")
+        shown = sent_on(slow)
+        yield
+        slow.deadline = time.monotonic() + LOOKS
+        with contextlib.suppress(NoAnswer, Deadline):
+            response = slow.response()
+            expected = "408 Request Timeout, or the end of the connection"
+            rule = "RFC 9110 §15.5.9"
+            that(response.status in (400, 408), response.line, expected, rule=rule, sent=shown)
 
 
 @contextlib.contextmanager
 def busy_meanwhile(client: Client, rng: random.Random, who: str) -> Iterator[None]:
-    """Requests that are under way with --keep-alive 1 while the block runs: they go on after it.
+    """Requests that are under way with --keep-alive 1.1 while the block runs: they go on after it.
 
     One waits in the application, behind an answer from which the time could still run; the other's body is
     half there.
@@ -125,8 +155,11 @@ def cut_off(got: str, connection: Wire) -> None:
 
 
 @contextlib.contextmanager
-def idle_meanwhile(client: Client, who: str) -> Iterator[None]:
-    """Connections to the patient server, silent while the block runs: all are answered after it."""
+def idle_meanwhile(stack: Stack, client: Client, who: str) -> Iterator[Callable[[], None]]:
+    """Connections to the patient server, silent while the block runs: all are answered after it.
+
+    What it gives fails when the server has not waited until then, but spent a processor's time.
+    """
     whole = request_bytes("GET", behave("ignore", name=who))
     with (
         client.connect(seconds=14) as slow,
@@ -136,7 +169,10 @@ def idle_meanwhile(client: Client, who: str) -> Iterator[None]:
         slow.send(whole[:30])
         ask(used, "ignore", name=who)
         ignored(used, who, "the first request")
-        yield
+        spent = ProcessorTime(stack, client.service)
+        has_waited = functools.partial(spent.expect_idle, "your server", sent_on(used))
+        yield has_waited
+        has_waited()
         got = "the end of a connection on which nothing came for a second"
         that(not used.closed_within(LOOKS), got, "it is kept: --keep-alive is 60 here", sent=sent_on(used))
         with contextlib.suppress(NoAnswer):

@@ -9,7 +9,7 @@ from workshop.judge.start_failure import StartTrouble
 
 
 def refuses_to_start(service, stack, trail, name):
-    """The agent's report of a service that has ended; its Client, when it goes on.
+    """The agent's report of a service that has ended; its Client, when it goes on. Reports show its command.
 
     A socket may listen before startup: then the service was there for a moment.
     """
@@ -17,6 +17,7 @@ def refuses_to_start(service, stack, trail, name):
         client = service(name)
         look = lambda: stack.ask("status", service=name)  # noqa: E731
         reply = settle(look, lambda reply: reply["state"] == "exited")
+        trail.sent, trail.connection = reply["command"], None
         if reply["state"] != "exited":
             return None, client
         trail.marks.clear()
@@ -25,6 +26,7 @@ def refuses_to_start(service, stack, trail, name):
     except StartTrouble as trouble:
         if trouble.reply["state"] != "exited" or "NotImplementedError" in trouble.reply["output"]:
             raise
+        trail.sent, trail.connection = trouble.reply["command"], None
         return trouble.reply, None
 
 

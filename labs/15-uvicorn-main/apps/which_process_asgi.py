@@ -4,11 +4,13 @@
     GET /slow?seconds=0.5     the same, half a second later; other requests go on meanwhile
     GET /block?seconds=0.5    the same, but nothing else happens in that process meanwhile
     POST /wait                the same as /, as soon as the whole body has come: the client decides when
+    GET /pieces?count=9       so many pieces of 16 KiB, each in a body event of its own
     GET /exit?code=1          no answer: the process ends with that exit code
     WebSocket /stay           accepted, and open until somebody closes it; then it tidies up for a moment
 
 What happens is printed, a line each: "app: startup", "app: cut off /slow" when a request is cancelled,
-"app: closed /stay", "app: shutdown, 0 in flight" (requests and WebSockets).
+"app: closed /stay", "app: waits at piece 9" when `send` does not return for a while, "app: sent 9 pieces"
+when the last `send` has returned, "app: shutdown, 0 in flight" (requests and WebSockets).
 `which_process_asgi:failing` answers nothing: its startup fails, and says why.
 The startup of `which_process_asgi:slow` takes half a second. The shutdown of `which_process_asgi:unclosed`
 fails, and says why.
@@ -33,6 +35,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 WHY_NOT = "no ink in the register"
 NOT_CLOSED = "a page of the register is wet"
 TIDY_UP = 0.2  # seconds
+PIECE, A_WHILE = b"." * 16384, 0.2  # seconds
 
 
 def edition(text: str, startup: str = "", seconds: float = 0.0, shutdown: str = "") -> Application:
@@ -84,6 +87,9 @@ def edition(text: str, startup: str = "", seconds: float = 0.0, shutdown: str = 
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         query = parse_qs(scope["query_string"].decode())
+        if scope["path"] == "/pieces":
+            await pieces(int(query["count"][0]), send)
+            return
         seconds = float(query.get("seconds", ["0.1"])[0])
         if scope["path"] == "/slow":
             await asyncio.sleep(seconds)
@@ -106,6 +112,19 @@ def edition(text: str, startup: str = "", seconds: float = 0.0, shutdown: str = 
         await send({"type": "http.response.body", "body": body})
 
     return application
+
+
+async def pieces(count: int, send: Send) -> None:
+    length = str(count * len(PIECE)).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+    for number in range(count):
+        event = {"type": "http.response.body", "body": PIECE, "more_body": number < count - 1}
+        sending = asyncio.ensure_future(send(event))
+        await asyncio.wait({sending}, timeout=A_WHILE)
+        if not sending.done():
+            print(f"app: waits at piece {number}", flush=True)
+        await sending
+    print(f"app: sent {count} pieces", flush=True)
 
 
 class pier:

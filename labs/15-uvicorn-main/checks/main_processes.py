@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
@@ -20,6 +21,7 @@ from workshop.judge.checks import (
 from workshop.judge.concurrent_checks import Means
 from workshop.judge.http_client import Clock, Trail
 from workshop.judge.probe_client import Probe
+from workshop.judge.processor_time import ProcessorTime
 from workshop.judge.stack import Address
 from workshop.judge.start_failure import StartTrouble
 from workshop.judge.wait_until_idle import Rest
@@ -31,6 +33,7 @@ PAUSE = 0.1  # at most, between two looks
 FIRST_LOOK = 0.5
 STEPS = 6
 SHOWN = "requests/{}.http"
+PIECES, SMALL = 1000, 4096
 
 # Two services come up at a time: a busy machine has no room for more.
 _starts = threading.Semaphore(2)
@@ -71,6 +74,7 @@ class Main:
         reply = start(means, name)
         self.address = Address(self.stack.service_host, reply["port"])
         self.first = reply["pid"]
+        self.spent = ProcessorTime(self.stack, name, self.first)
         # What a process wrote before any check asked it belongs to the one that asks first.
         self.mark = self.trail.marks[name] = reply["mark"] if reply["pid"] in _asked else 0
         _asked.add(reply["pid"])
@@ -161,11 +165,49 @@ class Main:
         """A request that is in flight until `released` sends the rest of its body."""
         return self.open("/wait", seconds, [("Content-Length", "1"), ("Connection", connection)], "POST")
 
+    def unread(self, links):
+        """A connection whose answer was sent to the last event, and has not left the server as a whole.
+
+        How much the system keeps for a client that does not read, another one tells before it leaves.
+        """
+        with self._pieces(PIECES) as full:
+            self.ask("/slow?seconds=0.6")  # then the application waits in `send`
+            found = re.findall(r"app: waits at piece (\d+)", self.output())
+            full.reset()
+        count = max(int(found[-1]) - 2, 1) if found else 1
+        wire = links.enter_context(self._pieces(count))
+        self.said(f"app: sent {count} pieces", seconds=1.0)
+        return wire
+
+    def _pieces(self, count):
+        self.note("GET /pieces, and its answer is not read")
+        wire = Wire(self.address.host, self.address.port, 14.0, SMALL)
+        wire.send(request_bytes("GET", f"/pieces?count={count}", [("Connection", "close")]))
+        return wire
+
+    def rest_of(self, wire):
+        """What the server still had of such an answer."""
+        self.note("the answer to GET /pieces is read")
+        try:
+            wire.response()
+        except WireError:
+            got = (
+                "an answer cut short: its application had returned, and some of it was still with the server"
+            )
+            fail(got, "all of the answer: `drain` waits until each connection has taken its last byte")
+
     def begin(self, seconds=10.0):
         """A connection on which half of a request's head was sent."""
         self.note("half of a request's head")
         wire = Wire(self.address.host, self.address.port, seconds)
         wire.send(b"GET / HTTP/1.1\r\nHost: local")
+        return wire
+
+    def refused(self):
+        """A client that was told 400 (or nothing), and neither reads on nor leaves."""
+        self.note("a request line without a version, and then nothing")
+        wire = Wire(self.address.host, self.address.port, 14.0)
+        wire.send(b"GET\r\n\r\n")
         return wire
 
     def stay(self, seconds=10.0):
@@ -247,6 +289,10 @@ class Main:
         code = settle(self.exit_code, lambda code: code is not None, seconds)
         got = f"the process that was started is gone (exit code {code})"
         that(code is None, got, "a parent that stays: it has the socket")
+
+    def parent_waits(self):
+        """The first process has used next to no processor time since the check began: it serves nobody."""
+        self.spent.expect_idle("your parent")
 
     def has_ended(self, number, when="", seconds=SETTLE, rule=""):
         """It has ended, as it was told to, and nobody is left."""

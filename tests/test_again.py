@@ -1,0 +1,51 @@
+"""The command under `again` is to be copied: it asks what was asked when the check failed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import judging
+from workshop.labs import find
+from workshop.paths import ROOT
+
+LAB = find("10")
+# A mistake that is caught with inputs which the report shows: in its turn, and beside other checks.
+CAUGHT = ["only the first piece of a body", "the query as it stands"]
+
+
+def sent(report: str) -> str:
+    return "".join(re.findall(r"^    sent .*\n(?:^ {14}.*\n)*", report, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", CAUGHT, ids=["in its turn", "beside others"])
+def test_the_same_request_is_sent(name: str, tmp_path: Path) -> None:
+    mistake = next(one for one in judging.mistakes(LAB) if one.name == name)
+    target = judging.with_mistake(LAB, mistake, tmp_path)
+    first = judging.run_warm("check", str(LAB.number), "--target", str(target), "-k", mistake.check).stdout
+    (again,) = re.findall(r"^    again     (make .*)", first, re.MULTILINE)
+    assert re.search(r" --seed \d+\"$", again)
+    done = subprocess.run(
+        ["sh", "-c", f"{again.replace('lab-', 'check-')} TARGET={target}"],
+        cwd=ROOT,
+        env={**judging.environment(), "MODE": "embedded", "PYTHON": sys.executable},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert sent(first), first
+    assert sent(done.stdout) == sent(first), done.stdout + done.stderr
+
+
+def test_a_check_whose_inputs_do_not_vary_names_no_seed() -> None:
+    result = judging.judge(find("1"), judging.starter(find("1")), "--seed", "7")
+    found = {name: check["finding"]["again"][0] for name, check in result["by_name"].items()}
+    assert found["test_task1_says_hello"] == 'make lab-1 ARGS="-k task1_says_hello"'
+    varied = "test_task2_other_methods_are_405_with_allow"
+    assert found[varied].endswith(' --seed 7"')
