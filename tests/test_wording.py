@@ -19,8 +19,15 @@ from workshop.paths import LABS, ROOT
 AVOID: list[dict[str, Any]] = tomllib.loads(
     Path(__file__).with_name("wording.toml").read_text(encoding="utf-8")
 )["avoid"]
-PROSE = [README, ROOT / "INSTRUCTORS.md", ROOT / "CONTRIBUTING.md", *LINKED]
+PROSE = [
+    README,
+    *(ROOT / name for name in ("AGENTS.md", "CONTRIBUTING.md", "INSTRUCTORS.md", "findings/README.md")),
+    LABS / "README.md",
+    *LINKED,
+    *sorted(LABS.glob("*/COMPARED.md")),
+]
 CHECKS = sorted([*LABS.glob("*/test_*.py"), *LABS.glob("*/checks/*.py")])
+TOOL = sorted((ROOT / "workshop").rglob("*.py"))
 # Code, quoted words and addresses: what others wrote.
 QUOTED = re.compile(
     r"^( *)```[^\n]*\n.*?^\1```$|`[^`]*`|[\"“][^\"“”\n]{0,90}[\"”]|\]\([^)]*\)|<[^>\n]*>",
@@ -74,6 +81,19 @@ def test_a_document_has_none_of_these_words(path: Path) -> None:
 @pytest.mark.parametrize("path", CHECKS, ids=lambda path: str(path.relative_to(LABS)))
 def test_what_a_check_prints_has_none_of_these_words(path: Path) -> None:
     wrong = found_in(path, list(printed(path)))
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_what_the_workshop_prints_has_none_of_these_words() -> None:
+    wrong = [one for path in TOOL for one in found_in(path, list(printed(path)))]
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("path", sorted(LABS.glob("*/lab.toml")), ids=lambda path: path.parent.name)
+def test_what_a_lab_is_called_has_none_of_these_words(path: Path) -> None:
+    lab = tomllib.loads(path.read_text(encoding="utf-8"))
+    shown = [lab["title"], lab["summary"], *(task["title"] for task in lab["tasks"])]
+    wrong = found_in(path, list(enumerate(shown, start=1)))
     assert not wrong, "\n" + "\n".join(wrong)
 
 

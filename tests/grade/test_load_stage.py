@@ -279,7 +279,7 @@ class Stranger(Stack):
 
     def ask(self, do: str, **fields: Any) -> dict[str, Any]:
         if do == "pids":
-            raise Misbehaved("the sandbox answered with JSON that is no object")
+            raise Misbehaved("the sandbox answered with JSON that is not an object")
         return {"state": "ready", "port": 8001, "service": fields["service"]}
 
 

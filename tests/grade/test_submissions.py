@@ -195,8 +195,8 @@ BAD_ROSTERS = {
     "name,id\nada\n": "row 2 has no id",
     "name\nada\n": "needs a column `id`",
     "": "needs a column `id`",
-    "id,submitted\nada,9999-12-31T23:59-10:00\n": "row 2: '9999-12-31T23:59-10:00' is no time",
-    "id,submitted\nada,soon\n": "row 2: 'soon' is no time",
+    "id,submitted\nada,9999-12-31T23:59-10:00\n": "row 2: '9999-12-31T23:59-10:00' is not a time",
+    "id,submitted\nada,soon\n": "row 2: 'soon' is not a time",
 }
 
 

@@ -55,7 +55,7 @@ def in_words(error: Exception) -> str:
         case EOFError() | tarfile.TarError():
             return f"it ends in the middle, or is broken: was the upload cut short? ({type(error).__name__})"
         case zipfile.BadZipFile() | zlib.error() | gzip.BadGzipFile():
-            return f"it is no archive that can be read ({type(error).__name__})"
+            return f"it is not an archive that can be read ({type(error).__name__})"
         case OSError(strerror=str(words)):
             return words
         case RuntimeError() | NotImplementedError():  # zipfile's, for what is locked
@@ -137,7 +137,7 @@ def read_plain(path: Path, cap: int) -> bytes:
         raise Unusable(f"it can't be opened ({error.strerror})") from error
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Unusable("it is no plain file")
+            raise Unusable("it is not a plain file")
         return _capped(file, cap)
 
 
@@ -236,5 +236,5 @@ def _untarred(archive: tarfile.TarFile, info: tarfile.TarInfo, cap: int) -> byte
         raise Unusable(f"it is larger than {cap >> 10} KiB")
     file = archive.extractfile(info)
     if file is None:
-        raise Unusable("it is no plain file")
+        raise Unusable("it is not a plain file")
     return _capped(file, cap)
