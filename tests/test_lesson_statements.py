@@ -183,7 +183,7 @@ def asked(port: int) -> tuple[int, float]:
 
 
 def test_one_slow_page_takes_both_instances_out_for_everybody(tmp_path: Path) -> None:
-    """Lab 19's Predict: one request waits for the timeout twice and gets a 504; the next gets a 502 at once."""
+    """Lab 19's Predict: one request waits for the timeout twice and gets 504; the next gets 502 at once."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         port, silent = tcp_ports.free_port(), [each.getsockname()[1] for each in (one, two)]
         text = CONF.format(tmp=tmp_path, port=port, one=silent[0], two=silent[1])
