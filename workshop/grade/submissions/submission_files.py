@@ -1,6 +1,6 @@
 """The members of a submission: a folder's, a .zip's or a .tar.gz's files, of bounded number and size.
 
-Nothing is ever unpacked to a disk. What is no plain file inside its archive is refused by its type.
+Nothing is ever unpacked to a disk. What is not a plain file inside its archive is refused by its type.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _of_folder(folder: Path, refused: list[str]) -> Iterator[Member]:
             elif entry.is_file(follow_symlinks=False):
                 yield Member(inside, lambda cap, path=path: read_plain(path, cap))  # type: ignore[misc]
             else:
-                refused.append(f"{inside}: no plain file")
+                refused.append(f"{inside}: not a plain file")
 
 
 def read_plain(path: Path, cap: int) -> bytes:
@@ -184,7 +184,7 @@ def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, cap: int) -> byte
 
 
 def _kind(mode: int) -> str:
-    return "a link" if stat.S_ISLNK(mode) else "no plain file"
+    return "a link" if stat.S_ISLNK(mode) else "not a plain file"
 
 
 class _Metered(io.RawIOBase):
@@ -220,7 +220,7 @@ def _of_tar(data: bytes, refused: list[str]) -> Iterator[Member]:
                     continue
                 if not info.isreg():
                     refused.append(
-                        f"{info.name}: {'a link' if info.issym() or info.islnk() else 'no plain file'}"
+                        f"{info.name}: {'a link' if info.issym() or info.islnk() else 'not a plain file'}"
                     )
                     continue
                 try:
