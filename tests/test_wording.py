@@ -19,8 +19,15 @@ from workshop.paths import LABS, ROOT
 AVOID: list[dict[str, Any]] = tomllib.loads(
     Path(__file__).with_name("wording.toml").read_text(encoding="utf-8")
 )["avoid"]
-PROSE = [README, ROOT / "INSTRUCTORS.md", ROOT / "CONTRIBUTING.md", *LINKED]
+PROSE = [
+    README,
+    *(ROOT / name for name in ("AGENTS.md", "CONTRIBUTING.md", "INSTRUCTORS.md", "findings/README.md")),
+    LABS / "README.md",
+    *LINKED,
+    *sorted(LABS.glob("*/COMPARED.md")),
+]
 CHECKS = sorted([*LABS.glob("*/test_*.py"), *LABS.glob("*/checks/*.py")])
+TOOL = sorted((ROOT / "workshop").rglob("*.py"))
 # Code, quoted words and addresses: what others wrote.
 QUOTED = re.compile(
     r"^( *)```[^\n]*\n.*?^\1```$|`[^`]*`|[\"“][^\"“”\n]{0,90}[\"”]|\]\([^)]*\)|<[^>\n]*>",
@@ -28,10 +35,11 @@ QUOTED = re.compile(
 )
 
 
-def prose(path: Path) -> list[str]:
-    """The lines of a document, without code and quoted words."""
+def prose(path: Path) -> list[tuple[int, str]]:
+    """A document from its first line on, without code, quoted words and what its lines begin with."""
     text = DEFINITION.sub("\n", path.read_text(encoding="utf-8"))
-    return QUOTED.sub(lambda match: re.sub(r"[^\n]", "◇", match[0]), text).split("\n")
+    text = QUOTED.sub(lambda match: re.sub(r"[^\n]", "◇", match[0]), text)
+    return [(1, re.sub(r"^[ >]+", "", text, flags=re.MULTILINE))]
 
 
 def printed(path: Path) -> Iterator[tuple[int, str]]:
@@ -50,15 +58,21 @@ def printed(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value if " " in node.value else ""
 
 
-def found_in(path: Path, lines: list[tuple[int, str]]) -> list[str]:
+def found_in(path: Path, texts: list[tuple[int, str]]) -> list[str]:
     """What is wrong, as `file:line: word → better word`."""
     name = str(path.relative_to(ROOT))
     wrong = []
     for entry in AVOID:
         if not fnmatch(name, entry.get("only", "*")):
             continue
-        pattern = re.compile(rf"(?<!\w)(?:{entry['words']})(?!\w)", re.IGNORECASE)
-        hits = [(number, match[0]) for number, line in lines for match in pattern.finditer(line)]
+        # A line may end between two of the words.
+        words = entry["words"].replace(" ", r"\s")
+        pattern = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
+        hits = [
+            (number + text[: match.start()].count("\n"), " ".join(match[0].split()))
+            for number, text in texts
+            for match in pattern.finditer(text)
+        ]
         wrong += [
             f"{name}:{number}: {word} → {entry['better']}" for number, word in hits[entry.get("most", 0) :]
         ]
@@ -67,13 +81,26 @@ def found_in(path: Path, lines: list[tuple[int, str]]) -> list[str]:
 
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_document_has_none_of_these_words(path: Path) -> None:
-    wrong = found_in(path, list(enumerate(prose(path), start=1)))
+    wrong = found_in(path, prose(path))
     assert not wrong, "\n" + "\n".join(wrong)
 
 
 @pytest.mark.parametrize("path", CHECKS, ids=lambda path: str(path.relative_to(LABS)))
 def test_what_a_check_prints_has_none_of_these_words(path: Path) -> None:
     wrong = found_in(path, list(printed(path)))
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_what_the_workshop_prints_has_none_of_these_words() -> None:
+    wrong = [one for path in TOOL for one in found_in(path, list(printed(path)))]
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("path", sorted(LABS.glob("*/lab.toml")), ids=lambda path: path.parent.name)
+def test_what_a_lab_is_called_has_none_of_these_words(path: Path) -> None:
+    lab = tomllib.loads(path.read_text(encoding="utf-8"))
+    shown = [lab["title"], lab["summary"], *(task["title"] for task in lab["tasks"])]
+    wrong = found_in(path, list(enumerate(shown, start=1)))
     assert not wrong, "\n" + "\n".join(wrong)
 
 
@@ -85,12 +112,13 @@ def test_what_a_check_prints_has_none_of_these_words(path: Path) -> None:
         ("How many characters has it?", "How many characters has"),
         ("Put `a` for `b`", "Put ◇◇◇ for"),
         ("the server ends the connection", "ends the connection"),
+        ("- the server ends\n  the connection", "ends the connection"),
     ],
 )
 def test_a_word_is_found(text: str, word: str, tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     path.write_text(text, encoding="utf-8")
-    assert [one for one in found_in(README, list(enumerate(prose(path), 1))) if f": {word} →" in one]
+    assert [one for one in found_in(README, prose(path)) if f": {word} →" in one]
 
 
 @pytest.mark.parametrize(
@@ -99,4 +127,4 @@ def test_a_word_is_found(text: str, word: str, tmp_path: Path) -> None:
 def test_what_is_right_is_left_alone(text: str, tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     path.write_text(text, encoding="utf-8")
-    assert found_in(README, list(enumerate(prose(path), 1))) == []
+    assert found_in(README, prose(path)) == []

@@ -279,7 +279,7 @@ class Stranger(Stack):
 
     def ask(self, do: str, **fields: Any) -> dict[str, Any]:
         if do == "pids":
-            raise Misbehaved("the sandbox answered with JSON that is no object")
+            raise Misbehaved("the sandbox answered with JSON that is not an object")
         return {"state": "ready", "port": 8001, "service": fields["service"]}
 
 
@@ -465,8 +465,8 @@ def test_options_that_say_nothing_are_refused(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "workshop", "grade", str(tmp_path / "in"), "--lab", "5"]
     for more, said in (
         (["--load-points", "3"], "give both"),
-        (["--load", "--load-points", "-1"], "no number of points"),
-        (["--load", "--load-points", "many"], "no number of points"),
+        (["--load", "--load-points", "-1"], "not a number of points"),
+        (["--load", "--load-points", "many"], "not a number of points"),
     ):
         done = subprocess.run(
             [*words, *more], cwd=ROOT, capture_output=True, text=True, env=environment(), check=False

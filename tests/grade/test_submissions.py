@@ -195,8 +195,8 @@ BAD_ROSTERS = {
     "name,id\nada\n": "row 2 has no id",
     "name\nada\n": "needs a column `id`",
     "": "needs a column `id`",
-    "id,submitted\nada,9999-12-31T23:59-10:00\n": "row 2: '9999-12-31T23:59-10:00' is no time",
-    "id,submitted\nada,soon\n": "row 2: 'soon' is no time",
+    "id,submitted\nada,9999-12-31T23:59-10:00\n": "row 2: '9999-12-31T23:59-10:00' is not a time",
+    "id,submitted\nada,soon\n": "row 2: 'soon' is not a time",
 }
 
 
@@ -308,7 +308,7 @@ def test_fifos_and_devices_are_refused_and_never_opened(kind: str, tmp_path: Pat
             [member("server.py", tarfile.FIFOTYPE), member("server.py", tarfile.CHRTYPE)],
         )
     found = only(tmp_path)
-    assert not found.files and "no plain file" in found.refused[0]
+    assert not found.files and "not a plain file" in found.refused[0]
 
 
 def test_bombs_are_let_go_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def regrade(command: argparse.ArgumentParser) -> None:
 def points(text: str) -> int:
     """A number of points, from 0 up."""
     if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of points: give 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of points: give 0 or more")
     return int(text)
 
 

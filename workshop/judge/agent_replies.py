@@ -32,7 +32,7 @@ def parsed(line: bytes) -> Reply:
     except (ValueError, RecursionError) as error:
         raise Misbehaved("the sandbox answered with something that is not JSON") from error
     if not isinstance(reply, dict):
-        raise Misbehaved("the sandbox answered with JSON that is no object")
+        raise Misbehaved("the sandbox answered with JSON that is not an object")
     return reply
 
 

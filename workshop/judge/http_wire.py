@@ -338,7 +338,7 @@ class Wire:
             # How much of a body has come with a wrong head is chance: the head alone is shown.
             head, end, _ = seen.partition(b"\r\n\r\n")
             shown = head + end if in_head else seen
-            raise NotHTTP(f"bytes that are no HTTP response ({error}): {shown[:120]!r}", seen) from error
+            raise NotHTTP(f"bytes that are not an HTTP response ({error}): {shown[:120]!r}", seen) from error
 
 
 def _pieces(events: Iterator[Any]) -> Iterator[bytes]:

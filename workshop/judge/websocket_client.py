@@ -189,7 +189,7 @@ class WebSocket:
     def _ended(self) -> Closed:
         problem = self._protocol.parser_exc
         if problem is not None and not isinstance(problem, EOFError):
-            raise NotHTTP(f"bytes that are no WebSocket frames: {problem}")
+            raise NotHTTP(f"bytes that are not WebSocket frames: {problem}")
         return Closed(ABNORMAL)
 
     def _read(self, missing: str) -> None:

@@ -56,7 +56,7 @@ class Serving:
             if rest := self.unfinished[name]:
                 self._print(name, rest)
             how = "does not listen" if code is None else f"ended with exit code {code}"
-            self._print(name, f"{how}. Ctrl-C, and serve it again when it is mended.")
+            self._print(name, f"{how}. Ctrl-C, and serve it again when it is fixed.")
 
     def _print(self, name: str, line: str) -> None:
         width = max(map(len, self.shown))

@@ -57,12 +57,12 @@ def parsed(text: str) -> Request:
         url = urlsplit(found.url)
         host = url.netloc
     except ValueError as error:
-        parser.error(f"{found.url!r} is no URL ({error})")
+        parser.error(f"{found.url!r} is not a URL ({error})")
     if host and url.scheme != "http":
-        parser.error(f"{found.url!r} is no http URL")
+        parser.error(f"{found.url!r} is not an http URL")
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
     if not target.startswith("/") or not target.isascii() or set(target) & set(" \r\n"):
-        parser.error(f"{target!r} is no target: it begins with / and is ASCII without spaces")
+        parser.error(f"{target!r} is not a target: it begins with / and is ASCII without spaces")
     method = "HEAD" if found.head else found.request or ("POST" if found.data is not None else "GET")
     fields = [_field(parser, line) for line in found.header]
     if host and not any(name.lower() == "host" for name, _ in fields):
@@ -75,7 +75,7 @@ def parsed(text: str) -> Request:
 def _field(parser: _Parser, line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
     if not colon or not line.isascii():
-        parser.error(f"{line!r} is no field line")
+        parser.error(f"{line!r} is not a header line")
     return name, value.strip()
 
 

@@ -105,7 +105,7 @@ class TargetProcesses:
                     return reply
                 self._move(name)
                 current = None
-            raise OSError(f"other programs took {PORTS_TRIED} ports, one after the other")
+            raise OSError(f"other programs took {PORTS_TRIED} ports in turn")
 
     def _start_seconds(self, name: str, hurry: bool) -> float:
         if name in self.held:

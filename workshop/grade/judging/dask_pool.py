@@ -188,7 +188,7 @@ def check_address(address: str, tls: Tls) -> None:
     except ValueError:
         complete = None
     if not complete:
-        raise Refusal(f"--scheduler {address} is no address of a scheduler: give {EXAMPLE}.")
+        raise Refusal(f"--scheduler {address} is not a scheduler's address: give {EXAMPLE}.")
     missing = [name for name, path in tls.named().items() if path is None]
     if parts.scheme == "tcp":
         if not is_here(parts.hostname):

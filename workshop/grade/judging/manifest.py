@@ -111,7 +111,7 @@ def _add_hidden(lab: Lab, place: Path, extra: Path) -> dict[str, Hidden]:
 def _read_extra(lab: Lab, extra: Path) -> tuple[Path, str, dict[str, Any]]:
     """An instructor's folder for a lab: extra.toml ([[tasks]], [hidden.CHECK], [class]) and test files."""
     if extra.resolve().is_relative_to(ROOT):
-        raise Refusal(f"{extra} is inside of the workshop: hidden checks belong where no learner looks.")
+        raise Refusal(f"{extra} is inside the workshop: hidden checks belong where no learner looks.")
     source = extra / lab.name if (extra / lab.name).is_dir() else extra
     try:
         text = (source / "extra.toml").read_text(encoding="utf-8")

@@ -38,7 +38,7 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
     except OSError as error:
         raise InfraError(
             f"{path} can't be written: {error.strerror or error}. What was graded before is kept: "
-            "mend that, and run the same command again."
+            "put that right, and run the same command again."
         ) from error
 
 

@@ -46,7 +46,7 @@ def local(when: datetime) -> datetime:
     try:
         return when.astimezone()
     except (ValueError, OverflowError, OSError):
-        raise Refusal(f"{when.isoformat()} is no time that this machine's zone has.") from None
+        raise Refusal(f"{when.isoformat()} is not a time that this machine's zone has.") from None
 
 
 def score(points: int, penalty: int) -> float:

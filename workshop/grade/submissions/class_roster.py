@@ -129,7 +129,7 @@ def _time(where: str, text: str) -> datetime | None:
     try:
         return datetime.fromisoformat(text).astimezone() if text else None
     except (ValueError, OverflowError, OSError):
-        raise Refusal(f"{where}: {text!r} is no time such as 2026-11-20T18:00+01:00.") from None
+        raise Refusal(f"{where}: {text!r} is not a time such as 2026-11-20T18:00+01:00.") from None
 
 
 def _rows(path: Path) -> list[list[str]]:

@@ -1,6 +1,6 @@
 """The members of a submission: a folder's, a .zip's or a .tar.gz's files, of bounded number and size.
 
-Nothing is ever unpacked to a disk. What is no plain file inside its archive is refused by its type.
+Nothing is ever unpacked to a disk. What is not a plain file inside its archive is refused by its type.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def in_words(error: Exception) -> str:
         case EOFError() | tarfile.TarError():
             return f"it ends in the middle, or is broken: was the upload cut short? ({type(error).__name__})"
         case zipfile.BadZipFile() | zlib.error() | gzip.BadGzipFile():
-            return f"it is no archive that can be read ({type(error).__name__})"
+            return f"it is not an archive that can be read ({type(error).__name__})"
         case OSError(strerror=str(words)):
             return words
         case RuntimeError() | NotImplementedError():  # zipfile's, for what is locked
@@ -126,7 +126,7 @@ def _of_folder(folder: Path, refused: list[str]) -> Iterator[Member]:
             elif entry.is_file(follow_symlinks=False):
                 yield Member(inside, lambda cap, path=path: read_plain(path, cap))  # type: ignore[misc]
             else:
-                refused.append(f"{inside}: no plain file")
+                refused.append(f"{inside}: not a plain file")
 
 
 def read_plain(path: Path, cap: int) -> bytes:
@@ -137,7 +137,7 @@ def read_plain(path: Path, cap: int) -> bytes:
         raise Unusable(f"it can't be opened ({error.strerror})") from error
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Unusable("it is no plain file")
+            raise Unusable("it is not a plain file")
         return _capped(file, cap)
 
 
@@ -184,7 +184,7 @@ def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, cap: int) -> byte
 
 
 def _kind(mode: int) -> str:
-    return "a link" if stat.S_ISLNK(mode) else "no plain file"
+    return "a link" if stat.S_ISLNK(mode) else "not a plain file"
 
 
 class _Metered(io.RawIOBase):
@@ -220,7 +220,7 @@ def _of_tar(data: bytes, refused: list[str]) -> Iterator[Member]:
                     continue
                 if not info.isreg():
                     refused.append(
-                        f"{info.name}: {'a link' if info.issym() or info.islnk() else 'no plain file'}"
+                        f"{info.name}: {'a link' if info.issym() or info.islnk() else 'not a plain file'}"
                     )
                     continue
                 try:
@@ -236,5 +236,5 @@ def _untarred(archive: tarfile.TarFile, info: tarfile.TarInfo, cap: int) -> byte
         raise Unusable(f"it is larger than {cap >> 10} KiB")
     file = archive.extractfile(info)
     if file is None:
-        raise Unusable("it is no plain file")
+        raise Unusable("it is not a plain file")
     return _capped(file, cap)
