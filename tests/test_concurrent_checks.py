@@ -74,7 +74,7 @@ def stack_of(made: type[Stack]) -> Stack:
 @pytest.mark.parametrize("apart", [False, True], ids=["on the run's stack", "on a stack of its own"])
 def test_commands_are_for_the_address_that_a_person_has(apart: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextlib.contextmanager
-    def embedded(lab: Lab, target: str) -> Iterator[Stack]:
+    def embedded(lab: Lab, target: str, early: str) -> Iterator[Stack]:
         yield stack_of(Moved)
 
     monkeypatch.setattr(concurrent_checks, "embedded", embedded)

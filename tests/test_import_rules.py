@@ -27,6 +27,7 @@ BESIDE_THE_LEARNER = {
     "workshop.run.agent",
     "workshop.run.probe",
     "workshop.run.probe_calls",
+    "workshop.run.probe_pool",
     "workshop.run.probe_process",
     "workshop.run.renewed_modules",
     "workshop.run.scripted_apps",

@@ -109,6 +109,16 @@ def test_manifest_lists_every_check(lab: Lab) -> None:
         assert len([one for one in judging.mistakes(lab) if one.task == task.number]) >= 3, task.title
 
 
+@pytest.mark.parametrize("lab", [lab for lab in all_labs() if lab.lanes], ids=lambda lab: lab.name)
+def test_lanes_are_of_checks(lab: Lab) -> None:
+    """Each beginning of a name in `[lanes]` is that of a check which no earlier one has taken."""
+    left = [name.removeprefix("test_") for name in lab.checks]
+    for begin in (one for begins in lab.lanes.values() for one in begins):
+        taken = [name for name in left if name.startswith(begin)]
+        assert taken, f"{lab.name}: no check is left for {begin!r}"
+        left = [name for name in left if name not in taken]
+
+
 @each_lab
 def test_lab_has_everything(lab: Lab) -> None:
     """What a lab must have: lesson, hints on three levels a task, wire cases, load script, notes."""

@@ -7,9 +7,9 @@ This file runs on whatever Python a machine has, so that it can say that it is t
 
 import hashlib
 import os
-import shutil
-import subprocess
 import sys
+
+# Each command of the workshop asks --is-ready first: what only an installation needs is imported there.
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
@@ -126,6 +126,8 @@ def index_of(interpreter, told=None):
 
 def pip_settings(interpreter, env):
     """What pip is told by variables and by its files, by the option's name; the more special one counts."""
+    import subprocess
+
     quiet = {key: env[key] for key in env if not key.startswith("PYTHON")}
     words = [interpreter, "-m", "pip", "config", "list"]
     try:
@@ -158,6 +160,8 @@ def asked(env):
 
 def run(what, words, asks_index=False):
     """Run a step; its own words are shown only when it fails, with the index that it has asked."""
+    import subprocess
+
     env = installing_env(python() if os.path.exists(python()) else sys.executable)
     done = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
     output = done.communicate()[0].decode("utf-8", "replace").strip()
@@ -190,6 +194,8 @@ def check_python():
 
 
 def make_venv():
+    import shutil
+
     say("Making .venv (once; under a minute with a network) ...")
     if os.path.isdir(VENV):
         shutil.rmtree(VENV)
@@ -208,6 +214,8 @@ def wheels():
 
 
 def install(group):
+    import shutil
+
     uv = os.path.join(VENV, "bin", "uv")
     say("Installing what the lock names, by hash ...")
     base = [uv, "pip", "install", "-q", "--python", python(), "--require-hashes", "--compile-bytecode"]

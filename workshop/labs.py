@@ -54,6 +54,8 @@ class Lab:
     With `yours`, the learner's own are to be used where they pass (workshop/run/layers.py). `layer` is the
     part of the stack that the lab builds, as `make progress` draws it (workshop/learn/progress.py). `without`
     names the packages that are not there when a class is graded: finished ones of what the lab builds.
+    `lanes` says which checks run side by side (workshop/judge/concurrent_checks.py), by how their names begin
+    after "test_"; the others run in their turn.
     """
 
     number: int
@@ -72,6 +74,7 @@ class Lab:
     on: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     yours: bool = False
+    lanes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     start_seconds: float = 5.0
     check_seconds: float = 10.0
 
@@ -95,6 +98,11 @@ class Lab:
 
     def task_of(self, check: str) -> Task | None:
         return next((task for task in self.tasks if check in task.checks), None)
+
+    def lane_of(self, check: str) -> str:
+        """The lane of a check; "" for one that runs in its turn, or while one before it waits."""
+        short = check.removeprefix("test_")
+        return next((lane for lane, begins in self.lanes.items() if short.startswith(begins)), "")
 
     def points_of(self, check: str) -> int:
         task = self.task_of(check)
@@ -167,6 +175,7 @@ def load(folder: Path) -> Lab:
             on=tuple(data.get("on", ())),
             without=tuple(data.get("without", ())),
             yours=data.get("yours", False),
+            lanes={lane: tuple(begins) for lane, begins in data.get("lanes", {}).items()},
             **data.get("budget", {}),
         )
     except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as error:

@@ -193,7 +193,7 @@ in_docker() {
 
 embedded() {
     # Where .venv is ready no other Python is asked: a version manager's is a script that takes its time.
-    .venv/bin/python -E workshop/bootstrap.py --is-ready 2>/dev/null || set_up
+    .venv/bin/python -E -S workshop/bootstrap.py --is-ready 2>/dev/null || set_up
     [ -z "$given_target" ] || set -- "$@" --target "$TARGET"
     WORKSHOP_CHECKOUT=$checkout exec .venv/bin/python -E -m workshop "$@"
 }

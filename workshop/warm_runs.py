@@ -22,9 +22,10 @@ import traceback
 from pathlib import Path
 from typing import IO, Any
 
-import pytest  # noqa: F401  (warm, before the forks)
+import pytest  # noqa: F401  (warm, before the forks: this, and what the plugin imports)
 
 from workshop.cli import main
+from workshop.judge import diagnosis, lab_lanes, recorder, report, verdict_feed  # noqa: F401
 from workshop.paths import ROOT, STATE
 
 POLL = 0.01

@@ -96,7 +96,7 @@ class Lane:
         self._exits = contextlib.ExitStack()
         self._ending = threading.Lock()  # whoever comes second waits until all has ended
         if apart:
-            own = self._exits.enter_context(embedded(stack.lab, stack.target))
+            own = self._exits.enter_context(embedded(stack.lab, stack.target, early="front"))
             run.config.add_cleanup(self.end)
         used = own if apart else stack
         self.stack = dataclasses.replace(used, _connection=None, _one_at_a_time=threading.Lock())

@@ -275,9 +275,10 @@ def embedded(
 ) -> Iterator[Stack]:
     """Start agent and nginx for a lab; end both, whatever happens. Nothing is waited for here.
 
-    `early` says which services start at once: "shown" (by nginx), "all" or "" for none. The others start when
-    a check first asks for them. With `record` nginx logs what it is asked, for `ask("recorded")`; with `page`
-    it does so, too, and shows the lab page, which is somebody else's to start.
+    `early` says what starts at once: "shown", the services that nginx shows, and a probe; "front", the same
+    without a probe; "all" services, and a probe; or "", nothing. The rest starts when a check asks for it.
+    With `record` nginx logs what it is asked, for `ask("recorded")`; with `page` it does so, too, and shows
+    the lab page, which is somebody else's to start.
     """
     target_folder(lab, target)
     chosen, said = front_port(port)

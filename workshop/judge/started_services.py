@@ -77,7 +77,7 @@ def probe(means: Means) -> Probe:
 class Services:
     """service("slow"), for a check that runs beside others: a Client of that service, which is up.
 
-    A service that a failed check has left begins anew.
+    A service that a failed check has left begins anew; one that the lab gives has none of their code in it.
     """
 
     def __init__(self, means: Means) -> None:
@@ -86,7 +86,7 @@ class Services:
     def __call__(self, name: str) -> Client:
         means = self.means
         means.used.add(name)
-        if name in means.dirty:
+        if name in means.dirty and not means.stack.lab.services[name].given:
             means.dirty.discard(name)
             end(means.stack, name)
         starts = functools.partial(start, means)

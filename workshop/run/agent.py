@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import os
 import queue
@@ -96,8 +97,8 @@ class Agent:
         }
 
     def start_early(self, which: str) -> None:
-        """Start services before anybody asks: "shown", what nginx shows, or "all". One a core at a time."""
-        chosen = nginx_config.shown(self.lab) if which == "shown" else self.lab.services.values()
+        """Start services before anybody asks: "all", or else what nginx shows. One a core at a time."""
+        chosen = self.lab.services.values() if which == "all" else nginx_config.shown(self.lab)
         waiting: queue.SimpleQueue[tuple[TargetProcesses, str]] = queue.SimpleQueue()
         for service in chosen:
             for crew in self.crews.values():
@@ -115,6 +116,9 @@ class Agent:
     def end(self) -> None:
         for crew in self.crews.values():
             crew.closing = True
+        fronts = self.door.running if self.door is not None else []
+        process.end_all([*fronts, *(one for crew in self.crews.values() for one in crew.processes())])
+        for crew in self.crews.values():
             crew.end()
             crew.temporary.remove()
         if self.door is not None:
@@ -175,7 +179,8 @@ def run(
     threading.Thread(target=server.serve_forever, daemon=True).start()  # it ends with this process
     agent.door.open()
     if which := os.environ.get("WORKSHOP_START", "shown"):
-        crews["learner"].prepare_probe()
+        if which != "front":
+            crews["learner"].prepare_probe()
         agent.start_early(which)
     if tethered:
         threading.Thread(target=_wait_for_end_of_input, args=[ended], daemon=True).start()
@@ -214,4 +219,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    gc.freeze()  # what the process leaves behind need not be looked through
+    sys.exit(code)

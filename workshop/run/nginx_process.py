@@ -196,8 +196,7 @@ class NginxProcess:
         return ""
 
     def close(self) -> None:
-        for one in self.running:
-            one.end(grace=0)
+        process.end_all(self.running)
         self.running.clear()
         self.refused = ""
 

@@ -30,6 +30,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import encodings.idna  # noqa: F401  (what makes a socket needs it: once, and not in each fork)
 import gc
 import importlib
 import inspect
@@ -48,7 +49,7 @@ from workshop.run.probe_calls import call_asgi, call_wsgi
 from workshop.run.probe_line import SocketLine
 from workshop.run.probe_log import Log, describe_exception, where_now
 from workshop.run.probe_values import encode
-from workshop.run.renewed_modules import folders, renew
+from workshop.run.renewed_modules import folders, given_files, renew
 from workshop.run.scripted_apps import ScriptedASGI, ScriptedWSGI
 
 Json = Any
@@ -275,6 +276,8 @@ def serve(out: int, link: int) -> None:
         if request["kind"] == "import":
             data = json.dumps({"import": import_first(request["module"])}).encode()
         else:
+            with contextlib.suppress(Exception):  # the fork says what it was
+                given_files(request["calls"], GIVEN)  # compiled once, for all forks
             data = fork_and_answer(request, link)
         view = memoryview(data + b"\n")
         while view:

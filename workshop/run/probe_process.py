@@ -33,6 +33,7 @@ class ProbeProcess:
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
         self.imported: set[str] = set()
         self.calls = 0
+        self.is_over = False
         self.answers, answers_out = os.pipe()
         requests_in, self.requests = os.pipe()
         self.link, theirs = socket.socketpair()
@@ -164,7 +165,8 @@ class ProbeProcess:
         return {"died": self.process.exit_code(), "hung": timed_out}
 
     def end(self) -> None:
-        self.process.end(grace=0)
+        self.is_over = True
+        process.end_all([self.process])
         os.close(self.requests)
         os.close(self.answers)
         self.link.close()

@@ -49,6 +49,7 @@ class Process:
         self.argv = argv
         self.started = time.monotonic()
         self.flooded = False
+        self.ended = False  # by us, with all that was below it
         self._kept = bytearray()
         self._total = 0
         self._moments: deque[tuple[float, int]] = deque(maxlen=MOMENTS)
@@ -140,11 +141,16 @@ class Process:
     def end(self, grace: float = 3.0) -> None:
         """End it and everything that it started: SIGTERM, then SIGKILL after `grace` seconds."""
         end_tree(self.pid, grace=grace)
+        self.reap()
+
+    def reap(self) -> None:
+        """Once it has been ended: take its exit code, and the last of its output."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.popen.wait(timeout=5)
         self._reader.join(timeout=0.5)
         if self.popen.stdout is not None and self._at_end:
             self.popen.stdout.close()
+        self.ended = True
 
 
 def descendants(*pids: int) -> list[int]:
@@ -280,6 +286,24 @@ def end_orphans() -> None:
         for pid in pids:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
+
+
+def end_all(these: Iterable[Process]) -> None:
+    """End these and all that is below them at once, by SIGKILL, then what they have left behind.
+
+    The table of processes is read once for all of them, and once more at the end.
+    """
+    left = [one for one in these if not one.ended]
+    pids = [one.pid for one in left]
+    if not pids:
+        return
+    send([one.pid for one in left if one.exit_code() is None], signal.SIGKILL)
+    send(descendants(*pids), signal.SIGKILL)
+    for one in left:
+        one.reap()
+    if not _adopts:
+        send(descendants(*pids), signal.SIGKILL)
+    end_orphans()
 
 
 def end_tree(pid: int, grace: float) -> None:

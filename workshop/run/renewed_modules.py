@@ -10,8 +10,9 @@ import ast
 import os
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 
 def folders() -> list[str]:
@@ -19,28 +20,60 @@ def folders() -> list[str]:
     return os.environ.get("PYTHONPATH", "").split(os.pathsep)
 
 
+@dataclass(frozen=True)
+class Given:
+    """A given file, compiled, and the modules that its import statements name."""
+
+    name: str
+    path: Path
+    imports: list[str]
+    code: CodeType
+
+
+_found: dict[str, Given | None] = {}  # what a process has looked for, its forks need not look for again
+
+
+def given_files(names: Iterable[str], places: list[str]) -> list[Given]:
+    """The given ones among these modules, with those that they import, in the order to run them in."""
+    found: dict[str, Given] = {}
+    seen: set[str] = set()
+
+    def add(name: str) -> None:
+        one = _given(name, places)
+        if one is not None and name not in seen:
+            seen.add(name)
+            for inner in one.imports:
+                add(inner)
+            found[name] = one
+
+    for name in names:
+        add(name)
+    return list(found.values())
+
+
+def _given(name: str, places: list[str]) -> Given | None:
+    """None where a module is the learner's own, or no file of the workshop's."""
+    if name not in _found:
+        path = next((path for place in places if (path := Path(place, f"{name}.py")).is_file()), None)
+        _found[name] = None if path is None or str(path.parent) == places[0] else _compiled(name, path)
+    return _found[name]
+
+
+def _compiled(name: str, path: Path) -> Given:
+    tree = ast.parse(path.read_bytes())
+    return Given(name, path, _imported(tree), compile(tree, str(path), "exec"))
+
+
 def renew(names: Iterable[str], places: list[str]) -> None:
     """Run the files of these modules again, and of those given ones that their import statements name.
 
     What such a module shares with the learner's, it imports by `importlib.import_module`: that stays.
     """
-    seen: set[str] = set()
-    for name in names:
-        _renew(name, places, seen)
-
-
-def _renew(name: str, places: list[str], seen: set[str]) -> None:
-    path = next((path for place in places if (path := Path(place, f"{name}.py")).is_file()), None)
-    if path is None or name in seen or str(path.parent) == places[0]:
-        return
-    seen.add(name)
-    tree = ast.parse(path.read_bytes())
-    for inner in _imported(tree):
-        _renew(inner, places, seen)
-    module = ModuleType(name)
-    module.__file__ = str(path)
-    sys.modules[name] = module
-    exec(compile(tree, str(path), "exec"), module.__dict__)
+    for one in given_files(names, places):
+        module = ModuleType(one.name)
+        module.__file__ = str(one.path)
+        sys.modules[one.name] = module
+        exec(one.code, module.__dict__)
 
 
 def _imported(tree: ast.Module) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any
 from workshop.labs import Lab, Service
 from workshop.run import given_services, process, recorded_apps, service_command, tcp_ports
 from workshop.run.in_service import where_it_waits
+from workshop.run.probe_pool import ProbePool
 from workshop.run.probe_process import ProbeProcess
 from workshop.run.run_folder import RunFolder
 
@@ -48,9 +49,8 @@ class TargetProcesses:
         self.closing = False
         self.record = False  # what the applications that services serve are asked, and answer
         self.moved: Callable[[], None] | None = None
-        self.probe: ProbeProcess | None = None
+        self.probes = ProbePool(self._new_probe)
         self.locks = {name: threading.RLock() for name in lab.services}
-        self.probe_lock = threading.Lock()
         self.temporary = RunFolder()
         self.state = self.temporary.path
 
@@ -311,54 +311,45 @@ class TargetProcesses:
             one = self.running.pop(name, None)
             self.listeners.pop(name, None)
             if one is not None:
-                one.end(grace=0)
-                process.end_orphans()
+                process.end_all([one])
+
+    def processes(self) -> list[process.Process]:
+        """Those that `end` ends: what the lab gives runs on."""
+        services = [one for name, one in list(self.running.items()) if name not in self.held]
+        return [*services, *self.probes.processes()]
 
     def end(self) -> None:
-        """End every service, side by side, and the probe."""
-        others = [name for name in self.lab.services if name not in self.held]
-        enders = [threading.Thread(target=self._clear, args=[name]) for name in others]
-        for ender in enders:
-            ender.start()
-        with self.probe_lock:
-            self._end_probe()
-        for ender in enders:
-            ender.join()
+        """End every service and the probe, all at once; then what was about to start meanwhile."""
+        process.end_all(self.processes())
+        for name in self.lab.services:
+            if name not in self.held:
+                self._clear(name)
+        self.probes.end()
         self.failed = {name: reply for name, reply in self.failed.items() if name in self.held}
         recorded_apps.forget(self.state)
 
-    def _end_probe(self) -> None:
-        if self.probe is not None:
-            self.probe.end()
-            self.probe = None
-
     def prepare_probe(self) -> None:
-        """Start the probe's process before anybody asks. It has imported nothing of the learner's yet."""
-        with self.probe_lock:
-            if not self.closing:
-                self._started_probe()
+        """Start a probe before anybody asks."""
+        if not self.closing:
+            self.probes.prepare()
 
-    def _started_probe(self) -> ProbeProcess:
-        if self.probe is None:
-            self.probe = ProbeProcess(self.folder, self.environment())
-        return self.probe
+    def _new_probe(self) -> ProbeProcess:
+        return ProbeProcess(self.folder, self.environment())
 
     def call_probe(self, request: dict[str, Any]) -> Reply:
-        """Have the probe answer one request; a probe that died or was never there is started first."""
-        with self.probe_lock:
+        """Have a probe answer one request. One whose import failed is not used again."""
+        with self.probes.one(request.get("modules", [])) as probe:
             for module in request.get("modules", []):
-                problem = self._import(module)
+                problem = self._import(probe, module)
                 if problem is not None:
                     return problem
-            probe = self._started_probe()
             before = probe.process.written
             reply = probe.call(request, request["seconds"] + 3.0)
             reply.setdefault("output", probe.process.output(before))
             reply["shouted"] = probe.process.flooded
             return {"folder": str(self.folder), **reply}
 
-    def _import(self, module: str) -> Reply | None:
-        probe = self._started_probe()
+    def _import(self, probe: ProbeProcess, module: str) -> Reply | None:
         if module in probe.imported:
             return None
         reply = probe.import_module(module, IMPORT_SECONDS)
@@ -366,5 +357,5 @@ class TargetProcesses:
             probe.imported.add(module)
             return None
         trouble = {"folder": str(self.folder), "module": module, "output": probe.process.output()}
-        self._end_probe()
+        probe.end()
         return {"not_imported": reply, **trouble}

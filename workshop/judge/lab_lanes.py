@@ -1,0 +1,22 @@
+"""The lanes that a lab.toml gives the lab's checks: the test file need not know of them."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from workshop.judge.concurrent_checks import SideBySide
+from workshop.judge.started_services import Services, front, probe
+from workshop.labs import Lab
+
+
+def put_into_lanes(module: ModuleType, lab: Lab) -> None:
+    """Have the checks of a test file run side by side, as `[lanes]` says; without it, one after the other."""
+    if not lab.lanes:
+        return
+    together = SideBySide(service=Services, front=front, probe=probe)
+    for name in lab.checks:
+        function = getattr(module, name, None)
+        if function is not None:
+            turn = together.on(lab.lane_of(name))(function)
+            vars(turn)["pytestmark"] = function.pytestmark
+            setattr(module, name, turn)
