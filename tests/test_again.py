@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests import judging
 from workshop.labs import find
 from workshop.paths import ROOT
@@ -22,10 +20,15 @@ def sent(report: str) -> str:
     return "".join(re.findall(r"^    sent .*\n(?:^ {14}.*\n)*", report, re.MULTILINE))
 
 
-@pytest.mark.parametrize("name", CAUGHT, ids=["in its turn", "beside others"])
-def test_the_same_request_is_sent(name: str, tmp_path: Path) -> None:
+def test_the_same_request_is_sent(tmp_path: Path) -> None:
+    """One after the other: a checkout runs one `make check` at a time."""
+    for number, name in enumerate(CAUGHT):
+        repeats(name, tmp_path / str(number))
+
+
+def repeats(name: str, folder: Path) -> None:
     mistake = next(one for one in judging.mistakes(LAB) if one.name == name)
-    target = judging.with_mistake(LAB, mistake, tmp_path)
+    target = judging.with_mistake(LAB, mistake, folder)
     first = judging.run_warm("check", str(LAB.number), "--target", str(target), "-k", mistake.check).stdout
     (again,) = re.findall(r"^    again     (make .*)", first, re.MULTILINE)
     assert re.search(r" --seed \d+\"$", again)

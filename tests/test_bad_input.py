@@ -48,7 +48,9 @@ def checkout_fixture(tmp_path: Path) -> Iterator[Path]:
     """A copy of the workshop in a folder with spaces and letters beyond ASCII, using this one's .venv."""
     folder = tmp_path / "Kurs für Ada"
     # What is compiled comes along, as it would be there after the first run.
-    ignore = shutil.ignore_patterns(".git", ".venv", ".workshop", ".*_cache", "findings", "recording.svg")
+    ignore = shutil.ignore_patterns(
+        ".git", ".venv", ".workshop", ".*_cache", ".hypothesis", "findings", "recording.svg"
+    )
     shutil.copytree(ROOT, folder, ignore=ignore)
     (folder / ".venv").symlink_to(ROOT / ".venv")
     yield folder

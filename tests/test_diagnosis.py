@@ -156,7 +156,7 @@ def test_a_process_says_where_its_tasks_wait_and_goes_on(tmp_path: Path) -> None
     env = {"PYTHONPATH": str(IN_SERVICE), "PYTHONDONTWRITEBYTECODE": "1"}
     one = process.Process([sys.executable, "app.py"], cwd=tmp_path, env=env)
     try:
-        until(lambda: "ready" in one.output())
+        until(lambda: "ready" in one.output() and process.at_rest([one.pid]))
         process.send([one.pid], where_it_waits.number())
         until(lambda: where_it_waits.END in one.output())
         assert one.exit_code() is None

@@ -217,7 +217,9 @@ def test_a_venv_whose_python_or_folder_has_changed_is_made_anew(
 @pytest.mark.whole("surroundings of a machine")
 def test_an_index_that_does_not_answer_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "workshop folder"
-    ignore = shutil.ignore_patterns(".git", ".venv", ".workshop", "__pycache__", "tests", "solutions")
+    ignore = shutil.ignore_patterns(
+        ".git", ".venv", ".workshop", "__pycache__", ".*_cache", ".hypothesis", "tests", "solutions"
+    )
     shutil.copytree(ROOT, folder, ignore=ignore)
     env = {**judging.environment(), "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
     words = [sys.executable, "-E", "workshop/bootstrap.py"]

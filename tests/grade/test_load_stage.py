@@ -290,9 +290,9 @@ def test_switchboard_believes_nobody(tmp_path: Path) -> None:
     with TwoAgents(tmp_path, sides, ports) as board:
         assert run.ask("start", service="tasks", crew="learner")["port"] == 30001
         assert run.ask("start", service="tasks", crew="reference")["port"] == 30002
-        with pytest.raises(InfraError, match="no object"):
+        with pytest.raises(InfraError, match="not an object"):
             run.ask("pids", service="tasks", crew="learner")
-        with pytest.raises(InfraError, match="no object"):  # it is not asked again
+        with pytest.raises(InfraError, match="not an object"):  # it is not asked again
             run.ask("start", service="tasks", crew="learner")
         assert run.ask("start", service="tasks", crew="reference")["port"] == 30002
         assert list(board.misbehaved) == ["learner"]

@@ -30,7 +30,9 @@ ACTIONS = {  # what each takes, as its action.yml has it
     "actions/download-artifact@v4": {"path"},
 }
 EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".workshop", "__pycache__", "tests", "bench")
+LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv", ".workshop", "__pycache__", ".*_cache", ".hypothesis", "tests", "bench"
+)
 
 
 @dataclass

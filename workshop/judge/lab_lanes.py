@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import ModuleType
+
+import pytest
 
 from workshop.judge.concurrent_checks import SideBySide
 from workshop.judge.started_services import Services, front, probe
-from workshop.labs import Lab
+from workshop.labs import Lab, of_folder
+
+
+class ChecksOfLab(pytest.Module):
+    """A test file of a lab's."""
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        put_into_lanes(self.obj, of_folder(self.path.parent))
+        return super().collect()
 
 
 def put_into_lanes(module: ModuleType, lab: Lab) -> None:

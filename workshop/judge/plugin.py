@@ -26,7 +26,7 @@ from workshop.judge.agent_replies import Misbehaved
 from workshop.judge.diagnosis import Judge, is_of_this_machine, misbehaved, unreadable
 from workshop.judge.http_client import Client, Clock, Trail
 from workshop.judge.http_wire import Deadline
-from workshop.judge.lab_lanes import put_into_lanes
+from workshop.judge.lab_lanes import ChecksOfLab
 from workshop.judge.patience import Patience
 from workshop.judge.probe_client import Probe
 from workshop.judge.recorder import Recorder
@@ -96,14 +96,17 @@ class LabRun:
 
     def pytest_collectstart(self, collector: pytest.Collector) -> None:
         """A lab's checks may import what is in its folder `checks`, and nothing that a learner can edit."""
-        if not isinstance(collector, pytest.Module):
-            return
         folder = collector.path.parent / "checks"
-        if folder.is_dir() and str(folder) not in sys.path:
+        if isinstance(collector, pytest.Module) and folder.is_dir() and str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
-        if (folder.parent / "lab.toml").exists():
-            with contextlib.suppress(pytest.Collector.CollectError):  # said when its checks are collected
-                put_into_lanes(collector.obj, of_folder(folder.parent))
+
+    def pytest_pycollect_makemodule(
+        self, module_path: Path, parent: pytest.Collector
+    ) -> pytest.Module | None:
+        if not (module_path.parent / "lab.toml").exists():
+            return None
+        module: pytest.Module = ChecksOfLab.from_parent(parent, path=module_path)
+        return module
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         """Tests that a learner writes are theirs: they run where their other code runs, never here."""
