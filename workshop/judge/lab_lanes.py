@@ -16,7 +16,8 @@ class ChecksOfLab(pytest.Module):
     """A test file of a lab's."""
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
-        put_into_lanes(self.obj, of_folder(self.path.parent))
+        if not self.config.option.one_at_a_time:
+            put_into_lanes(self.obj, of_folder(self.path.parent))
         return super().collect()
 
 

@@ -21,7 +21,6 @@ from workshop.judge.checks import (
 )
 
 Value = dict[str, Any]
-AT_ONCE = "at once: the application makes the next only when this one has arrived"
 
 
 def behave(what: str, /, **query: Any) -> str:
@@ -101,9 +100,14 @@ def must_fail(client: Client, target: str, secret: str, expected: str, rule: str
 
 def gate_line(connection: Any, index: int, how: str) -> tuple[int, int]:
     """The gate's line number `index`, waited for; it names a process and a signal."""
-    expected = f"line {index} {AT_ONCE}"
+    at_once = "at once: the application makes the next only when this one has arrived"
+    expected = f"line {index} {at_once}"
     while True:
-        never_in_vain(connection, how)
+        gave_up = re.search(rb"gave up after line (\d+)", connection.received)
+        if gave_up:
+            line = f"line {int(gave_up[1])}"
+            late = f"{line}, which the application had waited for in vain ({how})"
+            fail(f"only at the end: {late}", f"{line} {at_once}")
         found = re.search(rb"^%d (\d+) (\d+)\n" % index, connection.received, re.MULTILINE)
         if found:
             return int(found[1]), int(found[2])
@@ -112,23 +116,3 @@ def gate_line(connection: Any, index: int, how: str) -> tuple[int, int]:
         except Deadline:
             fail(f"nothing of line {index} while the application waits ({how})", expected)
         that(not ended, f"a closed connection before line {index} ({how})", expected)
-
-
-def gate_end(connection: Any, lines: int, how: str) -> Response:
-    """The end of the gate's response. It may say that the application gave up just before a line arrived."""
-    response = connection.response()
-    never_in_vain(connection, how)
-    got = f"the body {response.text!r}"
-    that(len(response.text.splitlines()) == lines, got, f"{lines} lines, as the application made them")
-    return response
-
-
-def never_in_vain(connection: Any, how: str) -> None:
-    """Fail when the application has waited for a line to arrive, and gave up."""
-    gave_up = re.search(rb"gave up after line (\d+)", connection.received)
-    if gave_up:
-        line = f"line {int(gave_up[1])}"
-        fail(
-            f"only at the end: {line}, which the application had waited for in vain ({how})",
-            f"{line} {AT_ONCE}",
-        )

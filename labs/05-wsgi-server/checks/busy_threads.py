@@ -7,7 +7,7 @@ import signal
 import time
 from typing import Any
 
-from behaviours_client import behave, gate_end, gate_line
+from behaviours_client import behave, gate_line
 from raw_connections import next_is, something_came
 
 from workshop.judge.checks import Client, Deadline, expect, fail, request_bytes, that
@@ -69,7 +69,7 @@ def one_at_a_time(client: Client, stack: Any, who: str) -> None:
         early = something_came(second)
         stack.ask("signal", service="single", number=number, pid=pid)
         that(not early, got, "--threads requests in the application at once, no more")
-        gate_end(first, 2, "iterator")
+        expect("the first request's lines", len(first.response().text.splitlines()), 2)
         next_is(second, who, "the one thread is free again")
 
 
@@ -81,7 +81,8 @@ def asked_while_busy(client: Client, stack: Any, who: str) -> None:
         connection.send(request_bytes("GET", behave("ignore", name=who)))
         client.rests(1)
         stack.ask("signal", service=client.service, number=number, pid=pid)
-        response = gate_end(connection, 2, "iterator")
+        response = connection.response()
+        expect("the first response's lines", len(response.text.splitlines()), 2)
         if (response.get("Connection") or "").lower() != "close":
             next_is(connection, who, "a request that came while the first was in the application")
 
