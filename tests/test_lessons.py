@@ -76,6 +76,8 @@ def test_each_question_has_a_short_answer_folded_away(lab: Lab) -> None:
     assert [number for number, *_ in answers] == [number for number, _ in asked]
     for number, _, answer in answers:
         assert len(re.findall(r"\w[\w'-]*", answer)) in ANSWER_WORDS, number
+        sentences = re.findall(r"[.?!](?=[”)]?(?:\s|$))", re.sub(r"`[^`]*`", "code", answer))
+        assert len(sentences) in (2, 3), f"question {number}: {len(sentences)} sentences"
     assert f"`solutions/{lab.name}/NOTES.md`" in part(lab, "Questions")
 
 
