@@ -60,9 +60,11 @@ def keep_their_own(client: Client, threads: int, place: str) -> None:
 
 def one_at_a_time(client: Client, stack: Any, who: str) -> None:
     """With --threads 1, a request waits until the application is through with the one before."""
-    with client.connect(seconds=6) as first, client.connect(seconds=6) as second:
+    with contextlib.ExitStack() as open_ones:
+        first = open_ones.enter_context(client.connect(seconds=6))
         first.send(request_bytes("GET", behave("gate", how="iterator", lines=2), [("Connection", "close")]))
         pid, number = gate_line(first, 0, "iterator", in_time=False)
+        second = open_ones.enter_context(client.connect(seconds=6))  # not before: it would have been idle
         second.send(request_bytes("GET", behave("ignore", name=who), [("Connection", "close")]))
         client.rests(1)  # less than the gate waits, where nobody can tell
         got = "with --threads 1, the response to a second request while the first was in the application"
