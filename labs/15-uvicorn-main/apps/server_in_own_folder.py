@@ -4,8 +4,8 @@
 
 makes a folder in the temporary directory, writes `page.py` into it, and becomes `python main.py page:app
 --reload` there. Another process changes the files: `write(pid, "page.py", text)`. What earlier ones left is
-removed: the folder is named after the process. `being_edited(pid, "page.py")` does what Emacs does with a
-file that has been changed and not saved: a link `.#page.py` to nothing.
+removed: the folder is named after the process. Emacs has `page.py` open there, with changes that are not
+saved: a link `.#page.py` leads to nothing.
 """
 
 from __future__ import annotations
