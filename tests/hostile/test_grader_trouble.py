@@ -34,6 +34,8 @@ from workshop.grade.judging.whole_class import Batch
 from workshop.grade.results.late_policy import Policy
 from workshop.grade.results.student_result import Graded, result_of
 from workshop.grade.sandboxes import choose_sandbox
+from workshop.grade.sandboxes.bubblewrap import Wrapped
+from workshop.grade.sandboxes.sandbox import Facts
 from workshop.grade.submissions.class_roster import Person
 from workshop.grade.submissions.collect import Submission
 from workshop.labs import find, load
@@ -134,10 +136,23 @@ def assert_no_number(manifest: Manifest, one: Submission, outcome: Outcome) -> N
     assert result.score is None and result.data["raw"] is None
 
 
-def test_a_judge_process_is_killed(room: hostile_grading.Room, tmp_path: Path) -> None:
+def test_a_judge_process_is_killed(
+    room: hostile_grading.Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its fork goes on, and says what it sees of a sandbox that has ended: that counts for nothing."""
+    forks: list[int] = []
+
     def end(judge_process: JudgeProcess) -> None:
+        forks.extend(judge_process._forks())
         judge_process._process.kill()
 
+    def end_and_wait(sandbox: Wrapped) -> Facts:
+        facts = ended(sandbox)
+        await_that(lambda: not any(Path("/proc", str(pid)).exists() for pid in forks))
+        return facts
+
+    ended = Wrapped.end
+    monkeypatch.setattr(Wrapped, "end", end_and_wait)
     outcome = graded_until(room, end)
     assert_no_number(room.manifest, submission("ada", room.honest), outcome)
     assert_right_again(room)

@@ -88,10 +88,11 @@ def grade_one(
         except InfraError as error:
             said = {"code": 70, "memory": 0, "trouble": str(error)}
         finally:
+            # Before the sandbox ends: a fork may outlive its judge process, and see only that nobody answers.
+            lines = read_lines(out)
             facts = sandbox.end()
         if said["code"] not in (None, 0, 1):
             said["log"] = log_of(out)
-        lines = read_lines(out)
         outcome = assemble(manifest, lines, said["code"] is None, facts, only)
         listened = listeners_in(listened_of(out))
         outcome.transcript = text_of(transcript_of(out))
