@@ -65,7 +65,7 @@ def scope_of(stack: Stack, client: Client, data: bytes, may_refuse: bool = False
     mark = stack.ask("status", service=client.service)["mark"]
     with client.connect(seconds=4) as connection:
         connection.send(data)
-        seen = _printed(stack, client.service, mark, connection)
+        seen = _printed(stack, client, mark, connection)
         if seen is None:
             response = connection.response()
             if may_refuse and response.status == 400:
@@ -79,16 +79,18 @@ def scope_for(stack: Stack, client: Client, target: str) -> dict[str, Any]:
     return scope_of(stack, client, request_bytes("GET", target, [("Connection", "close")]))
 
 
-def _printed(stack: Stack, service: str, mark: int, connection: Wire) -> Any:
+def _printed(stack: Stack, client: Client, mark: int, connection: Wire) -> Any:
     """What the application prints when it is called; None when an answer, or an exception, comes without."""
     end, over = time.monotonic() + 4, False
     while time.monotonic() < end:
-        output = stack.ask("status", service=service, since=mark)["output"]
+        output = stack.ask("status", service=client.service, since=mark)["output"]
         for line in output.splitlines(keepends=True):
             if line.startswith("scope {") and line.endswith("\n"):
                 return json.loads(line.removeprefix("scope "))
-        if not over and ("Traceback" in output or select.select([connection.socket], [], [], 0)[0]):
-            end, over = time.monotonic() + 1, True
+        if over:
+            return None
+        if "Traceback" in output or select.select([connection.socket], [], [], 0)[0]:
+            over = client.rests()
         time.sleep(0.01)
     return None
 
