@@ -76,7 +76,7 @@ from workshop.judge.checks import (
     wire_cases,
 )
 from workshop.judge.concurrent_checks import SideBySide
-from workshop.judge.started_services import Services
+from workshop.judge.started_services import Services, front
 
 SCOPE = 'ASGI, HTTP & WebSocket, "HTTP Connection Scope"'
 REQUEST = 'ASGI, HTTP & WebSocket, "Request" and "Disconnect"'
@@ -86,7 +86,7 @@ RULE_8 = "this lab's rule 8"
 CROWD = 16
 IDLE = 30
 
-together = SideBySide(service=Services)
+together = SideBySide(service=Services, front=front)
 
 
 # --- task 1 -------------------------------------------------------------------------------------------
@@ -476,6 +476,7 @@ def test_task5_exception_harms_none_but_its_own(service, stack, rng):
 
 
 @check(task=5, rule='ASGI, "Overview": any application, any server')
+@together.on("frameworks")
 def test_task5_starlette_fastapi_and_django_run_unchanged(front, service, rng):
     """Starlette, FastAPI and Django run unchanged behind nginx"""
     who = name(rng)
