@@ -42,7 +42,8 @@ class Asked:
 class FakePool(Pool):
     """Programs whose second check hangs, and whose others pass; `cpu` is what each uses of a processor.
 
-    Where `others` have so much of the machine, it is through with more time.
+    Where `others` have so much of the machine, it is through with more time; and so is the third, which says
+    itself what it waited for when its time is cut short.
     """
 
     image = "fake"
@@ -72,6 +73,10 @@ class FakePool(Pool):
                 outcome.short = only[only.index(bad) + 1 :]
                 for check in outcome.checks[only.index(bad) + 1 :]:
                     check["verdict"] = "TIMEOUT"
+        cut = self.manifest.lab.checks[2]
+        if self.others and cut in only and time is Time.LESS:
+            outcome.checks[only.index(cut)]["verdict"] = "FAIL"
+            outcome.short = [cut]
         return outcome
 
     def open(self, manifest: Manifest) -> None: ...  # noqa: F811
@@ -154,7 +159,7 @@ def test_on_a_machine_that_others_keep_busy_there_is_more_time(manifest: Manifes
     pool.others = 0.9
     found = run(pool, late=cpu)["late"]
     assert verdicts(found) == []
-    assert [call.names for call in pool.asked if call.time is Time.MORE] == [[manifest.lab.checks[1]]]
+    assert [call.names for call in pool.asked if call.time is Time.MORE] == [manifest.lab.checks[1:3]]
 
 
 # --- the first pass ----------------------------------------------------------------------------------------

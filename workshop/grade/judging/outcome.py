@@ -115,14 +115,17 @@ class Outcome:
     def without(self, names: Collection[str]) -> Outcome:
         """The same, less these checks."""
         kept = [check for check in self.checks if check["name"] not in names]
-        return replace(self, checks=kept, transcript=exchange_log.without(self.transcript, names))
+        short = [name for name in self.short if name not in names]
+        transcript = exchange_log.without(self.transcript, names)
+        return replace(self, checks=kept, transcript=transcript, short=short)
 
 
 def joined(parts: list[Outcome]) -> Outcome:
     """Outcomes of different checks of one submission as one; `run` is the longest's."""
     longest = max(parts, key=lambda part: float(part.run.get("seconds", 0.0)))
     checks = [check for part in parts for check in part.checks]
-    return Outcome(checks, longest.run, "\n".join(part.transcript for part in parts))
+    transcript = "\n".join(part.transcript for part in parts)
+    return Outcome(checks, longest.run, transcript, short=[name for part in parts for name in part.short])
 
 
 def blank(

@@ -20,6 +20,7 @@ from workshop.grade.judging.local_pool import Files
 from workshop.grade.judging.outcome import Outcome, joined
 from workshop.grade.judging.worker_pools import Pool
 from workshop.judge.patience import Time
+from workshop.judge.verdict import Verdict
 
 PARTS = 4  # of the checks of a program that waits
 CROWDED = 0.3  # of all processors: more than programs use that only wait
@@ -54,8 +55,9 @@ class SecondPass:
             for key, future in beside.items():
                 outcome = future.result()
                 known = self.first[key].better(outcome)
-                if known.doubtful and (self._crowded or outcome.others > OTHERS):
-                    outcome = self._alone(key, known.doubtful)
+                left = in_doubt(known, outcome)
+                if left and (self._crowded or outcome.others > OTHERS):
+                    outcome = self._alone(key, left)
                     known = known.better(outcome)
                 yield key, self._with_more_time(key, known, outcome)
         finally:
@@ -83,9 +85,10 @@ class SecondPass:
 
     def _with_more_time(self, key: str, known: Outcome, last: Outcome) -> Outcome:
         """What is still in doubt, once more, where others kept the machine from it."""
-        if not known.doubtful or last.others <= OTHERS:
+        left = in_doubt(known, last)
+        if not left or last.others <= OTHERS:
             return known
-        return known.better(self._asked(key, known.doubtful, Time.MORE))
+        return known.better(self._asked(key, left, Time.MORE))
 
     def _in_parts(self, key: str, outcome: Outcome, parts: int) -> Outcome:
         """An outcome, and those of the checks that it names as short, which are asked at one time."""
@@ -106,3 +109,9 @@ class SecondPass:
         with self._lock:
             self._used[key] += outcome.processor_seconds
         return outcome
+
+
+def in_doubt(known: Outcome, last: Outcome) -> list[str]:
+    """The checks whose verdict a crowded machine could have caused: a time that was cut short, too."""
+    failed = [check["name"] for check in known.checks if check["verdict"] != Verdict.PASS]
+    return [name for name in failed if name in known.doubtful or name in last.short]
