@@ -17,7 +17,7 @@ import pytest
 from tests.pages import without_ours
 from workshop.errors import Refusal
 from workshop.grade.judging.manifest import Manifest, named_secret
-from workshop.grade.judging.outcome import Outcome, blank
+from workshop.grade.judging.outcome import AGAIN, Outcome, blank
 from workshop.grade.judging.outcome_cache import Store, canonical
 from workshop.grade.results import results_folder, summary_csv
 from workshop.grade.results.late_policy import Policy, local, score
@@ -162,6 +162,16 @@ def test_a_flaky_check_counts_by_its_better_verdict(manifest: Manifest) -> None:
     name = manifest.lab.checks[0]
     both = passing(manifest, name, verdict=Verdict.TIMEOUT).better(passing(manifest))
     assert both.points == manifest.lab.points and both.run["flaky"] == [name]
+
+
+def test_a_second_try_that_fails_on_our_side_leaves_no_number(manifest: Manifest) -> None:
+    name = manifest.lab.checks[0]
+    for verdict in AGAIN:
+        both = passing(manifest, name, verdict=verdict).better(
+            passing(manifest, name, verdict=Verdict.INFRA_ERROR)
+        )
+        assert both.infra == [name] and both.run["flaky"] == []
+        assert result(manifest, "ada", both).score is None
 
 
 def test_outcomes_are_written_whole_and_read_back(manifest: Manifest, tmp_path: Path) -> None:

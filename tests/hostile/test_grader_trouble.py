@@ -35,7 +35,7 @@ from workshop.grade.results.late_policy import Policy
 from workshop.grade.results.student_result import Graded, result_of
 from workshop.grade.sandboxes import choose_sandbox
 from workshop.grade.sandboxes.bubblewrap import Wrapped
-from workshop.grade.sandboxes.sandbox import Facts
+from workshop.grade.sandboxes.sandbox import Facts, Running
 from workshop.grade.submissions.class_roster import Person
 from workshop.grade.submissions.collect import Submission
 from workshop.labs import find, load
@@ -220,6 +220,29 @@ def test_a_sandbox_does_not_come_up(room: hostile_grading.Room, tmp_path: Path) 
     assert_no_number(room.manifest, submission("ada", room.honest), outcome)
     assert "did not come up" in canonical(outcome.checks)
     assert_right_again(room)
+
+
+def test_a_second_try_fails_on_our_side(
+    room: hostile_grading.Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The solution's sandbox and the first of what never answers come up, and no other."""
+    room_for = [1, 2]
+    start = room.engine.start
+
+    def starts(files: Path, slot: int) -> Running:
+        if not room_for:
+            raise InfraError("The sandbox did not come up.")
+        room_for.pop()
+        return start(files, slot)
+
+    monkeypatch.setattr(room.engine, "start", starts)
+    kept = Store(tmp_path / "store")
+    batch = Batch(room.manifest, room.engine, kept, workers=1, quiet=True)
+    one = submission("mallory", named("never answers").files)
+    outcome = batch.grade([one])[batch.key(one)]
+    assert not room_for, "it was not tried once"
+    assert_no_number(room.manifest, one, outcome)
+    assert not list(kept.folder.glob("*")), "the next run would not try again"
 
 
 def class_of_three(folder: Path) -> list[str]:

@@ -96,13 +96,14 @@ class Outcome:
     def better(self, again: Outcome) -> Outcome:
         """Of two runs the better verdict for each check; `run` says which were not the same (flaky).
 
-        Where the first did not give a check all of its time, the second decides.
+        Where the first did not give a check all of its time, the second decides; and where the second failed
+        on our side, there is no verdict: what was in doubt has not been tried again.
         """
         seconds = {check["name"]: check for check in again.checks}
         checks, flaky = [], []
         for first in self.checks:
             second = seconds.get(first["name"], first)
-            if first["name"] in self.short:
+            if first["name"] in self.short or second["verdict"] == Verdict.INFRA_ERROR:
                 checks.append(second)
                 continue
             best = min(first, second, key=lambda check: RANK[Verdict(check["verdict"])])
