@@ -132,6 +132,50 @@ def test_the_second_run_of_a_doubtful_one_counts(monkeypatch: pytest.MonkeyPatch
     assert outcome.run["first"] == {"verdict": "INCONCLUSIVE", "reasons": ["a busy machine"]}
 
 
+def test_a_load_generator_that_is_lost_twice_counts_only_where_the_solution_passes(
+    monkeypatch: pytest.MonkeyPatch, engine: Engine
+) -> None:
+    solution = {"server.py": SOLUTION.encode()}
+    drives_the_solution = LoadVerdict.PASS
+
+    def run(files: dict[str, bytes]) -> LoadOutcome:
+        if files == solution:
+            return LoadOutcome(drives_the_solution, "", {"reasons": ["the disk is full"]})
+        return LoadOutcome(LoadVerdict.FAIL, BROKEN, {"reasons": [f"{stage_of.LOST}: Killed"]})
+
+    stage = LoadStage(LAB, engine, Path("unused"), SHORT)
+    monkeypatch.setattr(stage, "_run", run)
+    assert stage.measured({}).verdict is LoadVerdict.FAIL
+    drives_the_solution = LoadVerdict.INCONCLUSIVE
+    with pytest.raises(InfraError, match="the disk is full"):
+        stage.measured({})
+
+
+@pytest.mark.parametrize(
+    ("misbehaved", "verdict"),
+    [(["learner"], LoadVerdict.FAIL), (["learner", "reference"], LoadVerdict.INCONCLUSIVE)],
+)
+def test_a_sandbox_that_ends_under_load_is_driven_again(
+    misbehaved: list[str], verdict: LoadVerdict, monkeypatch: pytest.MonkeyPatch, engine: Engine
+) -> None:
+    def ended(stack: Stack) -> None:
+        board.misbehaved |= dict.fromkeys(misbehaved, "the sandbox ended, or no longer answers")
+        raise InfraError("The agent could not do it.")
+
+    board = TwoAgents.__new__(TwoAgents)
+    board.misbehaved = {}
+    monkeypatch.setattr(loading, "start_services", ended)
+    stage = LoadStage(LAB, engine, Path("unused"), SHORT)
+
+    def driven(files: dict[str, bytes], place: Path) -> LoadOutcome:
+        return stage._judged(stage._stack("submission", "embedded", place), board, place)
+
+    monkeypatch.setattr(stage, "_driven", driven)
+    outcome = stage._run({})
+    assert outcome.verdict is verdict
+    assert stage_of.is_doubtful(outcome), "it is run again before that counts"
+
+
 def test_what_did_not_start_is_not_driven(manifest: Manifest) -> None:
     none = stage_of.without_driving(blank(manifest, Verdict.NO_START, "", "", ""))
     assert none is not None and (none.verdict, none.reason) == (LoadVerdict.FAIL, NO_START)

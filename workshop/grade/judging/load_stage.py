@@ -128,11 +128,16 @@ class LoadStage:
         return found
 
     def measured(self, files: Files) -> LoadOutcome:
-        """One submission's outcome. What the machine may have spoiled is run again, and that run counts."""
+        """One submission's outcome. What the machine may have spoiled is run again, and that run counts.
+
+        Raises InfraError where the load generator was ended both times, and the solution does not pass now.
+        """
         first = self._run(files)
         if not is_doubtful(first):
             return first
         second = self._run(files)
+        if is_lost(second):
+            self._calibrate()
         second.run["first"] = {"verdict": first.verdict, "reasons": first.details}
         return second
 
@@ -214,7 +219,7 @@ class LoadStage:
         except locust_runs.NoResult as error:
             return LoadOutcome(LoadVerdict.FAIL, BROKEN, {"reasons": [f"{LOST}: {error}"]})
         except InfraError:
-            if "learner" not in board.misbehaved:
+            if [*board.misbehaved] != ["learner"]:
                 raise
             return LoadOutcome(LoadVerdict.FAIL, BROKEN, {"reasons": [board.misbehaved["learner"]]})
 
@@ -258,15 +263,20 @@ def concluded(result: LoadResult) -> LoadOutcome:
 
 
 def is_doubtful(outcome: LoadOutcome) -> bool:
-    """Whether a crowded machine may have caused it: no verdict, no start, or nothing but missing answers.
+    """Whether a crowded machine may have caused it: no verdict, no run to its end, or only missing answers.
 
     A wrong answer is not excused so; and a ratio was measured twice already.
     """
     if outcome.verdict is not LoadVerdict.FAIL or outcome.reason == SLOW:
         return outcome.verdict is LoadVerdict.INCONCLUSIVE
     runs = outcome.run.get("runs", [])
-    faults = list(runs[-1]["faults"].get(YOURS, {})) if runs else outcome.details
-    return outcome.reason == NO_START or (bool(faults) and all(LATE.search(fault) for fault in faults))
+    faults = runs[-1]["faults"].get(YOURS, {}) if runs else {}
+    return not runs or (bool(faults) and all(LATE.search(fault) for fault in faults))
+
+
+def is_lost(outcome: LoadOutcome) -> bool:
+    """Whether the load generator did not live to say anything: by a flood of answers, or by our own doing."""
+    return any(line.startswith(LOST) for line in outcome.details)
 
 
 @contextmanager
