@@ -17,7 +17,7 @@ from workshop.judge.checks import Failed
 from workshop.judge.http_client import Trail
 from workshop.judge.probe_client import ProbeTrouble, import_trouble
 from workshop.judge.probe_transcript import MissingAttribute
-from workshop.judge.stack import Stack
+from workshop.judge.stack import SANDBOX, Stack
 from workshop.judge.start_failure import ConfigurationTrouble, StartTrouble, exit_text, start_text
 from workshop.judge.tracebacks import is_of_import, last_traceback, waiting_frames
 from workshop.judge.verdict import Finding, Verdict
@@ -212,7 +212,20 @@ class Judge:
         )
         return verdict, finding
 
+    def _see_that_nginx_runs(self) -> None:
+        """Raises Misbehaved where ours has ended in a sandbox, and InfraError where it has elsewhere.
+
+        In a sandbox they can end it; but so may a machine without memory: then another try tells.
+        """
+        if self.trail.via != "nginx" or is_own(self.stack.lab):
+            return
+        code = self.stack.ask("nginx").get("code")
+        if code is not None:
+            said = f"nginx ended while it was asked ({exit_text(code)})"
+            raise Misbehaved(said) if self.stack.mode == SANDBOX else InfraError(f"{said}.")
+
     def _failed(self, error: Failed) -> tuple[Verdict, Finding]:
+        self._see_that_nginx_runs()
         finding = self._finding(error.got, error.expected, self._trace())
         finding.rule, finding.where = error.rule, error.where or finding.where
         if error.sent:
@@ -228,6 +241,7 @@ class Judge:
         return self._crashed(finding) or (Verdict.FAIL, finding)
 
     def _wire(self, error: http_wire.WireError) -> tuple[Verdict, Finding]:
+        self._see_that_nginx_runs()
         finding = self._finding(error.got, error.expected, self._trace())
         finding.where = self._where("waited for its answer") or finding.where
         broken = self._broken(finding)
