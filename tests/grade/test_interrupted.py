@@ -15,7 +15,7 @@ import pytest
 
 from tests.grade.test_batch import LAB
 from tests.judging import environment
-from workshop.grade.sandboxes import choose_sandbox, sandbox_sockets, user_leftovers
+from workshop.grade.sandboxes import choose_sandbox, docker, sandbox_sockets, user_leftovers
 from workshop.grade.sandboxes.bubblewrap import family, sweep_processes
 from workshop.grade.sandboxes.cgroup_limits import PREFIX, TREE
 from workshop.paths import ROOT, SOLUTIONS
@@ -160,3 +160,21 @@ def test_a_folder_of_a_strange_name_is_nobody_s(
     (tmp_path / "wg-999999999-lab-x").mkdir()
     assert sandbox_sockets.sweep() == ["folder wg-999999999-lab-x"]
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.skipif(bool(docker.trouble()), reason=docker.trouble())
+def test_a_container_of_a_grader_in_another_container_is_left_alone() -> None:
+    """Its grader's process id says nothing here: nobody has it, and the grader may be at work."""
+    engine = docker.Docker(LAB)
+    names = {place: f"{docker.LABEL}-999999999-{place}-{os.getpid()}" for place in ("here", "elsewhere")}
+    try:
+        for place, name in names.items():
+            of = docker.here() if place == "here" else "another-4026531836"
+            labels = [f"--label={docker.LABEL}=999999999", f"--label={docker.PLACE}={of}"]
+            docker.call(["create", "--name", name, *labels, "--network", "none", engine.image, "true"])
+        assert f"container {names['here']}" in engine.sweep()
+        left = docker.call(["ps", "-a", "--filter", f"label={docker.LABEL}", "--format", "{{.Names}}"])
+        assert names["elsewhere"] in left and names["here"] not in left
+    finally:
+        docker.call(["rm", "-f", "-v", *names.values()])
+        engine.close()

@@ -5,6 +5,7 @@ Each test is a case of batch/, by its name.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -33,7 +34,7 @@ from workshop.grade.judging.outcome_cache import Store, canonical
 from workshop.grade.judging.whole_class import Batch
 from workshop.grade.results.late_policy import Policy
 from workshop.grade.results.student_result import Graded, result_of
-from workshop.grade.sandboxes import choose_sandbox
+from workshop.grade.sandboxes import choose_sandbox, docker
 from workshop.grade.sandboxes.bubblewrap import Wrapped
 from workshop.grade.sandboxes.sandbox import Facts, Running
 from workshop.grade.submissions.class_roster import Person
@@ -68,7 +69,7 @@ def held(request: pytest.FixtureRequest) -> Iterator[None]:
     left = traces() - before
     fine = request.session.testsfailed == failed and not left
     for case in EVENTS:
-        if case.folder.name == slug(request.node.name):
+        if case.folder.name == slug(request.node.originalname):
             note("bubblewrap", case.family, case.name, fine, time.monotonic() - began)
     assert not left
 
@@ -243,6 +244,33 @@ def test_a_second_try_fails_on_our_side(
     assert not room_for, "it was not tried once"
     assert_no_number(room.manifest, one, outcome)
     assert not list(kept.folder.glob("*")), "the next run would not try again"
+
+
+@pytest.mark.parametrize("engine", [name for name, trouble in choose_sandbox.available() if not trouble])
+def test_something_else_ends_a_sandbox(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is gone before anything is asked of it."""
+    with contextlib.closing(hostile_grading.Room(engine, "5", FIRST_CHECK)) as room:
+        start = room.engine.start
+
+        def starts(files: Path, slot: int) -> Running:
+            sandbox = start(files, slot)
+            assert isinstance(sandbox, Wrapped | docker.Container)
+            if isinstance(sandbox, Wrapped):
+                sandbox.popen.kill()
+            else:
+                docker.call(["rm", "-f", "-v", sandbox._name])
+            sandbox.popen.wait(WAIT)
+            return sandbox
+
+        monkeypatch.setattr(room.engine, "start", starts)
+        try:
+            outcome = grade_one(
+                room.honest, room.manifest, room.engine, room.judge_process, 0, hostile_grading.BUDGET
+            )
+        finally:
+            room.judge_process.end()
+        assert outcome.run["facts"]["taken"]
+        assert_no_number(room.manifest, submission("ada", room.honest), outcome)
 
 
 def class_of_three(folder: Path) -> list[str]:

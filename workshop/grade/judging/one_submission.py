@@ -19,6 +19,7 @@ from workshop.judge.patience import Patience
 from workshop.judge.verdict import Verdict
 
 EXPECTED = "a submission with the files that the lab asks for"
+TAKEN = "something else on this machine ended the sandbox"
 FITTING = "a configuration with numbers that a sandbox has room for (keepalive, zones, buffers)"
 
 
@@ -93,7 +94,10 @@ def grade_one(
             facts = sandbox.end()
         if said["code"] not in (None, 0, 1):
             said["log"] = log_of(out)
-        outcome = assemble(manifest, lines, said["code"] is None, facts, only)
+        if facts.taken:
+            outcome = blank(manifest, Verdict.INFRA_ERROR, TAKEN, "", "", only)
+        else:
+            outcome = assemble(manifest, lines, said["code"] is None, facts, only)
         listened = listeners_in(listened_of(out))
         outcome.transcript = text_of(transcript_of(out))
     outcome.seconds = {line["name"]: line["seconds"] for line in lines}

@@ -293,6 +293,7 @@ class Wrapped:
         code = self.popen.poll()
         if code is not None and not self.facts.limits:
             self.facts.ended = f"exit code {code}" if code >= 0 else f"signal {-code}"
+            self.facts.taken = code < 0  # this process of bubblewrap's is outside
         if self._group is not None and self._group.out_of_memory():
             self.facts.limits = sorted({*self.facts.limits, "memory"})
         if code is None:

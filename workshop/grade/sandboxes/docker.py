@@ -32,6 +32,7 @@ from workshop.labs import Lab
 from workshop.run import nginx_config
 
 LABEL = "workshop-grade"
+PLACE = f"{LABEL}-place"
 IMAGE = "web-stack-workshop/runtime"
 NGINX_INSIDE = "/usr/local/bin/nginx"
 CALL_SECONDS = 30.0
@@ -54,6 +55,11 @@ def call(words: Sequence[str]) -> str:
     if done.returncode:
         raise InfraError(f"docker {words[0]}: {done.stderr.strip()[-300:]}")
     return done.stdout
+
+
+def here() -> str:
+    """Where this process has its id: graders in containers of their own may share the engine with us."""
+    return f"{os.uname().nodename}-{Path('/proc/self/ns/pid').stat().st_ino}"
 
 
 def trouble() -> str:
@@ -112,6 +118,7 @@ class Docker:
         """The whole command."""
         uid = self.uid(slot)
         words = ["docker", "run", "--name", name, "--label", f"{LABEL}={os.getpid()}", "--network", "none"]
+        words += ["--label", f"{PLACE}={here()}"]
         words += ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
         words += ["--security-opt", f"seccomp={self.calls}"]
         words += ["--pids-limit", str(self.room.processes)]
@@ -143,10 +150,9 @@ class Docker:
         return self._users.of(slot)
 
     def sweep(self) -> list[str]:
-        """Remove containers of graders that are gone."""
-        listed = call(
-            ["ps", "-a", "--filter", f"label={LABEL}", "--format", f'{{{{.Names}}}} {{{{.Label "{LABEL}"}}}}']
-        )
+        """Remove containers of graders that are gone, of those whose process ids are told from here."""
+        ours = ["--filter", f"label={LABEL}", "--filter", f"label={PLACE}={here()}"]
+        listed = call(["ps", "-a", *ours, "--format", f'{{{{.Names}}}} {{{{.Label "{LABEL}"}}}}'])
         gone = [
             name for name, owner in map(str.split, listed.splitlines()) if not Path("/proc", owner).exists()
         ]
@@ -209,16 +215,8 @@ class Container:
         self._over.set()
         if self._watch.is_alive():
             self._watch.join()
-        facts = self.facts
         try:
-            with contextlib.suppress(InfraError):
-                state: dict[str, Any] = json.loads(call(["inspect", "-f", "{{json .State}}", self._name]))
-                if state.get("OOMKilled"):
-                    facts.limits = sorted({*facts.limits, "memory"})
-                if state.get("Running"):
-                    facts.cpu = processor_time(self._first)
-                elif not facts.limits:
-                    facts.ended = f"exit code {state.get('ExitCode')}"
+            self._note_end()
             with contextlib.suppress(InfraError):
                 call(["rm", "-f", "-v", self._name])
             self.popen.wait(timeout=CALL_SECONDS)
@@ -227,4 +225,19 @@ class Container:
             self.popen.wait()
         self._said.close()
         self._sockets.close()
-        return facts
+        return self.facts
+
+    def _note_end(self) -> None:
+        """Note how it has ended, where it has: what is inside can end the container, and not remove it."""
+        facts = self.facts
+        try:
+            state: dict[str, Any] = json.loads(call(["inspect", "-f", "{{json .State}}", self._name]))
+        except InfraError:
+            facts.taken = self.popen.poll() is not None
+            return
+        if state.get("OOMKilled"):
+            facts.limits = sorted({*facts.limits, "memory"})
+        if state.get("Running"):
+            facts.cpu = processor_time(self._first)
+        elif not facts.limits:
+            facts.ended = f"exit code {state.get('ExitCode')}"

@@ -23,13 +23,15 @@ RLIMITS = {"NOFILE": 1024, "FSIZE": DISK, "CORE": 0, "AS": 2 << 30}
 class Facts:
     """What the kernel says of a sandbox: the end that it took before it was ended, and what it used.
 
-    `ended` is "" when it ran until it was ended from outside; `cpu` in seconds, `memory` in bytes.
+    `ended` is "" when it ran until it was ended from outside; `cpu` in seconds, `memory` in bytes. `taken` is
+    whether somebody has ended it who is neither the grader nor in it.
     """
 
     ended: str = ""
     cpu: float = 0.0
     memory: int = 0
     limits: list[str] = field(default_factory=list)
+    taken: bool = False
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
