@@ -15,7 +15,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.pages import without_ours
-from workshop.errors import Refusal
+from workshop import cli
+from workshop.errors import EXIT_USAGE, Refusal
 from workshop.grade.judging.manifest import Manifest, named_secret
 from workshop.grade.judging.outcome import AGAIN, Outcome, blank
 from workshop.grade.judging.outcome_cache import Store, canonical
@@ -182,6 +183,19 @@ def test_outcomes_are_written_whole_and_read_back(manifest: Manifest, tmp_path: 
     (tmp_path / "store" / "half.json").write_text('{"checks": [')
     assert store.get("half") is None and store.get("absent") is None
     assert canonical({"b": 1, "a": "é\ud800"}) == '{\n  "a": "\\u00e9\\ud800",\n  "b": 1\n}\n'
+
+
+def test_two_graders_do_not_write_to_one_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each would leave some of its own students, policy and seed, and some of the other's."""
+    out = tmp_path / "in-graded"
+    (tmp_path / "in" / "ada").mkdir(parents=True)
+    words = ["grade", str(tmp_path / "in"), "--lab", "5", "--seed", "3"]
+    with results_folder.to_ourselves(out):
+        assert cli.main(words) == EXIT_USAGE
+        assert f"Another grader writes to {out}" in capsys.readouterr().err
+        assert not list(out.iterdir()), "a secret was drawn, or something was graded"
+    with results_folder.to_ourselves(out):
+        pass
 
 
 def test_a_hidden_check_says_no_more_than_category_and_hint(tmp_path: Path) -> None:

@@ -53,15 +53,16 @@ def grade(chosen: argparse.Namespace, again: bool = False) -> int:
         submissions = shard(submissions, chosen.shard)
     due = local(chosen.due) if chosen.due else None
     policy = Policy(due, chosen.late_per_day, chosen.late_most, chosen.attempts)
-    before = results_folder.read_scores(out)
-    manifest, graded = judge(chosen, lab, out, submissions, again)
-    attempts: defaultdict[str, list[Graded]] = defaultdict(list)
-    for one in graded:
-        attempts[one.submission.person.id].append(one)
-    results = [
-        result_of(manifest, policy, group, chosen.load_points) for _, group in sorted(attempts.items())
-    ]
-    return finish(chosen, out, results, roster, before if again and chosen.diff else None)
+    with results_folder.to_ourselves(out):
+        before = results_folder.read_scores(out)
+        manifest, graded = judge(chosen, lab, out, submissions, again)
+        attempts: defaultdict[str, list[Graded]] = defaultdict(list)
+        for one in graded:
+            attempts[one.submission.person.id].append(one)
+        results = [
+            result_of(manifest, policy, group, chosen.load_points) for _, group in sorted(attempts.items())
+        ]
+        return finish(chosen, out, results, roster, before if again and chosen.diff else None)
 
 
 def judge(

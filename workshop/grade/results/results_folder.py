@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from workshop.errors import InfraError, Refusal
 from workshop.grade.judging.outcome_cache import canonical, write_whole
 from workshop.grade.results import gradescope_json, html_pages, junit_xml, summary_csv, transcript_timelines
 from workshop.grade.results.student_result import Result
@@ -13,6 +18,30 @@ from workshop.grade.untrusted_text import one_line
 Scores = dict[str, float | None]
 STUDENTS = "students"
 LOGS = "judge-logs"  # of failures of ours, for the instructor
+
+
+@contextmanager
+def to_ourselves(out: Path) -> Iterator[None]:
+    """Be the only grader that writes to a folder, which is made where there is none.
+
+    Raises Refusal where another one does: each would leave some of its own files, and some of the other's.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY)  # a lock that is always there leaves no file
+    except OSError as error:
+        raise InfraError(f"{out} can't be used: {error.strerror}.") from error
+    try:
+        with suppress(OSError):  # not every file system has locks
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Refusal(
+                    f"Another grader writes to {out}: wait for its end, or give another --out."
+                ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_all(out: Path, results: list[Result]) -> None:
