@@ -153,6 +153,15 @@ def test_raw_penalty_and_score_are_kept_apart(manifest: Manifest) -> None:
     assert score(1, 33) == 0.67
 
 
+@pytest.mark.parametrize("words", [["--late-per-day", "-5"], ["--late-per-day", "9", "--late-most", "150"]])
+def test_lateness_costs_something_and_never_more_than_there_is(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["grade", str(tmp_path), "--lab", "5", *words])
+    assert "is not a percentage: give a whole number from 0 to 100" in capsys.readouterr().err
+
+
 def test_the_best_or_the_last_attempt_counts(manifest: Manifest) -> None:
     good, bad = passing(manifest), passing(manifest, *manifest.lab.checks)
     assert result(manifest, "ada", good, bad).data["counted"] == 1

@@ -31,8 +31,8 @@ def grade(command: argparse.ArgumentParser) -> None:
     add("--load", action="store_true", help="after the checks, drive each beside the lab's own solution")
     add("--load-points", type=points, default=0, metavar="N", help="what passing that is worth (0: nothing)")
     add("--due", type=datetime.fromisoformat, help="when it was due, such as 2026-11-20T18:00+01:00")
-    add("--late-per-day", type=int, default=0, metavar="PERCENT")
-    add("--late-most", type=int, default=100, metavar="PERCENT")
+    add("--late-per-day", type=percent, default=0, metavar="PERCENT")
+    add("--late-most", type=percent, default=100, metavar="PERCENT")
     add("--attempts", default="best", choices=["best", "last"], help="which of several attempts counts")
     add("--export", type=Path, metavar="CSV", help="your own Canvas or Moodle export, to fill one column of")
     add("--column", default="", help="that column's name, or the start of it")
@@ -56,6 +56,13 @@ def points(text: str) -> int:
     """A number of points, from 0 up."""
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of points: give 0 or more")
+    return int(text)
+
+
+def percent(text: str) -> int:
+    """A share in percent, from 0 to 100: less would be points for lateness, more would be points owed."""
+    if not text.isascii() or not text.isdigit() or int(text) > 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage: give a whole number from 0 to 100")
     return int(text)
 
 

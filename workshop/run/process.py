@@ -27,6 +27,7 @@ POLL = 0.01
 ROUNDS = 10  # of ending orphans: what they started meanwhile is adopted when they have ended
 PROC = Path("/proc")
 PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG = 1
 
 
 _adopts = False
@@ -364,6 +365,11 @@ def adopt_orphans() -> None:
     global _adopts
     _adopts = True
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_with_parent() -> None:
+    """End this process when the thread that forked it ends (Linux; elsewhere nothing)."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _prctl(option: int, value: int) -> None:

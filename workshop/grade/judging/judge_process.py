@@ -35,7 +35,7 @@ from workshop.judge import http_wire, patience, plugin
 from workshop.judge.stack import SANDBOX
 from workshop.judge.verdict import Finding
 from workshop.paths import ROOT
-from workshop.run import unix_to_tcp
+from workshop.run import process, unix_to_tcp
 
 READY = -1  # in the place of a request's number: the checks have been read
 LOOK = 1.0  # seconds, at most, until somebody sees that the grader is gone
@@ -154,10 +154,14 @@ class Forks:
 
     def _fork(self, request: Line) -> bool:
         """Fork for a request; True in the fork, whose output goes to a log beside the results."""
+        judge = os.getpid()
         pid = os.fork()
         if pid:
             self._running[pid] = Run(request["number"], time.monotonic() + request["budget"])
             return False
+        process.end_with_parent()  # without it nobody would end this fork, nor hear of it
+        if os.getppid() != judge:
+            os._exit(70)
         os.setpgid(0, 0)
         said = os.open(f"{request['out']}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for descriptor in (1, 2):
