@@ -8,6 +8,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -277,3 +278,29 @@ def test_only_what_is_a_submissions_is_cleared() -> None:
     with pytest.raises(AssertionError):
         user_leftovers.as_user(0)
     assert not user_leftovers.is_ours(os.geteuid()) and not user_leftovers.is_ours(STUDENT)
+
+
+@ROOT_ONLY
+def test_who_ends_a_submission_s_processes_can_not_be_ended_by_them() -> None:
+    uid = user_leftovers.FIRST_UID
+    waits = f"{user_leftovers.AS_ANOTHER}; print(os.getresuid(), flush=True); sys.stdin.read()"
+    ender = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", waits, str(uid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert ender.stdout is not None and str(uid).encode() in ender.stdout.readline()
+        tried = subprocess.run(
+            ["/bin/kill", "-9", str(ender.pid)], check=False, **user_leftovers.as_user(uid)
+        )
+        assert tried.returncode and ender.poll() is None
+        assert not user_leftovers.is_ours(uid + user_leftovers.UIDS)
+    finally:
+        ender.kill()
+        ender.wait()
+
+
+@ROOT_ONLY
+def test_folders_that_everybody_may_write_to_are_looked_through() -> None:
+    lock = Path("/run/lock")  # Debian's, in a container's image too
+    usual = {"/tmp", "/var/tmp", "/dev/shm", *([str(lock)] if lock.exists() else [])}
+    assert {one for one in usual if Path(one).stat().st_mode & 0o002} <= {*user_leftovers.SHARED}

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import tempfile
 import time
 import weakref
@@ -39,7 +40,7 @@ class SandboxSockets:
 
     def __init__(self, lab: Lab) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-        self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        self._remove = weakref.finalize(self, remove, self.folder)
         self.wire, self.door, self.target = (self.folder / name for name in ("wire", "door", "target"))
         for part in (self.wire, self.door, self.target):
             part.mkdir()
@@ -90,9 +91,17 @@ def sweep() -> list[str]:
     swept = []
     for folder, owner in owned(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
         if is_gone(owner):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
             swept.append(f"folder {folder.name}")
     return swept
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder with all that is in it, also where a stranger made more levels than Python can go."""
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        subprocess.run(["rm", "-rf", "--", str(folder)], stderr=subprocess.DEVNULL, check=False)
 
 
 def owned(folders: Iterable[Path], prefix: str = PREFIX) -> Iterator[tuple[Path, int]]:
