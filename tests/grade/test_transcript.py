@@ -104,3 +104,13 @@ def test_a_hidden_check_is_left_out() -> None:
 def test_what_was_cut_short_names_no_program(text: str, tmp_path: Path) -> None:
     (tmp_path / "out.listened").write_text(text)
     assert listeners_in(tmp_path / "out.listened") == {}
+
+
+def test_programs_are_named_as_they_were_before_the_first_hidden_check(tmp_path: Path) -> None:
+    path = tmp_path / "out.listened"
+    path.write_text(
+        '{"test_a": {"tasks": "python"}, "test_b": {"tasks": "secret"}, "test_c": {"tasks": "secret"}}'
+    )
+    assert listeners_in(path, ["test_b"]) == {"tasks": "python"}
+    assert listeners_in(path, ["test_a"]) == {}
+    assert listeners_in(path) == {"tasks": "secret"}

@@ -53,6 +53,7 @@ def secret(lab: Lab, folder: Path) -> Path:
         '@check(task=2, rule="none")\n'
         f"def {HIDDEN}(service):\n"
         f'    answer = service("{next(iter(lab.services))}").get("/{CANARY}")\n'
+        f'    service("{next(iter(lab.services))}")\n'  # it may be another program now
         f'    that(answer.status == 404 and isinstance(answer.json(), dict), "{CANARY}", "404, and why")\n'
     )
     return folder

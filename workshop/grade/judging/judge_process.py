@@ -52,6 +52,7 @@ class Recorder:
         self._transcript = exchange_log.Recorder(transcript_of(out))
         http_wire.observers.append(self._transcript)
         self._began = 0.0
+        self._listeners: dict[str, dict[str, str]] = {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Iterator[None]:
@@ -64,10 +65,11 @@ class Recorder:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        run = self._run
-        result = run.results.get(nodeid.rpartition("::")[2])
+        run, name = self._run, nodeid.rpartition("::")[2]
+        result = run.results.get(name)
         if run._stack is not None and run._stack.listeners:
-            listened_of(self._out).write_text(json.dumps(run._stack.listeners), encoding="utf-8")
+            self._listeners[name] = dict(run._stack.listeners)
+            listened_of(self._out).write_text(json.dumps(self._listeners), encoding="utf-8")
         if result is not None:
             with self._out.open("a", encoding="utf-8") as file:
                 seconds = round(time.monotonic() - self._began, 3)
@@ -90,7 +92,7 @@ def transcript_of(out: Path) -> Path:
 
 
 def listened_of(out: Path) -> Path:
-    """Where it stands which program listened for each service."""
+    """Where it stands, for each check, which program had listened for each service when it was over."""
     return out.with_suffix(".listened")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from workshop.errors import InfraError
@@ -43,13 +45,18 @@ def text_of(path: Path) -> str:
         return ""
 
 
-def listeners_in(path: Path) -> dict[str, str]:
-    """Which program listened, by service; none where the judge process was ended while it wrote that."""
+def listeners_in(path: Path, hidden: Collection[str] = ()) -> dict[str, str]:
+    """Which program listened, by service; none where the judge process was ended while it wrote that.
+
+    Students read it, and a program may call itself what it likes: what it has read in a hidden check, too.
+    So what is seen from the first of those on is left out.
+    """
     try:
-        found: dict[str, str] = json.loads(text_of(path) or "{}")
+        found: dict[str, dict[str, str]] = json.loads(text_of(path) or "{}")
     except ValueError:
         return {}
-    return found
+    known = [*itertools.takewhile(lambda one: one[0] not in hidden, found.items())]
+    return known[-1][1] if known else {}
 
 
 def grade_one(
@@ -98,7 +105,7 @@ def grade_one(
             outcome = blank(manifest, Verdict.INFRA_ERROR, TAKEN, "", "", only)
         else:
             outcome = assemble(manifest, lines, said["code"] is None, facts, only)
-        listened = listeners_in(listened_of(out))
+        listened = listeners_in(listened_of(out), manifest.hidden)
         outcome.transcript = text_of(transcript_of(out))
     outcome.seconds = {line["name"]: line["seconds"] for line in lines}
     outcome.short = [line["name"] for line in lines if line["short"]]
