@@ -18,6 +18,7 @@ from tests.judging import environment
 from workshop.grade.sandboxes import choose_sandbox, docker, sandbox_sockets, user_leftovers
 from workshop.grade.sandboxes.bubblewrap import family, sweep_processes
 from workshop.grade.sandboxes.cgroup_limits import PREFIX, TREE
+from workshop.grade.sandboxes.weak_sandbox import Weak
 from workshop.paths import ROOT, SOLUTIONS
 
 SECONDS = 180.0
@@ -160,6 +161,29 @@ def test_a_folder_of_a_strange_name_is_nobody_s(
     (tmp_path / "wg-999999999-lab-x").mkdir()
     assert sandbox_sockets.sweep() == ["folder wg-999999999-lab-x"]
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has submissions of other users")
+def test_what_a_submission_calls_like_a_grader_s_folder_ends_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its `tmp` would be whose processes and files are cleared: here those of somebody else's."""
+    uid, other = user_leftovers.FIRST_UID, user_leftovers.FIRST_UID + 1
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made, link = tmp_path / "wg-999999999-made", tmp_path / "wg-999999999-link"
+    (made / "tmp").mkdir(parents=True)
+    os.chown(made / "tmp", other, other)
+    os.chown(made, uid, uid)
+    link.symlink_to(made)
+    beside = subprocess.Popen(["/bin/sleep", "60"], env={}, **user_leftovers.as_user(other))
+    engine = Weak.__new__(Weak)
+    engine.is_root = True
+    try:
+        assert engine.sweep() == []
+        assert beside.poll() is None
+    finally:
+        beside.kill()
+        beside.wait()
 
 
 @pytest.mark.skipif(bool(docker.trouble()), reason=docker.trouble())

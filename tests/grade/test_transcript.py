@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -108,9 +109,8 @@ def test_what_was_cut_short_names_no_program(text: str, tmp_path: Path) -> None:
 
 def test_programs_are_named_as_they_were_before_the_first_hidden_check(tmp_path: Path) -> None:
     path = tmp_path / "out.listened"
-    path.write_text(
-        '{"test_a": {"tasks": "python"}, "test_b": {"tasks": "secret"}, "test_c": {"tasks": "secret"}}'
-    )
+    seen = {"test_a": {"tasks": "python"}, "test_b": {"tasks": "secret"}, "test_c": {"tasks": "secret"}}
+    path.write_text(json.dumps(seen))
     assert listeners_in(path, ["test_b"]) == {"tasks": "python"}
     assert listeners_in(path, ["test_a"]) == {}
     assert listeners_in(path) == {"tasks": "secret"}

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -105,11 +106,16 @@ def remove(folder: Path) -> None:
 
 
 def owned(folders: Iterable[Path], prefix: str = PREFIX) -> Iterator[tuple[Path, int]]:
-    """Those that a grader has made, with its process id; whatever else is called alike is not ours."""
+    """Those that a grader of this user has made, with its process id; what else is called alike is not ours.
+
+    In the weak sandbox a submission can make some, too, in /tmp: they are another user's.
+    """
     for folder in folders:
         found = re.fullmatch(rf"{re.escape(prefix)}([0-9]{{1,9}})-.*", folder.name, re.ASCII | re.DOTALL)
-        if found:
-            yield folder, int(found[1])
+        with contextlib.suppress(OSError):
+            about = folder.lstat()
+            if found and stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid():
+                yield folder, int(found[1])
 
 
 def is_gone(owner: int) -> bool:

@@ -173,6 +173,8 @@ class WeakSandbox:
             sockets.wire.chmod(0o700)
             sockets.door.chmod(0o755)
             open_up(sockets.target)
+            os.chown(sockets.target, -1, self.uid)  # and nobody else's, of another grader's submissions
+            sockets.target.chmod(0o750)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in end)
         ports = [port for port in sockets.ports if port > 1]
         shift = free_shift(ports)
