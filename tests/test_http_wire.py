@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from workshop.judge.http_wire import NOTHING, NoAnswer, NotHTTP, Wire
+from workshop.judge.diagnosis import is_of_this_machine
+from workshop.judge.http_wire import NOTHING, Deadline, NoAnswer, NotHTTP, Wire
 from workshop.judge.websocket_client import WebSocket
 
 SECONDS = 10.0
@@ -81,6 +87,42 @@ def test_a_wrong_head_is_shown_without_what_came_with_it(body: bytes) -> None:
         with pytest.raises(NotHTTP) as caught:
             wire.response()
     assert caught.value.got.endswith(r": b'HTTP/1.1 None\r\nServer: x\r\n\r\n'")
+
+
+@pytest.mark.parametrize("waiting", [0, 3], ids=["nobody waits", "too many wait already"])
+def test_a_bridge_that_is_late_is_late_and_refuses_nothing(waiting: int, tmp_path: Path) -> None:
+    """A crowded machine may be why: what is late is tried again, and what is refused is not."""
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as others:
+        listener.bind(str(tmp_path / "8001.sock"))
+        listener.listen(1)
+        for _ in range(waiting):
+            other = others.enter_context(socket.socket(socket.AF_UNIX))
+            other.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                other.connect(str(tmp_path / "8001.sock"))
+        with pytest.raises(Deadline, match=r"no connection to 127\.0\.0\.1:8001: timed out"):
+            Wire(f"unix:{tmp_path}", 8001, 0.2)
+
+
+class Lacking(socket.socket):
+    """A socket of a machine without memory for it."""
+
+    def send(self, *_: object) -> int:
+        raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+    def recv(self, *_: object) -> bytes:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+
+def test_what_this_machine_lacks_is_nothing_that_the_other_side_did() -> None:
+    with Lacking() as lacking:
+        wire = Wire.__new__(Wire)
+        wire.socket, wire.deadline, wire.used, wire.port = lacking, time.monotonic() + SECONDS, None, 1
+        wire.sent, wire.received = bytearray(), bytearray()
+        for does in (lambda: wire.send(b"x"), wire.read):
+            with pytest.raises(OSError) as caught:
+                does()
+            assert is_of_this_machine(caught.value)
 
 
 class Pieces:

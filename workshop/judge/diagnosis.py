@@ -108,7 +108,7 @@ def misbehaved(error: Misbehaved) -> Finding:
     )
 
 
-SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ENOMEM, errno.EDQUOT, errno.EAGAIN}
+SCARCE = {*http_wire.SCARCE, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN}
 
 
 def is_of_this_machine(error: BaseException) -> bool:

@@ -7,6 +7,7 @@ A host "unix:/folder" is a sandbox's: its port 8000 is behind /folder/8000.sock 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -24,6 +25,8 @@ Fields = list[tuple[str, str]]
 BYTES_CAP = 64 * 1024 * 1024
 NOTHING = "the connection closed without an answer"
 UNIX = "unix:"
+POLL = 0.01  # seconds
+SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}  # what a connection may lack here
 # Called with (connection, what, bytes) for whatever happens on any connection: the grader keeps a transcript.
 Observer = Callable[["Wire", str, bytes], None]
 observers: list[Observer] = []
@@ -120,9 +123,11 @@ class Wire:
                 self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             self.socket.close()
+            _see_whose(error)
             self._tell("refused")
             named = "127.0.0.1" if self.bridged else host
-            raise NoAnswer(f"no connection to {named}:{port}: {error.strerror or error}") from error
+            kind = Deadline if self.bridged and isinstance(error, TimeoutError) else NoAnswer
+            raise kind(f"no connection to {named}:{port}: {error.strerror or error}") from error
         self._tell("open")
 
     def _tell(self, what: str, data: bytes = b"") -> None:
@@ -134,8 +139,18 @@ class Wire:
             self.used()
 
     def _cross(self, folder: str, port: int) -> None:
-        """Connect through a sandbox's bridge, which says first whether somebody listens behind it."""
-        self.socket.connect(f"{folder}/{port}.sock")
+        """Connect through a sandbox's bridge, which says first whether somebody listens behind it.
+
+        Raises TimeoutError where the bridge has no processor: then nobody knows.
+        """
+        while True:
+            try:
+                self.socket.connect(f"{folder}/{port}.sock")
+                break
+            except BlockingIOError:  # a Unix socket does not wait where others wait already
+                if time.monotonic() > self.deadline:
+                    raise TimeoutError("timed out") from None
+                time.sleep(POLL)
         if self.socket.recv(1) != unix_to_tcp.OPEN:
             raise ConnectionRefusedError("Connection refused")
 
@@ -169,6 +184,7 @@ class Wire:
             except TimeoutError as error:
                 raise Deadline(f"the other side took no more bytes within {spoken(self.seconds)}") from error
             except OSError as error:
+                _see_whose(error)
                 raise NoAnswer("the connection was reset while the request was sent") from error
 
     def send_pieces(self, pieces: Iterable[bytes], pause: float = 0.002) -> None:
@@ -216,6 +232,7 @@ class Wire:
                 f"nothing more came within {spoken(self.seconds)}", bytes(self.received)
             ) from error
         except OSError as error:
+            _see_whose(error)
             self._tell("was reset")
             raise NoAnswer("the connection was reset", bytes(self.received)) from error
         self._tell("<" if data else "end", data)
@@ -339,6 +356,12 @@ class Wire:
             head, end, _ = seen.partition(b"\r\n\r\n")
             shown = head + end if in_head else seen
             raise NotHTTP(f"bytes that are not an HTTP response ({error}): {shown[:120]!r}", seen) from error
+
+
+def _see_whose(error: OSError) -> None:
+    """Raises an error again that the other side has no part in: this machine lacks something."""
+    if error.errno in SCARCE:
+        raise error
 
 
 def _pieces(events: Iterator[Any]) -> Iterator[bytes]:

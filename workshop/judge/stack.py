@@ -128,7 +128,7 @@ class Stack:
                     f"{http_wire.UNIX}{self.run}", unix_to_tcp.AGENT, REPLY_SECONDS
                 )
             line = self._line_of_stranger(json.dumps({"do": do, **fields}).encode() + b"\n")
-        except (OSError, http_wire.WireError) as error:
+        except http_wire.WireError as error:
             raise agent_replies.Misbehaved("the sandbox ended, or no longer answers") from error
         reply = agent_replies.checked(do, agent_replies.parsed(line), unix_to_tcp.ports(self.lab).get(name))
         if "error" in reply:
