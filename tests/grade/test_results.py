@@ -108,17 +108,20 @@ def test_the_grid_says_how_many_passed_each_check(manifest: Manifest, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "Ada;=1+1", 'a,"=1', "a;; +1", "a|-1", "a\n=1"]
+    "text",
+    [
+        *("=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "Ada;=1+1", 'a,"=1', "a;; +1", "a|-1", "a\n=1"),
+        *("\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(A1)", "Ada;\uff1d1"),
+    ],
 )
 @pytest.mark.parametrize("between", [",", ";", "|", "\t"])
 def test_no_cell_is_a_formula(text: str, between: str, manifest: Manifest) -> None:
     """Whatever a spreadsheet takes for the end of a cell."""
-    assert not cell(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+    formula = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+    assert not cell(text).startswith((*formula, "\t", "\r"))
     document = summary_csv.document([result(manifest, text)])
     for row in csv.reader(io.StringIO(document), delimiter=between):
-        assert not [
-            one for one in row if one.lstrip(" \"'").startswith(("=", "+", "-", "@")) and one[0] != "'"
-        ]
+        assert not [one for one in row if one.lstrip(" \"'").startswith(formula) and one[0] != "'"]
 
 
 def test_text_from_strangers_is_shown_and_does_nothing() -> None:

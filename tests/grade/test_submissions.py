@@ -17,6 +17,7 @@ from workshop.grade.submissions import collect as collecting
 from workshop.grade.submissions import submission_files
 from workshop.grade.submissions.class_roster import Roster
 from workshop.grade.submissions.collect import Submission, collect
+from workshop.grade.untrusted_text import file_name
 from workshop.labs import find
 
 LAB = find("5")
@@ -386,13 +387,17 @@ def test_what_a_tar_unpacks_to_is_counted(tmp_path: Path, monkeypatch: pytest.Mo
     assert not found.files and "come out of it" in found.trouble[0]
 
 
+def test_no_name_is_another_s_folder() -> None:
+    for name in ("ada.", "Ada", "ada ", "\u00e9", "e\u0301"):
+        folder = file_name(name)
+        assert folder not in (file_name(folder), file_name(folder.lower())), "a student may be called so"
+
+
 def test_names_may_be_anything(tmp_path: Path) -> None:
     for name in ("new\nline", "r\u202etl", "A" * 200, "=HYPERLINK(1)", "<b>", "\udcff", "ada", "ADA"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "server.py").write_bytes(CODE)
     found = collect(tmp_path, LAB, Roster())
-    from workshop.grade.untrusted_text import file_name
-
     folders = {file_name(one.person.id).casefold() for one in found}
     assert len(found) == len(folders) == 8
     assert all(len(name) < 120 and "/" not in name and name.isascii() for name in folders)

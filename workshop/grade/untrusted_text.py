@@ -11,9 +11,11 @@ from workshop.judge.shown_bytes import DATE
 
 CAP = 4000
 NAME_CAP = 80
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Full-width ones, too: where people write them, a spreadsheet takes them for the others.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 # What some spreadsheet takes for the end of a cell: what follows it must not begin a formula either.
-INNER = re.compile(r"([;,|\t])(?=[\s\"']*[=+\-@])")
+INNER = re.compile(r"([;,|\t])(?=[\s\"']*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+MARKED = re.compile(r"-[0-9a-f]{8}$")
 
 
 def plain(text: str, cap: int = CAP) -> str:
@@ -42,7 +44,7 @@ def file_name(text: str) -> str:
     """A name for a file or folder, the same for the same text and for no other, wherever case is folded."""
     safe = quote(unicodedata.normalize("NFC", plain(text)), safe=" @+,=()").replace("%", "_")
     kept = safe[:NAME_CAP].strip(" .") or "student"
-    if kept == text and text == text.lower():
+    if kept == text and text == text.lower() and not MARKED.search(text):
         return kept
     mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{kept}-{mark}"
