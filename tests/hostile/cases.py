@@ -22,8 +22,8 @@ class Case:
 
     `seconds` is what grading it may take, where that is far less than its whole time; 0: all of that.
 
-    `weak` says why the weak sandbox does not hold it; it is not run there. `needs` is what bubblewrap's lacks
-    on machines without libseccomp: then it is not run in that either.
+    `weak` is what the weak sandbox does not promise, in its own words: it is not run there. `needs` is what
+    bubblewrap's lacks on machines without libseccomp: then it is not run in that either.
 
     `more` holds what only one family knows: how an ingest case is laid out, which event a batch case is.
     """

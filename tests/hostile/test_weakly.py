@@ -10,9 +10,11 @@ import pytest
 
 from tests.grade.run_as_anyone import reachable
 from tests.hostile import test_hostile
-from tests.hostile.cases import PROGRAMS
+from tests.hostile.cases import PROGRAMS, Case
 from tests.hostile.hostile_grading import Weakly
 from tests.judging import environment
+from workshop.grade.sandboxes.weak_sandbox import not_promised
+from workshop.labs import find
 from workshop.paths import ROOT
 
 SECONDS = 1200.0
@@ -21,6 +23,11 @@ SECONDS = 1200.0
 FAMILIES = sorted({case.family for case in PROGRAMS if not case.weak})
 LARGE = ["http", "start"]  # each has as many programs as all others together
 PARTS = [*([one] for one in LARGE), [one for one in FAMILIES if one not in LARGE]]
+
+
+@pytest.mark.parametrize("case", [case for case in PROGRAMS if case.weak], ids=lambda case: case.id)
+def test_what_it_does_not_hold_is_said_with_each_result(case: Case) -> None:
+    assert any(case.weak in said for said in not_promised(find(case.lab), is_root=True)), case.weak
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a submission a user of its own")

@@ -43,7 +43,7 @@ from workshop.grade.sandboxes.user_leftovers import (
     tasks_of,
 )
 from workshop.labs import Lab
-from workshop.run import process, tcp_ports
+from workshop.run import nginx_config, process, tcp_ports
 
 CPU_SECONDS = 900  # of each process
 WATCH = 0.1
@@ -72,18 +72,7 @@ class Weak:
         open_up(self.root)
         user = "a user of its own" if self.is_root else "the grader's own user"
         self.isolation = f"weak: {user}, rlimits; no namespaces, the network is open"
-        self.gaps = [
-            KERNEL,
-            "the network is open, and every service of this machine's can be reached",
-            "files that all users of this machine may read can be read",
-            "every system call is there, and the machine's processes can be seen",
-        ]
-        if lab.without:
-            self.gaps.append(f"{', '.join(lab.without)}, which the lab leaves out, are there")
-        if not self.is_root:
-            self.gaps.append(
-                "it runs as the grader's own user, and can read and change all that is the grader's"
-            )
+        self.gaps = not_promised(lab, self.is_root)
         if self.is_root:
             self._try()
 
@@ -256,6 +245,27 @@ class WeakSandbox:
             self._sockets.close()
             tcp_ports.release(*self._ports)
         return self.facts
+
+
+def not_promised(lab: Lab, is_root: bool) -> list[str]:
+    """What a submission of a lab can do, in words for its result; each has hostile programs that do it."""
+    found = [
+        KERNEL,
+        "the network is open, and every service of this machine's can be reached",
+        "files that all users of this machine may read can be read",
+        "files are limited in size, not in number, and can be written where all users may write",
+        "every system call is there, and the machine's processes can be seen",
+        "memory and processes are counted from outside, ten times a second",
+    ]
+    if not nginx_config.is_own(lab):
+        found.append("nginx's configuration can be changed")
+    if lab.without:
+        found.append(f"{', '.join(lab.without)}, which the lab leaves out, are there")
+    if not fresh_keyring():
+        found.append("the session keyring is the grader's")
+    if not is_root:
+        found.append("it runs as the grader's own user, and can read and change all that is the grader's")
+    return found
 
 
 def warning(exposed: list[Path]) -> str:
