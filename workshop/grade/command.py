@@ -163,7 +163,8 @@ def merge(chosen: argparse.Namespace) -> int:
     missing = sorted({*roster.people} - {*merged})
     if missing:
         raise Refusal(f"{missing[0]} is on the roster and is in no part: name every part.")
-    return finish(chosen, chosen.out, [merged[key] for key in sorted(merged)], roster, None)
+    with results_folder.to_ourselves(chosen.out):
+        return finish(chosen, chosen.out, [merged[key] for key in sorted(merged)], roster, None)
 
 
 def results_of(part: Path) -> list[Result]:

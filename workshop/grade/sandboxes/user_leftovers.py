@@ -33,7 +33,7 @@ AS_ANOTHER += "; os.setresgid(u, u, u); os.setresuid(k, u, k)"
 def _shared() -> Iterator[str]:
     """The folders where everybody may write: /tmp, /var/tmp, /dev/shm, /run/lock and their like."""
     for above in ("/", "/dev", "/run", "/var"):
-        for path in sorted(Path(above).iterdir()):
+        for path in sorted(Path(above).glob("*")):  # none where there is no such folder
             with contextlib.suppress(OSError):
                 mode = path.lstat().st_mode
                 if stat.S_ISDIR(mode) and mode & stat.S_IWOTH:
