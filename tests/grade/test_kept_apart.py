@@ -56,6 +56,20 @@ def test_what_is_left_out_is_found_where_it_is() -> None:
     assert not [*excluded_packages.here(find("1"))]
 
 
+def test_a_server_may_be_one_file(tmp_path: Path) -> None:
+    left_out = {
+        "waitress",
+        "waitress-3.0.2.dist-info",
+        "bjoern.cpython-311-x86_64-linux-gnu.so",
+        "rocket3.py",
+    }
+    kept = {"pasteboard.py", "bjoern.txt", "sanity"}
+    for name in left_out | kept:
+        (tmp_path / name).touch()
+    found = excluded_packages.named([tmp_path], excluded_packages.ALSO)
+    assert {path.name for path in found} == left_out
+
+
 def test_the_list_of_system_calls_leaves_out_what_leads_elsewhere() -> None:
     names = set(system_calls.ALLOWED)
     assert len(names) == len(system_calls.ALLOWED)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from workshop.errors import InfraError
@@ -19,6 +19,7 @@ from workshop.labs import Lab
 SECONDS = 60.0
 ALSO = ["waitress", "cheroot", "gevent", "eventlet", "tornado", "twisted", "daphne", "granian"]
 ALSO += ["aiohttp", "autobahn", "simple_websocket", "websocket"]
+ALSO += ["bjoern", "fastwsgi", "meinheld", "paste", "pyuwsgi", "rocket3", "robyn", "sanic", "socketify"]
 # Run by a Python: the places of distributions, a folder or a file each, absolute.
 PLACES = """
 import importlib.metadata, json, os, sys
@@ -61,12 +62,16 @@ def here(lab: Lab) -> Iterator[Path]:
     ]
     folders += Path(sys.base_prefix).glob("lib/python3*/site-packages")
     names = {one.name for one in own if one.parent.name.endswith("-packages")}
-    for name in {*names, *lab.without, *ALSO}:
-        stem = name.partition("-")[0]
-        for folder in folders:
-            yield from (
-                one for one in folder.glob(f"{stem}*") if one.name == stem or one.suffix == ".dist-info"
-            )
+    yield from named(folders, {*names, *lab.without, *ALSO})
+
+
+def named(folders: Iterable[Path], names: Collection[str]) -> Iterator[Path]:
+    """What such folders have of packages: a folder each, or one file, and what says that it is installed."""
+    for stem in {name.partition("-")[0] for name in names}:
+        for one in (one for folder in folders for one in folder.glob(f"{stem}*")):
+            is_module = one.suffix in (".py", ".so") and one.name.partition(".")[0] == stem
+            if one.name == stem or one.suffix == ".dist-info" or is_module:
+                yield one
 
 
 class Empty:
@@ -80,5 +85,7 @@ class Empty:
 
     def over(self, path: Path) -> Path:
         """What stands in the place of a path of this host; by its name where it is elsewhere's."""
-        is_file = path.is_file() if path.exists() else path.parent.name == "bin" or path.suffix == ".py"
+        is_file = (
+            path.is_file() if path.exists() else path.parent.name == "bin" or path.suffix in (".py", ".so")
+        )
         return self.file if is_file else self.folder
