@@ -283,20 +283,15 @@ def test_only_what_is_a_submissions_is_cleared() -> None:
 @ROOT_ONLY
 def test_who_ends_a_submission_s_processes_can_not_be_ended_by_them() -> None:
     uid = user_leftovers.FIRST_UID
-    waits = f"{user_leftovers.AS_ANOTHER}; print(os.getresuid(), flush=True); sys.stdin.read()"
-    ender = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", waits, str(uid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    try:
+    code = f"{user_leftovers.AS_ANOTHER}; print(os.getresuid(), flush=True); sys.stdin.read()"
+    words = [sys.executable, "-I", "-S", "-c", code, str(uid)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as ender:
         assert ender.stdout is not None and str(uid).encode() in ender.stdout.readline()
-        tried = subprocess.run(
-            ["/bin/kill", "-9", str(ender.pid)], check=False, **user_leftovers.as_user(uid)
-        )
+        kill = ["/bin/sh", "-c", f"kill -9 {ender.pid}"]
+        tried = subprocess.run(kill, stderr=subprocess.DEVNULL, check=False, **user_leftovers.as_user(uid))
         assert tried.returncode and ender.poll() is None
-        assert not user_leftovers.is_ours(uid + user_leftovers.UIDS)
-    finally:
         ender.kill()
-        ender.wait()
+    assert not user_leftovers.is_ours(uid + user_leftovers.UIDS)
 
 
 @ROOT_ONLY
