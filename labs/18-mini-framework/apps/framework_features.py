@@ -171,11 +171,6 @@ async def size(request: Request) -> Any:
     return len(await request.body())
 
 
-@app.route("/size", ["PUT", "PATCH"])
-async def change_size() -> Any:
-    return "changed"
-
-
 @app.delete("/size")
 async def delete_size() -> Any:
     return "gone"
