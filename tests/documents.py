@@ -123,7 +123,7 @@ def locked(lock: str, package: str) -> str:
 
 
 def report() -> str:
-    """A red report, made now: the solution of a lab with one mistake in it."""
+    """A red report, made now: a learner's, who wrote the solution of a lab with one mistake in it."""
     number, name = SHOWN
     lab = find(number)
     mistake = next(one for one in judging.mistakes(lab) if one.name == name)
@@ -131,7 +131,8 @@ def report() -> str:
         target = str(judging.with_mistake(lab, mistake, Path(folder)))
         chosen = mistake.check.removeprefix("test_")
         done = judging.run("check", number, "--target", target, "--seed", "7", "-k", chosen)
-    return "```\n" + done.stdout.strip().split("\n\n")[0] + "\n```\n"
+    shown = done.stdout.replace(f" TARGET={target} ", " ")
+    return "```\n" + shown.strip().split("\n\n")[0] + "\n```\n"
 
 
 def figures() -> str:

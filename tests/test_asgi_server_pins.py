@@ -221,6 +221,43 @@ def test_drain_lets_requests_finish_and_cuts_off_the_rest(lab: Any) -> None:
     assert cut == 1 and b" 500 " in answer
 
 
+def test_drain_ends_when_nobody_is_left_but_a_client_that_stays(lab: Any) -> None:
+    """It was told 400, and keeps its side open: no task is left that could be cancelled."""
+
+    async def main() -> int:
+        async with served(lab, hello) as (server, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET\r\n\r\n")
+            assert b" 400 " in await reader.read()
+            server.stop_accepting()
+            cut: int = await server.drain(0.05)
+            writer.close()
+            return cut
+
+    assert asyncio.run(main()) == 0
+
+
+def test_idle_connections_are_closed_after_a_client_had_a_408(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look at who is overdue goes on, whoever was overdue, and told so, and has not left since."""
+    monkeypatch.setattr(lab, "LINGER", 0.0)
+    monkeypatch.setattr(lab, "TICK", 0.02)
+
+    async def main() -> None:
+        async with served(lab, hello, time_out=0.02, keep_alive=0.02) as (server, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\n")
+            assert b" 408 " in await reader.read()
+            async with asyncio.timeout(5):
+                while server.connections:  # noqa: ASYNC110 - nothing tells when
+                    await asyncio.sleep(0.01)
+                assert (await said(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")).endswith(b"0\r\n\r\n")
+            writer.close()
+
+    asyncio.run(main())
+
+
 def test_upgrade_hands_over_transport_and_rest(lab: Any) -> None:
     class Other(asyncio.Protocol):
         def __init__(self, transport: Any) -> None:

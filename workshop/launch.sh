@@ -173,7 +173,8 @@ docker_run() {    # docker_run ARGUMENTS…: in $service, on the stack that is u
 }
 
 in_docker() {
-    [ "$TARGET" != "$TARGET_DIR" ] || export TARGET=/target
+    # Inside, a folder is /target; a report says what it is called here.
+    [ "$TARGET" != "$TARGET_DIR" ] || export TARGET=/target WORKSHOP_TARGET="$TARGET_DIR"
     trap cleanup EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP

@@ -395,7 +395,7 @@ def test_task4_expect_is_answered_when_the_body_is_wanted(service, rng):
 def test_task4_client_that_leaves_is_a_disconnect(service, stack, rng):
     """receive returns http.disconnect when the client has left"""
     client = service("behaviours")
-    with stays_meanwhile(client, rng):
+    with stays_meanwhile(client, stack, rng):
         in_the_middle_of_an_answer(client, stack, rng)
         in_the_middle_of_an_upload(client, rng)
         not_after_the_answer(client, rng)

@@ -301,6 +301,7 @@ def test_task3_refused_handshake_is_403(front: Client, rng: random.Random) -> No
         (target("t" * 33, who), "33 characters are too many for a room"),
         (f"/nowhere?name={quote(who)}", "there is no such path"),
         (f"/echoes?name={quote(who)}", "there is no such path"),
+        (f"/?name={quote(who)}", "there is no such path for a WebSocket"),
         (f"/rooms/{room}", "there is no name"),
         (f"/rooms/{room}?name=%20", "the name is blank"),
         (target(room, "A" * (NAME_LIMIT + 1)), "the name is too long"),

@@ -45,6 +45,7 @@ from handshakes import (
     accepted,
     check_switch,
     new_key,
+    odd_subprotocols,
     opened,
     request_of,
     response_head,
@@ -126,7 +127,9 @@ def test_task1_bad_handshakes_are_refused(probe, rng):
             said = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in pairs}
             members = [one.strip() for one in said.get(field.lower(), "").split(",")]
             that(value in members, f"{what}: headers {headers}", f"{notes['answer']} in the answer", **more)
-    (_, data), raised = accepted(probe, request_of(wire_cases(__file__, "good-1-plain.http")[0], KEY))
+    good = request_of(wire_cases(__file__, "good-1-plain.http")[0], KEY)
+    odd_subprotocols(probe, good)
+    (_, data), raised = accepted(probe, good)
     that(not raised, f"a good handshake raised {raised}"[:200], "an Offer: refusing everything is not enough")
     switch_of(data, "a good handshake")
 

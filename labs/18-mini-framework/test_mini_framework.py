@@ -23,6 +23,7 @@ from http_answers import (
     an_own_handler_explains,
     breaks_off,
     complains_of,
+    deep_trees_are_no_accident,
     errands_are_kept_apart,
     half_a_body_is_none,
     head_promises_the_same,
@@ -30,6 +31,7 @@ from http_answers import (
     members,
     no_content,
     no_nan_goes_out,
+    nothing_else_is_cut_off,
     odd_errands_are_no_accident,
     other_types_are_no_json,
     parcels_are_validated,
@@ -277,6 +279,7 @@ def test_task2_what_is_wrong_is_named(service: Any, rng: random.Random) -> None:
     expected = "422 (FastAPI: 400): JSON is UTF-8, and this is not"
     that(odd in (400, 422), f"status = {odd} for the body b'\\xff'", expected)
     parcels_are_validated(client)
+    deep_trees_are_no_accident(client)
 
 
 @check(task=2, rule='asyncio, "Running Blocking Code": what blocks belongs in a thread')
@@ -440,6 +443,7 @@ def test_task4_mounted_applications_know_where_they_are(
     except NOT_JSON:
         nested = body[:100]
     expect("mounted in an application that is mounted at /api", nested, wanted, "prefixes add up")
+    nothing_else_is_cut_off(probe)
 
 
 # --- task 5: a test client --------------------------------------------------------------------------

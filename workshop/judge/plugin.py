@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import random
+import shlex
 import sys
 import time
 import traceback
@@ -277,13 +278,14 @@ class LabRun:
         assert self.lab is not None
         short = item.name.removeprefix("test_")
         seed = "" if trail.seed is None else f" --seed {trail.seed}"
-        lines = [f'make lab-{self.lab.number} ARGS="-k {short}{seed}"']
+        target = target_word(self.target, self._stack.mode if self._stack else "")
+        lines = [f'make lab-{self.lab.number}{target} ARGS="-k {short}{seed}"']
         if not trail.curl:
             return lines
         if os.environ.get("WORKSHOP_STAYS"):  # the watch's stack is still there when this is read
             return [*lines, trail.curl]
         usual = f"http://127.0.0.1:{os.environ.get('PORT') or DEFAULT_PORT}"
-        return [*lines, f"make serve-{self.lab.number}", trail.curl.replace(self.stack.public, usual)]
+        return [*lines, f"make serve-{self.lab.number}{target}", trail.curl.replace(self.stack.public, usual)]
 
     def _keep(self, error: BaseException) -> None:
         """Keep the workshop's own traceback where a maintainer can find it."""
@@ -412,3 +414,16 @@ class LabRun:
         reply = started(self.stack, trail, name, hurry=self.patience.is_short_for_starts)
         self._forgive(time.monotonic() - began)
         return reply
+
+
+def target_word(target: str, mode: str) -> str:
+    """What `make` is told so that it takes the same target: " TARGET=solution"; it stands before ARGS.
+
+    Nothing where it is the learner's own folder, and while a class is graded: a student has the files there.
+    In a container a folder has another name than outside; WORKSHOP_TARGET is the one outside.
+    """
+    if target == "starter" or mode == SANDBOX:
+        return ""
+    if target not in ("solution", "oracle"):
+        target = os.environ.get("WORKSHOP_TARGET") or str(Path(target).resolve())
+    return f" TARGET={shlex.quote(target)}"

@@ -10,6 +10,8 @@ from behaviours_client import (
     answered,
     ask,
     comes,
+    mark_at_rest,
+    no_traceback,
     notes,
     notes_with,
     promises_os_error,
@@ -26,9 +28,13 @@ HOW = ("the end of the connection", "a reset")
 
 
 @contextlib.contextmanager
-def stays_meanwhile(client: Client, rng: random.Random) -> Iterator[None]:
-    """A client that waits for more of its answer while the block runs: it has not left."""
+def stays_meanwhile(client: Client, stack: Stack, rng: random.Random) -> Iterator[None]:
+    """A client that waits for more of its answer while the block runs: it has not left.
+
+    Those who have left are no error: nothing is printed of them.
+    """
     book = f"stays {rng.random()}"
+    mark = mark_at_rest(stack, client)
     with client.connect(seconds=19) as connection:
         ask(connection, "listen", say=book)
         comes(connection, b"listening", "the beginning of an answer")
@@ -37,6 +43,8 @@ def stays_meanwhile(client: Client, rng: random.Random) -> Iterator[None]:
         got = f"receive gave {seen} to the application of a client that is still there"
         expected = "no http.disconnect: it is for a client that has left, not for one that waits"
         that("http.disconnect" not in seen, got, expected, sent=sent_on(connection))
+        left = "clients that leave: in the middle of a response, of an upload, and while send waits for them"
+        no_traceback(stack, client, mark, left)
 
 
 def in_the_middle_of_an_answer(client: Client, stack: Stack, rng: random.Random) -> None:

@@ -11,6 +11,7 @@ from workshop.judge.checks import NOT_JSON, Closed, Deadline, NoAnswer, expect, 
 
 MOST_UNREAD = 24 * 1024 * 1024  # bytes that one member may leave unread and still be there
 AT_ONCE = 8  # messages of a burst
+OF_ITS_OWN = (1008, *range(3000, 5000))  # codes that name no other cause: RFC 6455 §7.4.1, §7.4.2
 
 
 def heard_until_gone(made: Party, host: Guest, slow: str, filler: str) -> tuple[int, Any]:
@@ -103,11 +104,12 @@ def last_words(dawdler: Guest, code: object) -> None:
     sent = (
         f"{dawdler.socket.asked}; then {dawdler.who} read nothing until it had left the room, and now reads"
     )
-    told = got.code == 1013 or (got.code not in (1000, 1005, 1006) and got.reason)
+    told = got.code == 1013 or (got.code in OF_ITS_OWN and got.reason)
     that(
         told,
         got=f"{dawdler.who}, reading again, finds {number} messages and then {got}",
-        expected="close 1013 (try again later), or another code with a reason, within FAREWELL seconds",
+        expected="close 1013 (try again later), or 1008 or a code of your own with a reason, within FAREWELL "
+        "seconds",
         sent=sent,
     )
     that(

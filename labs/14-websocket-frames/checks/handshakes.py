@@ -77,6 +77,23 @@ def accepted(probe, request, *args):
     return [*seen.values, None, None][:2], seen.raised
 
 
+def odd_subprotocols(probe, request):
+    """Subprotocols that are no tokens, or come twice: a server may take them, or say that they are wrong."""
+    verb, version, fields = request
+    for offered in (b"chat, (chat)", b"chat, chat"):
+        offer = (b"Sec-WebSocket-Protocol", offered)
+        seen = probe.steps(made("frames:read_handshake", verb, version, [*fields, offer]))
+        error = seen.raised or {"bases": ["Refused"], "type": "nothing", "attributes": {"status": 400}}
+        status = error["attributes"].get("status")
+        that(
+            "Refused" in error["bases"] and status == 400,
+            f"Sec-WebSocket-Protocol: {offered.decode()}: it raised {error['type']}, with status {status}",
+            "an Offer, or Refused with status 400: what the client sent is malformed",
+            rule="RFC 6455 §4.1 (10.), §4.2.1",
+            sent=f"a good handshake with Sec-WebSocket-Protocol: {offered.decode()}",
+        )
+
+
 def opened(client, key, target="/"):
     """A raw connection with a WebSocket on it."""
     link = client.connect(target=target, seconds=HEAD_SECONDS)

@@ -49,6 +49,14 @@ class Parcel:
         self.label = f"{self.weight:g} kg"
 
 
+@dataclass
+class Branch:
+    """It may bear another one, and so on."""
+
+    name: str
+    bears: Branch | None = None
+
+
 class Trouble(Exception):
     pass
 
@@ -264,6 +272,11 @@ async def errand(errand: Errand, number: int, request: Request, dry: bool = Fals
 @app.post("/parcels")
 async def parcel(parcel: Parcel) -> Any:
     return parcel
+
+
+@app.post("/branches")
+async def branches(branch: Branch) -> Any:
+    return "grown"
 
 
 @app.get("/blocking")

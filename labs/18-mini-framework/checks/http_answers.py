@@ -19,6 +19,7 @@ from workshop.judge.checks import (
     that,
 )
 
+DEEP = 600  # two calls for each level are more than the 1,000 of Python's recursion limit
 PATIENCE = 5.0  # seconds until what must come is said not to have come
 WORDS = ("Zoë", "Łódź", "東京", "naïve", "a b", "100%", "tea & cake", "x=1")
 JSON = [("Content-Type", "application/json")]
@@ -250,6 +251,22 @@ def parcels_are_validated(client: Client) -> None:
         that(400 <= answer.status < 500, got, "422: it can't be used", rule="RFC 8259 §8.2, §9")
 
 
+def deep_trees_are_no_accident(client: Client) -> None:
+    """Dataclasses within dataclasses: JSON's parser takes more of them than Python has room for calls."""
+    for deep, codes in ((3, (200,)), (DEEP, (200, 400, 413, 422))):
+        body = '{"name": "b", "bears": ' * deep + "null" + "}" * deep
+        code = client.request("POST", "/branches", JSON, body.encode()).status
+        that(
+            code in codes,
+            f"status = {code} for a Branch that bears another one, and so on, {deep} deep",
+            "200"
+            if deep < DEEP
+            else "422, or 200: what a client nests too deeply is its own error, not a 500",
+            rule="RFC 9110 §15.5, §15.6; RFC 8259 §9: an implementation may limit the depth",
+            sent=f"POST /branches with {body[:60]}…",
+        )
+
+
 def long_bodies_come_whole(client: Client, size: int) -> None:
     """A hundred thousand bytes come whole; of two megabytes all, or a refusal.
 
@@ -346,3 +363,11 @@ def errands_are_kept_apart(probe: Probe) -> None:
     wanted = [[7, True, "errand 7"], [8, False, "errand 8"]]
     sent = "two errands at once; the first one's body comes when the second one has been answered"
     expect("number, dry, title of each", seen, wanted, "no request sees the values of another", sent=sent)
+
+
+def nothing_else_is_cut_off(probe: Probe) -> None:
+    """A path that is not below root_path, and as long as one that is."""
+    scope = http_scope(path="/abc/line", root_path="/api")
+    code, _, _ = sent_by(probe.asgi("framework_features:app", scope, [{"type": "http.request"}]))
+    why = "no route is /abc/line, and what comes before /line is not where this application is mounted"
+    expect("status of /abc/line, with root_path /api", code, 404, why)
