@@ -3,7 +3,8 @@
 One agent serves one lab and one target. In Docker it is the container `app`; embedded it is a child of the
 tool. Checks reach it through a Unix socket, one JSON line a request and one a reply:
 
-    {"do": "start", "service": "wsgi"}   ready | exited | silent, with port, pid, command and output;
+    {"do": "start", "service": "wsgi"}   ready | exited | silent, with port, pid and command, and with
+                                         its output where it is not ready;
                                          with "hurry": half of its time is enough, for another has hung
     {"do": "status", "service": "wsgi"}  exit code (null: running), output, and a mark for later output;
                                          told: a check's signal asked its first process to end
