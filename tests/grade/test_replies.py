@@ -261,7 +261,12 @@ def test_a_bridge_brings_what_was_asked_before_the_check_left(service: Any) -> N
     data = b"y" * (1 << 20)
     wire = Wire(host, port, 10)
     inside, _ = listener.accept()
-    sending = threading.Thread(target=lambda: (wire.send(data), wire.close()))
+
+    def send() -> None:
+        wire.send(data)
+        wire.close()
+
+    sending = threading.Thread(target=send)
     sending.start()
     received = 0
     with inside:

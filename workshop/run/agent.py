@@ -24,7 +24,6 @@ tool. Checks reach it through a Unix socket, one JSON line a request and one a r
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import gc
 import json
@@ -197,6 +196,8 @@ def _wait_for_end_of_input(ended: threading.Event) -> None:
 
 
 def main() -> int:
+    import argparse  # a sandbox's first program has no use for it
+
     parser = argparse.ArgumentParser(prog="workshop.run.agent")
     parser.add_argument("--lab", default=os.environ.get("LAB", "1"))
     parser.add_argument("--target", default=os.environ.get("TARGET", "starter"))
