@@ -117,7 +117,7 @@ class Probe:
         settle: float = 1.0,
         seconds: float = CALL_SECONDS + 2,
     ) -> Transcript:
-        """Call an ASGI application with a scope and play it events: see call_asgi in run/probe.py."""
+        """Call an ASGI application with a scope and play it events: see workshop/run/probe_asgi_calls.py."""
         events = list(receive)
         request = {"app": _app(app), "scope": scope, "receive": events, "then": then, "settle": settle}
         usual = http_scope()
