@@ -28,8 +28,8 @@ EPILOG = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code: 0 passed, 1 failed, 2 wrong usage, 3 the workshop's own failure."""
     words = sys.argv[1:] if arguments is None else arguments
-    options = _parser(next(iter(words), "")).parse_args(words)
     try:
+        options = _parser(next(iter(words), "")).parse_args(words)
         code: int = options.run(options)
         return code
     except Refusal as refusal:
