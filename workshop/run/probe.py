@@ -277,10 +277,10 @@ def import_first(module: str) -> Json:
 def prepare(request: Json, line: str) -> None:
     """Do what each fork would have to do anew."""
     given = given_files(request["calls"], GIVEN)  # compiled
-    if request["kind"] == "asgi":
-        importlib.import_module("workshop.run.probe_asgi_calls")
-    elif '"$asgi"' in line or any("asyncio" in one.imports for one in given):
-        importlib.import_module("asyncio")
+    name = "workshop.run.probe_asgi_calls" if request["kind"] == "asgi" else "asyncio"
+    is_used = request["kind"] == "asgi" or '"$asgi"' in line
+    if name not in sys.modules and (is_used or any("asyncio" in one.imports for one in given)):
+        import_first(name)
 
 
 def serve(out: int, link: int) -> None:
