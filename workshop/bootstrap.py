@@ -250,27 +250,54 @@ def write_command(path):
 
 
 def compile_given():
-    """Compile what every run imports and nobody edits, as what the workshop starts writes no compiled files.
+    """Compile what every run imports and nobody edits: what the workshop starts writes no compiled files."""
+    compile_these([place for place in given() if os.path.isdir(place)])
 
-    They are checked by content, so they are never stale.
-    """
+
+def given():
     labs = os.path.join(ROOT, "labs")
     places = [
         os.path.join(ROOT, name) for name in ("workshop", "solutions", os.path.join("services", "apps"))
     ]
-    places += [os.path.join(labs, name, "apps") for name in sorted(os.listdir(labs))]
-    base = [python(), "-m", "compileall", "-q", "--invalidation-mode", "checked-hash"]
-    run("Compiling", base + [place for place in places if os.path.isdir(place)])
+    return places + [os.path.join(labs, name, "apps") for name in sorted(os.listdir(labs))]
+
+
+def compile_these(paths):
+    """Compiled files are checked by content: one that is stale is not run, but compiled in each process."""
+    run("Compiling", [python(), "-m", "compileall", "-q", "--invalidation-mode", "checked-hash"] + paths)
+
+
+def compile_changed():
+    """Compile what is newer than .venv: what a `git pull` has brought. Where that fails, nothing is lost."""
+    if os.path.islink(VENV):  # somebody else's
+        return
+    try:
+        made = os.path.getmtime(ready_file())
+        newer = [path for path in files_of(given()) if os.path.getmtime(path) > made]
+        if newer:
+            compile_these(newer)
+            os.utime(ready_file(), None)
+    except (Trouble, IOError, OSError):
+        pass
+
+
+def files_of(places):
+    walked = (one for place in places for one in os.walk(place))
+    return [os.path.join(at, name) for at, _, names in walked for name in names if name.endswith(".py")]
 
 
 def main(arguments):
     command = os.path.join(VENV, "bin", "workshop")
     if arguments == ["--is-ready"]:
-        return 0 if is_ready("course") and os.path.exists(command) else 1
+        if not is_ready("course") or not os.path.exists(command):
+            return 1
+        compile_changed()
+        return 0
     group = arguments[0] if arguments else "course"
     try:
         if is_ready(group):
             write_command(command)
+            compile_changed()
             return 0
         check_python()
         if not is_usable():

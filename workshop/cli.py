@@ -17,6 +17,8 @@ from workshop.labs import Lab, find, target_folder
 from workshop.learn.room_reports import reporting
 from workshop.room import room_options
 
+# What of pytest's own no check uses: to load it, and to have it look at each check, takes a while.
+UNUSED = ("doctest", "junitxml", "legacypath", "logging", "pastebin", "setuponly", "setupplan", "unittest")
 EPILOG = (
     "Exit codes: 0 all passed, 1 some failed, 2 wrong usage, 3 the workshop's own failure. "
     "make ends with 0 or 2."
@@ -25,8 +27,9 @@ EPILOG = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code: 0 passed, 1 failed, 2 wrong usage, 3 the workshop's own failure."""
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
     try:
+        options = _parser(next(iter(words), "")).parse_args(words)
         code: int = options.run(options)
         return code
     except Refusal as refusal:
@@ -42,12 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INFRA
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(chosen: str = "") -> argparse.ArgumentParser:
+    """It knows all commands, or, as making that takes a while, the one that is chosen."""
     parser = argparse.ArgumentParser(
         prog="workshop", description="Build the Python web stack yourself.", epilog=EPILOG
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, text, run in COMMANDS:
+    for name, text, run in [one for one in COMMANDS if one[0] == chosen] or COMMANDS:
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(run=run)
         if name in ("grade", "regrade", "merge", "similar", "autograder"):
@@ -170,6 +174,7 @@ def run_checks(lab: Lab, options: argparse.Namespace, *more: str) -> int:
     # In one word: a folder in a word of its own would bring its conftest.py along.
     # Garbage has no exceptions that a learner should read: looking through all of it takes a while.
     words = [str(lab.folder), f"--target={options.target}", "-p", "no:unraisableexception", *more]
+    words += [word for name in UNUSED for word in ("-p", f"no:{name}")]
     words += ["-k", options.chosen] if options.chosen else []
     words += ["--all"] if options.everything else []
     words += ["--one-at-a-time"] if options.one_at_a_time else []

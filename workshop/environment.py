@@ -11,11 +11,10 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 
 from workshop.paths import ROOT
 
-# What a program needs to be found and loaded.
+# Names, or how names begin. What a program needs to be found and loaded.
 PROGRAMS = """
     PATH HOME USER LOGNAME SHELL TMPDIR SYSTEMROOT
     LD_LIBRARY_PATH DYLD_LIBRARY_PATH DYLD_FALLBACK_LIBRARY_PATH NIX_LD NIX_LD_LIBRARY_PATH
@@ -61,7 +60,8 @@ def of_program(env: Mapping[str, str], *, on_terminal: bool = False) -> dict[str
 
 def _only(env: Mapping[str, str], *lists: str) -> dict[str, str]:
     names = " ".join(lists).split()
-    return {key: value for key, value in env.items() if any(fnmatchcase(key, name) for name in names)}
+    exact, begins = set(names), tuple(name[:-1] for name in names if name.endswith("*"))
+    return {key: value for key, value in env.items() if key in exact or key.startswith(begins)}
 
 
 def _without_unusable(env: dict[str, str]) -> dict[str, str]:

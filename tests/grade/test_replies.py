@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import struct
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +229,85 @@ def test_a_bridge_carries_many_bytes_both_ways(service: Any) -> None:
         assert wire.read_all() == data
         sending.join()
         echoing.join()
+
+
+def test_a_bridge_waits_for_a_slow_reader_without_work(service: Any) -> None:
+    """What the service has sent before it left arrives, however late the check reads it."""
+    listener, port, host = service
+    data = b"x" * (4 << 20)
+    with Wire(host, port, 20) as wire:
+        inside, _ = listener.accept()
+        wire.half_close()
+        with inside:
+            sending = threading.Thread(target=inside.sendall, args=[data])
+            sending.start()
+            assert wire.read() and inside.recv(1) == b""
+            used = time.process_time()
+            time.sleep(0.5)
+            assert time.process_time() - used < 0.25
+            received = len(wire.received)
+            while received < len(data) - (1 << 17):
+                received += len(wire.read())
+            sending.join()
+        time.sleep(0.1)  # the service's end is closed, and what it sent last is still on the way
+        used = time.process_time()
+        time.sleep(0.5)
+        assert time.process_time() - used < 0.25
+        assert wire.read_all() == data
+
+
+def test_a_bridge_brings_what_was_asked_before_the_check_left(service: Any) -> None:
+    listener, port, host = service
+    data = b"y" * (1 << 20)
+    wire = Wire(host, port, 10)
+    inside, _ = listener.accept()
+
+    def send() -> None:
+        wire.send(data)
+        wire.close()
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    received = 0
+    with inside:
+        while piece := inside.recv(1 << 16):
+            received += len(piece)
+            time.sleep(0.001)
+        assert received == len(data)
+        sending.join()
+
+
+def test_a_bridge_tells_the_service_that_nobody_reads(service: Any) -> None:
+    listener, port, host = service
+    wire = Wire(host, port, 5)
+    inside, _ = listener.accept()
+    with inside:
+        wire.close()
+        assert inside.recv(1) == b""
+        with pytest.raises(ConnectionError):
+            for _ in range(100):
+                inside.sendall(b"z" * 1000)
+                time.sleep(0.01)
+
+
+def test_a_bridge_tells_a_reset_by_the_service(service: Any) -> None:
+    listener, port, host = service
+    with Wire(host, port, 5) as wire:
+        inside, _ = listener.accept()
+        inside.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        inside.close()
+        assert wire.closed_within(2)
+
+
+def test_a_bridge_carries_many_connections_at_once(service: Any) -> None:
+    listener, port, host = service
+    wires = [Wire(host, port, 10) for _ in range(100)]
+    ends = [listener.accept()[0] for _ in wires]
+    for number, wire in enumerate(wires):
+        wire.send(b"%d" % number)
+    for end in ends:
+        end.sendall(end.recv(100))
+        end.close()
+    assert [wire.read_all() for wire in wires] == [b"%d" % number for number in range(100)]
+    for wire in wires:
+        wire.close()

@@ -70,8 +70,8 @@ class Probe:
         self._trail.sent = sent or self._with_given(
             "\n".join(describe(step["do"]) for step in listed), listed
         )
-        asked = {"steps": outgoing(listed), "memory": memory}
-        return self._ask("steps", asked, outgoing(listed), seconds)
+        sent_steps = outgoing(listed)
+        return self._ask("steps", {"steps": sent_steps, "memory": memory}, sent_steps, seconds)
 
     def wsgi(
         self,
@@ -105,7 +105,8 @@ class Probe:
         if body:
             self._trail.sent += f" and wsgi.input {show_bytes(body)}"
         self._trail.sent = self._with_given(self._trail.sent, app)
-        return self._ask("wsgi", {"request": outgoing(request)}, outgoing(request), seconds)
+        asked = outgoing(request)
+        return self._ask("wsgi", {"request": asked}, asked, seconds)
 
     def asgi(
         self,
@@ -116,7 +117,7 @@ class Probe:
         settle: float = 1.0,
         seconds: float = CALL_SECONDS + 2,
     ) -> Transcript:
-        """Call an ASGI application with a scope and play it events: see call_asgi in run/probe.py."""
+        """Call an ASGI application with a scope and play it events: see workshop/run/probe_asgi_calls.py."""
         events = list(receive)
         request = {"app": _app(app), "scope": scope, "receive": events, "then": then, "settle": settle}
         usual = http_scope()
@@ -126,7 +127,8 @@ class Probe:
         self._trail.sent = f"{describe(_app(app))}(scope, receive, send) with the scope {asked!r}"
         self._trail.sent += f"; receive: {played}" if played else ""
         self._trail.sent = self._with_given(self._trail.sent, app)
-        return self._ask("asgi", {"request": outgoing(request)}, outgoing(request), seconds)
+        asked = outgoing(request)
+        return self._ask("asgi", {"request": asked}, asked, seconds)
 
     def _with_given(self, sent: str, value: Any) -> str:
         """What was called, and on lines of their own what is not the learner's in it."""

@@ -58,6 +58,8 @@ def recv(*pieces: bytes) -> dict[str, Any]:
 
 def outgoing(value: Any) -> Any:
     """`encode` for requests: tags that are already there stay as they are."""
+    if type(value) is str or value is None:  # as most are
+        return value
     if isinstance(value, dict):
         return {key: outgoing(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -98,16 +100,22 @@ def body_event(data: bytes = b"", more: bool = False) -> dict[str, Any]:
 
 def modules_in(value: Any) -> list[str]:
     """The learner's modules that a request names, in order: they are imported before the call."""
-    found: list[str] = []
-    if isinstance(value, dict):
-        if set(value) == {"$import"}:
-            return [value["$import"].partition(":")[0]]
-        for item in value.values():
-            found += modules_in(item)
-    elif isinstance(value, list):
+    found: dict[str, None] = {}
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict):
+            if len(value) == 1 and "$import" in value:
+                found[value["$import"].partition(":")[0]] = None
+                return
+            value = value.values()
+        elif not isinstance(value, list):
+            return
         for item in value:
-            found += modules_in(item)
-    return list(dict.fromkeys(found))
+            if not isinstance(item, str):
+                look(item)
+
+    look(value)
+    return list(found)
 
 
 def describe(value: Any) -> str:

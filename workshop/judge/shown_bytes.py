@@ -6,6 +6,8 @@ import re
 
 # RFC 9110 §5.6.7. In what is cut short it would cut elsewhere at another time.
 DATE = re.compile(r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT")
+# All but ASCII's printable characters, less the backslash, and the sign for what was left out.
+UNPRINTED = re.compile(r"[^ -\[\]-~…]")
 
 
 def show_bytes(data: bytes, limit: int = 400) -> str:
@@ -16,14 +18,12 @@ def show_bytes(data: bytes, limit: int = 400) -> str:
     if len(text) > limit:
         left_out = len(text) - limit
         text = f"{text[: limit // 2]} … {left_out} bytes more … {text[-limit // 2 :]}"
-    return "".join(_shown(char) for char in text)
+    return UNPRINTED.sub(lambda found: _escaped(found[0]), text)
 
 
-def _shown(char: str) -> str:
+def _escaped(char: str) -> str:
     if char == "\\":
         return "\\\\"
-    if char == "…" or (char.isascii() and char.isprintable()):
-        return char
     return char.encode("unicode_escape").decode("ascii")
 
 

@@ -82,7 +82,7 @@ class LabResult:
         for check in checks:
             finding = check["finding"]
             finding["rule_url"] = (link(finding["rule"]) if finding["rule"] else None) or ""
-        return {**asdict(self), "checks": checks, "points": self.points, "verdict": self.verdict}
+        return {**vars(self), "checks": checks, "points": self.points, "verdict": self.verdict}
 
 
 # --- tracebacks -------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 One agent serves one lab and one target. In Docker it is the container `app`; embedded it is a child of the
 tool. Checks reach it through a Unix socket, one JSON line a request and one a reply:
 
-    {"do": "start", "service": "wsgi"}   ready | exited | silent, with port, pid, command and output;
+    {"do": "start", "service": "wsgi"}   ready | exited | silent, with port, pid and command, and with
+                                         its output where it is not ready;
                                          with "hurry": half of its time is enough, for another has hung
     {"do": "status", "service": "wsgi"}  exit code (null: running), output, and a mark for later output;
                                          told: a check's signal asked its first process to end
@@ -23,7 +24,6 @@ tool. Checks reach it through a Unix socket, one JSON line a request and one a r
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import gc
 import json
@@ -196,6 +196,8 @@ def _wait_for_end_of_input(ended: threading.Event) -> None:
 
 
 def main() -> int:
+    import argparse  # a sandbox's first program has no use for it
+
     parser = argparse.ArgumentParser(prog="workshop.run.agent")
     parser.add_argument("--lab", default=os.environ.get("LAB", "1"))
     parser.add_argument("--target", default=os.environ.get("TARGET", "starter"))

@@ -27,13 +27,12 @@ Only the standard library is used: this runs beside the learner's code, and brin
 
 from __future__ import annotations
 
-import asyncio
+import _thread
 import base64
 import contextlib
 import encodings.idna  # noqa: F401  (what makes a socket needs it: once, and not in each fork)
 import gc
 import importlib
-import inspect
 import json
 import operator
 import os
@@ -42,10 +41,11 @@ import signal
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from workshop.run.probe_calls import call_asgi, call_wsgi
+from workshop.run.probe_calls import call_wsgi
 from workshop.run.probe_line import SocketLine
 from workshop.run.probe_log import Log, describe_exception, where_now
 from workshop.run.probe_values import encode
@@ -79,7 +79,11 @@ def _decode_call(inner: Json, names: dict[str, Any], log: Log) -> Any:
     args = decode(inner.get("args", []), names, log)
     kwargs = {key: decode(item, names, log) for key, item in inner.get("kwargs", {}).items()}
     result = function(*args, **kwargs)
-    return asyncio.run(result) if inspect.iscoroutine(result) else result
+    if isinstance(result, types.CoroutineType):
+        import asyncio
+
+        return asyncio.run(result)
+    return result
 
 
 def _decode_attr(inner: Json, names: dict[str, Any], log: Log) -> Any:
@@ -191,8 +195,12 @@ def perform(request: Json, log: Log) -> None:
         return
     if kind == "wsgi":
         call_wsgi(prepared, log)
-    else:
-        asyncio.run(call_asgi(prepared, log, lambda value: decode(value, {}, log)))
+        return
+    import asyncio
+
+    from workshop.run.probe_asgi_calls import call_asgi
+
+    asyncio.run(call_asgi(prepared, log, lambda value: decode(value, {}, log)))
 
 
 def answer(request: Json, out: int, link: int) -> None:
@@ -213,7 +221,7 @@ def answer(request: Json, out: int, link: int) -> None:
 
     line = SocketLine(link, request["call"], lambda size: finish(too_much=size))
     log = Log(line, lambda: finish(flooded=where_now(main)))
-    threading.Thread(target=watch, daemon=True).start()
+    _thread.start_new_thread(watch, ())  # a Thread takes three times as long, in every call
     perform(request, log)
     finish()
 
@@ -266,6 +274,15 @@ def import_first(module: str) -> Json:
     return None
 
 
+def prepare(request: Json, line: str) -> None:
+    """Do what each fork would have to do anew."""
+    given = given_files(request["calls"], GIVEN)  # compiled
+    name = "workshop.run.probe_asgi_calls" if request["kind"] == "asgi" else "asyncio"
+    is_used = request["kind"] == "asgi" or '"$asgi"' in line
+    if name not in sys.modules and (is_used or any("asyncio" in one.imports for one in given)):
+        import_first(name)
+
+
 def serve(out: int, link: int) -> None:
     """Answer requests until standard input ends.
 
@@ -277,7 +294,7 @@ def serve(out: int, link: int) -> None:
             data = json.dumps({"import": import_first(request["module"])}).encode()
         else:
             with contextlib.suppress(Exception):  # the fork says what it was
-                given_files(request["calls"], GIVEN)  # compiled once, for all forks
+                prepare(request, line)
             data = fork_and_answer(request, link)
         view = memoryview(data + b"\n")
         while view:

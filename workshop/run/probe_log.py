@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workshop.run.probe_line import Line
 from workshop.run.probe_values import Json, encode
+
+if TYPE_CHECKING:
+    import asyncio
 
 Event = dict[str, Any]
 OWN = f"{os.path.dirname(__file__)}{os.sep}"  # noqa: PTH120 - pathlib would be the only thing to import it
@@ -79,6 +81,10 @@ def where_now(thread: int) -> list[str]:
 
 def _tasks_now() -> list[str]:
     """Where the tasks of all running event loops stand, the last call of each last."""
+    if "asyncio" not in sys.modules:
+        return []
+    import asyncio
+
     loops = [one for one in gc.get_objects() if isinstance(one, asyncio.AbstractEventLoop)]
     tasks = [task for loop in loops if loop.is_running() for task in asyncio.all_tasks(loop)]
     return [line for task in tasks for line in _lines(traceback.StackSummary.extract(_awaiting(task)))]

@@ -20,8 +20,9 @@ from workshop.run.call_record import CallRecord, Garbled
 Reply = dict[str, Any]
 # The probe's own modules are imported before the learner's, and their folder is not left on the path.
 PROBE = (
-    f"import sys; sys.path.insert(0, {str(ROOT)!r}); from workshop.run import probe; "
-    "sys.path.pop(0); probe.main(*map(int, sys.argv[1:]))"
+    "import gc, sys; gc.disable(); "
+    f"sys.path.insert(0, {str(ROOT)!r}); from workshop.run import probe; sys.path.pop(0); "
+    "gc.enable(); probe.main(*map(int, sys.argv[1:]))"
 )
 LINE_LIMIT = 32 << 20  # bytes
 HEARING_SECONDS = 2.0

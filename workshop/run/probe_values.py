@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
+import sys
 from typing import Any
 
 Json = Any
@@ -33,7 +33,8 @@ def encode(value: Any, depth: int = 0) -> Json:
 
 
 def _encode_object(value: Any, depth: int) -> Json:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    dataclasses = sys.modules.get("dataclasses")  # who has not imported it has no instance of one
+    if dataclasses is not None and dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [f.name for f in dataclasses.fields(value)]
     elif isinstance(value, tuple):
         names = list(value._fields)  # type: ignore[attr-defined]

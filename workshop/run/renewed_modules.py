@@ -6,13 +6,15 @@ are imported. So a call begins with new ones.
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import ast
 
 
 def folders() -> list[str]:
@@ -20,8 +22,7 @@ def folders() -> list[str]:
     return os.environ.get("PYTHONPATH", "").split(os.pathsep)
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(NamedTuple):
     """A given file, compiled, and the modules that its import statements name."""
 
     name: str
@@ -60,6 +61,8 @@ def _given(name: str, places: list[str]) -> Given | None:
 
 
 def _compiled(name: str, path: Path) -> Given:
+    import ast  # most labs have no such file
+
     tree = ast.parse(path.read_bytes())
     return Given(name, path, _imported(tree), compile(tree, str(path), "exec"))
 
@@ -77,6 +80,8 @@ def renew(names: Iterable[str], places: list[str]) -> None:
 
 
 def _imported(tree: ast.Module) -> list[str]:
+    import ast
+
     found = []
     for node in tree.body:
         if isinstance(node, ast.Import):

@@ -5,7 +5,6 @@ The script is with the agent (call_record.py), and so is what is noted of it.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -100,6 +99,8 @@ class ScriptedASGI:
         self._number, self._log, self._decode = number, log, decode
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        import asyncio  # which runs this
+
         call, ending = self._log.begin(self._number)
         _, keys = self._log.go_on(call)
         step = self._log.go_on(call, {key: encode(scope.get(key)) for key in keys})
@@ -121,5 +122,7 @@ class ScriptedASGI:
         elif what == "raise":
             raise RuntimeError(step[1])
         else:
+            import asyncio
+
             await asyncio.Event().wait()
         return None

@@ -178,7 +178,7 @@ class TargetProcesses:
                     reply["listens_on"] = tcp_ports.ports_of(family)
                     reply["taken"] = owner is tcp_ports.Owner.OTHER
                     return self._give_up(name, reply)
-            time.sleep(process.POLL)
+            time.sleep(max(process.POLL, (now - one.started) / 16))  # what takes long is asked less often
 
     def _owner(self, name: str, one: process.Process) -> tcp_ports.Owner:
         """Whose the port is: the service's, with all that it started and left behind, or a stranger's."""
@@ -229,7 +229,7 @@ class TargetProcesses:
             "code": one.exit_code(),
             "told": one.pid in self.told,
             "flooded": one.flooded,
-            "output": one.output(),
+            "output": "" if state == "ready" else one.output(),  # each request of a check's asks for that
             "mark": one.written,
             "seconds": round(time.monotonic() - one.started, 2),
             "command": service_command.shown_command(one.argv),
@@ -329,8 +329,8 @@ class TargetProcesses:
         recorded_apps.forget(self.state)
 
     def prepare_probe(self) -> None:
-        """Start a probe before anybody asks."""
-        if not self.closing:
+        """Start a probe before anybody asks, where a check will."""
+        if not self.closing and _asks_probe(self.lab):
             self.probes.prepare()
 
     def _new_probe(self) -> ProbeProcess:
@@ -359,3 +359,8 @@ class TargetProcesses:
         trouble = {"folder": str(self.folder), "module": module, "output": probe.process.output()}
         probe.end()
         return {"not_imported": reply, **trouble}
+
+
+def _asks_probe(lab: Lab) -> bool:
+    """Whether a lab's checks call its code, by their text: some of a server's only talk to it."""
+    return any("probe" in path.read_text(encoding="utf-8") for path in lab.folder.glob("test_*.py"))

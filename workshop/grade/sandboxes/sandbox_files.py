@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -47,6 +48,8 @@ class SandboxFiles:
         self.apps.mkdir()
         for path in shared_apps(lab):
             shutil.copyfile(path, self.apps / path.name)
+        for place in (self.given, self.apps):  # once for all sandboxes, in which nothing can be kept
+            compileall.compile_dir(place, quiet=2)
         self.etc = folder / "etc"
         self.etc.mkdir()
         self.front = folder / "front"
