@@ -291,11 +291,11 @@ class Wrapped:
         self._over.set()
         self._watch.join()
         code = self.popen.poll()
+        if self._group is not None and self._group.out_of_memory():
+            self.facts.limits = sorted({*self.facts.limits, "memory"})
         if code is not None and not self.facts.limits:
             self.facts.ended = f"exit code {code}" if code >= 0 else f"signal {-code}"
             self.facts.taken = code < 0  # this process of bubblewrap's is outside
-        if self._group is not None and self._group.out_of_memory():
-            self.facts.limits = sorted({*self.facts.limits, "memory"})
         if code is None:
             self.facts.cpu = processor_time(self.first)
         self._kill()
