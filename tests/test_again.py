@@ -24,7 +24,6 @@ def sent(report: str) -> str:
 
 
 def test_the_same_request_is_sent(tmp_path: Path) -> None:
-    """One after the other: a checkout runs one `make check` at a time."""
     for number, name in enumerate(CAUGHT):
         repeats(name, tmp_path / str(number))
 
@@ -35,16 +34,17 @@ def repeats(name: str, folder: Path) -> None:
     first = judging.run_warm("check", str(LAB.number), "--target", str(target), "-k", mistake.check).stdout
     (again,) = re.findall(r"^    again     (make .*)", first, re.MULTILINE)
     assert re.search(rf" TARGET={re.escape(str(target))} ARGS=\".* --seed \d+\"$", again)
-    done = subprocess.run(
-        ["sh", "-c", again.replace("lab-", "check-", 1)],
-        cwd=ROOT,
-        env={**judging.environment(), "MODE": "embedded", "PYTHON": sys.executable},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    with judging.checkout_to_ourselves():
+        done = subprocess.run(
+            ["sh", "-c", again.replace("lab-", "check-", 1)],
+            cwd=ROOT,
+            env={**judging.environment(), "MODE": "embedded", "PYTHON": sys.executable},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
     assert sent(first), first
     assert sent(done.stdout) == sent(first), done.stdout + done.stderr
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -22,16 +23,17 @@ from workshop.paths import ROOT
 
 def launch(*words: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
     """What `make` runs, embedded unless the environment says otherwise."""
-    return subprocess.run(
-        ["sh", "workshop/launch.sh", *words],
-        cwd=cwd,
-        env={**judging.environment(), "MODE": "embedded", **env},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    with judging.checkout_to_ourselves() if cwd == ROOT else contextlib.nullcontext():
+        return subprocess.run(
+            ["sh", "workshop/launch.sh", *words],
+            cwd=cwd,
+            env={**judging.environment(), "MODE": "embedded", **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:

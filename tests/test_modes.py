@@ -38,28 +38,29 @@ each_lab = pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.name)
 
 
 def verdicts(mode: str, lab: Lab, target: str | Path, *words: str) -> Verdicts:
-    done = subprocess.run(
-        [
-            "sh",
-            "workshop/launch.sh",
-            "check",
-            str(lab.number),
-            "--all",
-            "--json",
-            "--seed",
-            SEED,
-            "--target",
-            str(target),
-            *words,
-        ],
-        cwd=ROOT,
-        env={**judging.environment(), "MODE": mode},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    with judging.checkout_to_ourselves():
+        done = subprocess.run(
+            [
+                "sh",
+                "workshop/launch.sh",
+                "check",
+                str(lab.number),
+                "--all",
+                "--json",
+                "--seed",
+                SEED,
+                "--target",
+                str(target),
+                *words,
+            ],
+            cwd=ROOT,
+            env={**judging.environment(), "MODE": mode},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
     try:
         result: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
