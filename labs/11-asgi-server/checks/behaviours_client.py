@@ -135,12 +135,17 @@ TRACE = "Traceback (most recent call last)"
 
 def no_traceback(stack: Stack, client: Client, mark: int, sent: str) -> None:
     """Fail when a service has printed a traceback since `mark`, though no application raised."""
-    client.rests()
-    _, found, trace = stack.ask("status", service=client.service, since=mark)["output"].rpartition(TRACE)
-    last = next((line for line in trace.splitlines()[1:] if line[:1].strip()), "")
+    last = traced(stack, client, mark)
     got = f"a traceback on standard error, {last!r}, though the application raised nothing"
     expected = "none: whatever a client sends, and whenever it leaves: your server does not raise"
-    that(not found, got, expected, rule="this lab's rule 8", sent=sent)
+    that(last is None, got, expected, rule="this lab's rule 8", sent=sent)
+
+
+def traced(stack: Stack, client: Client, mark: int) -> str | None:
+    """The last line of the traceback that a service has printed since `mark`, when it has come to rest."""
+    client.rests()
+    _, found, trace = stack.ask("status", service=client.service, since=mark)["output"].rpartition(TRACE)
+    return next((line for line in trace.splitlines()[1:] if line[:1].strip()), "") if found else None
 
 
 def literal(text: str) -> Any:

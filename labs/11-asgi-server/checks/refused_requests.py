@@ -6,7 +6,7 @@ import contextlib
 import random
 from typing import Any
 
-from behaviours_client import ask, no_traceback, notes_with, sent_on
+from behaviours_client import ask, no_traceback, notes_with, sent_on, traced
 
 from workshop.judge.checks import (
     Client,
@@ -23,11 +23,19 @@ from workshop.judge.stack import Stack
 
 
 def all_refused(stack: Stack, client: Client, cases: list[WireCase]) -> None:
-    """Malformed requests, one after the other: none is answered as a request, none makes the server raise."""
+    """Malformed requests, one after the other: none is answered as a request, none makes the server raise.
+
+    Where it has, each is sent once more, to see which one it was.
+    """
+    mark = stack.ask("status", service=client.service)["mark"]
     for case in cases:
-        mark = stack.ask("status", service=client.service)["mark"]
         refused(client, case.data, case.notes.get("why", case.name), "status" in case.notes)
-        no_traceback(stack, client, mark, shown(case.data))
+    if traced(stack, client, mark) is not None:
+        for case in cases:
+            before = stack.ask("status", service=client.service)["mark"]
+            refused(client, case.data, case.notes.get("why", case.name), "status" in case.notes)
+            no_traceback(stack, client, before, shown(case.data))
+        no_traceback(stack, client, mark, "malformed requests, one after the other")
 
 
 def refused(client: Client, data: bytes, why: str, must_answer: bool = False) -> None:
