@@ -35,7 +35,7 @@ def all_refused(stack: Stack, client: Client, cases: list[WireCase]) -> None:
             before = stack.ask("status", service=client.service)["mark"]
             refused(client, case.data, case.notes.get("why", case.name), "status" in case.notes)
             no_traceback(stack, client, before, shown(case.data))
-        no_traceback(stack, client, mark, "malformed requests, one after the other")
+        no_traceback(stack, client, mark, "malformed requests, in turn")
 
 
 def refused(client: Client, data: bytes, why: str, must_answer: bool = False) -> None:
