@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import judging
 from workshop.labs import find
 from workshop.paths import SOLUTIONS
-from workshop.run import nginx_config, tcp_ports
+from workshop.run import nginx_config, process, tcp_ports
 from workshop.run.nginx_config import Front, complaint
 from workshop.run.nginx_process import NginxProcess
 
@@ -65,15 +67,46 @@ def test_configuration_that_nginx_refuses_is_a_finding(tmp_path: Path) -> None:
     assert check["finding"]["got"] == f'nginx.conf:{line}: unknown directive "server_nam"'
 
 
-def test_while_nginx_begins_anew_nobody_hears_that_it_has_ended(tmp_path: Path) -> None:
-    """A service got another port in one thread, while another one asks how nginx is."""
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[NginxProcess]:
+    """The nginx of lab 19's solution, not started yet."""
     program = nginx_config.command()
     if program is None:
         pytest.skip("there is no nginx on this machine")
     lab = find("19")
     ports = {name: tcp_ports.free_port() for name in lab.services}
     front = Front("learner", f"127.0.0.1:{tcp_ports.free_port()}", ports, SOLUTIONS / lab.name)
-    door = NginxProcess(lab, [front], "127.0.0.1", tmp_path, tmp_path, program)
+    made = NginxProcess(lab, [front], "127.0.0.1", tmp_path, tmp_path, program)
+    yield made
+    made.close()
+
+
+def test_an_nginx_that_listens_before_it_is_known_is_no_stranger(
+    door: NginxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody asks while it starts: it neither moves to another port nor is started twice."""
+    door.moves = True
+    asked = threading.Thread(target=door.is_ready)
+
+    def start(*words: Any, **more: Any) -> process.Process:
+        made = begin(*words, **more)
+        while not tcp_ports.is_listening("127.0.0.1", port):
+            assert made.exit_code() is None
+        if not asked.ident:
+            asked.start()
+            asked.join(0.5)  # long enough to begin anew, for who does not wait
+        return made
+
+    begin, port = process.Process, door.fronts[0].port
+    monkeypatch.setattr(process, "Process", start)
+    door.write()
+    door.open()
+    asked.join()
+    assert (door.fronts[0].port, len(door.running)) == (port, 1)
+
+
+def test_while_nginx_begins_anew_nobody_hears_that_it_has_ended(door: NginxProcess) -> None:
+    """A service got another port in one thread, while another one asks how nginx is."""
     refused, ended = set[str](), threading.Event()
 
     def ask() -> None:
@@ -91,5 +124,4 @@ def test_while_nginx_begins_anew_nobody_hears_that_it_has_ended(tmp_path: Path) 
     ended.set()
     for thread in threads:
         thread.join()
-    door.close()
     assert refused == {""}

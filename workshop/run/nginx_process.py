@@ -69,14 +69,15 @@ class NginxProcess:
             write_whole(self.run / "serial", str(self.serial))
 
     def open(self) -> None:
-        """Start it, where it is ours to start."""
-        for conf in nginx_config.MAIN if self.program else ():
-            path = (self.written or self.run) / conf
-            if path.exists() and not (nginx_config.is_own(self.lab) and self._is_refused(path)):
-                words = [self.program, "-e", "stderr", "-c", str(path), "-g", "daemon off;"]
-                self.running.append(
-                    process.Process(words, cwd=self.run, env=environment.of_program(os.environ))
-                )
+        """Start it, where it is ours to start. Who asks for it meanwhile waits: it may listen already."""
+        with self._lock:
+            for conf in nginx_config.MAIN if self.program else ():
+                path = (self.written or self.run) / conf
+                if path.exists() and not (nginx_config.is_own(self.lab) and self._is_refused(path)):
+                    words = [self.program, "-e", "stderr", "-c", str(path), "-g", "daemon off;"]
+                    self.running.append(
+                        process.Process(words, cwd=self.run, env=environment.of_program(os.environ))
+                    )
 
     def _is_refused(self, path: Path) -> bool:
         words = [self.program, "-t", "-q", "-e", "stderr", "-c", str(path)]
@@ -196,9 +197,10 @@ class NginxProcess:
         return ""
 
     def close(self) -> None:
-        process.end_all(self.running)
-        self.running.clear()
-        self.refused = ""
+        with self._lock:
+            process.end_all(self.running)
+            self.running.clear()
+            self.refused = ""
 
 
 def clear(run: Path) -> None:
