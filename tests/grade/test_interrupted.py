@@ -138,9 +138,8 @@ def test_a_first_process_that_waits_for_ever_is_ended() -> None:
 def test_what_a_weak_sandbox_left_is_found_without_its_folder() -> None:
     """A grader of another kind may have removed the folder by which it was known."""
     env = {"TMPDIR": f"{name_of_a_dead_grader()}/tmp"}
-    stray = subprocess.Popen(
-        ["/bin/sleep", "60"], env=env, **user_leftovers.as_user(user_leftovers.FIRST_UID)
-    )
+    uid, held = user_leftovers.take_user()
+    stray = subprocess.Popen(["/bin/sleep", "60"], env=env, **user_leftovers.as_user(uid))
     other = subprocess.Popen(["/bin/sleep", "60"], env=env)
     try:
         user_leftovers.clear_strays()
@@ -150,6 +149,7 @@ def test_what_a_weak_sandbox_left_is_found_without_its_folder() -> None:
         for one in (stray, other):
             one.kill()
             one.wait()
+        held.close()
 
 
 @pytest.mark.parametrize("name", ["wg-1x-lab-", "wg-", "wg--", "wg-99999999999999999999-x", "wg-²-x"])
@@ -168,7 +168,7 @@ def test_what_a_submission_calls_like_a_grader_s_folder_ends_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its `tmp` would be whose processes and files are cleared: here those of somebody else's."""
-    uid, other = user_leftovers.FIRST_UID, user_leftovers.FIRST_UID + 1
+    (uid, held), (other, held_too) = user_leftovers.take_user(), user_leftovers.take_user()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     made, link = tmp_path / "wg-999999999-made", tmp_path / "wg-999999999-link"
     (made / "tmp").mkdir(parents=True)
@@ -184,6 +184,8 @@ def test_what_a_submission_calls_like_a_grader_s_folder_ends_nobody(
     finally:
         beside.kill()
         beside.wait()
+        held.close()
+        held_too.close()
 
 
 @pytest.mark.skipif(bool(docker.trouble()), reason=docker.trouble())

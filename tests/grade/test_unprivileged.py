@@ -16,13 +16,12 @@ from tests.grade.run_as_anyone import grade, place
 from tests.judging import mistakes, starter
 from workshop.grade.sandboxes import choose_sandbox
 from workshop.grade.sandboxes.sandbox import PROCESSES
-from workshop.grade.sandboxes.user_leftovers import clear, pids_of
+from workshop.grade.sandboxes.user_leftovers import clear, pids_of, take_user
 from workshop.labs import find
 from workshop.paths import SOLUTIONS
 
 LAB = find("5")
 FILE = LAB.edit[0]
-USER = 57344 + 1234  # of the weak sandbox's range: what is left of it can be cleared
 
 pytestmark = [
     pytest.mark.whole("classes in sandboxes"),
@@ -58,6 +57,7 @@ def counted(user: int) -> Iterator[list[int]]:
 def test_results_are_those_of_root() -> None:
     solution = (SOLUTIONS / LAB.name / FILE).read_text(encoding="utf-8")
     first = mistakes(LAB)[0]
+    user, held = take_user()  # one of the weak sandbox's: what is left of it can be cleared
     here = place()
     try:
         home, tmp = here / "home", here / "home" / "tmp"
@@ -72,10 +72,10 @@ def test_results_are_those_of_root() -> None:
             (home / "in" / name).mkdir(parents=True)
             (home / "in" / name / FILE).write_text(text, encoding="utf-8")
         for path in (home, *home.rglob("*")):
-            os.chown(path, USER, USER)
+            os.chown(path, user, user)
         words = [str(home / "in"), "--lab", str(LAB.number), "--seed", "3", "--sandbox", "bubblewrap"]
-        with counted(USER) as peak:
-            done = grade(*words, "--out", str(home / "out"), user=USER, home=tmp)
+        with counted(user) as peak:
+            done = grade(*words, "--out", str(home / "out"), user=user, home=tmp)
         assert done.returncode == 0, done.stdout + done.stderr
         assert 100 < max(peak) < 2 * (PROCESSES + 50), f"{max(peak)} processes: nobody stops a fork bomb"
         assert not list(tmp.iterdir()), "something was left behind"
@@ -87,4 +87,5 @@ def test_results_are_those_of_root() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         assert found == results(here / "out") and len(found) == 5
     finally:
+        held.close()
         shutil.rmtree(here)

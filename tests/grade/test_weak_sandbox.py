@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 
 from tests.grade.run_as_anyone import command, grade, place
 from tests.judging import environment, mistakes, starter
-from workshop.grade.sandboxes import choose_sandbox, user_leftovers
+from workshop.grade.sandboxes import choose_sandbox, user_ids, user_leftovers
 from workshop.labs import find
 from workshop.paths import ROOT, SOLUTIONS
 
@@ -280,18 +281,44 @@ def test_only_what_is_a_submissions_is_cleared() -> None:
     assert not user_leftovers.is_ours(os.geteuid()) and not user_leftovers.is_ours(STUDENT)
 
 
+@contextmanager
+def ender(uid: int) -> Iterator[subprocess.Popen[bytes]]:
+    """What ends a user's processes, as it is before it does; on its standard input it is told to."""
+    code = f"{user_leftovers.AS_ANOTHER}; print(os.getresuid(), flush=True); sys.stdin.read(); os.kill(-1, 9)"
+    words = [sys.executable, "-I", "-S", "-c", code, str(uid)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as popen:
+        assert popen.stdout is not None and str(uid).encode() in popen.stdout.readline()
+        yield popen
+        popen.kill()
+
+
 @ROOT_ONLY
 def test_who_ends_a_submission_s_processes_can_not_be_ended_by_them() -> None:
-    uid = user_leftovers.FIRST_UID
-    code = f"{user_leftovers.AS_ANOTHER}; print(os.getresuid(), flush=True); sys.stdin.read()"
-    words = [sys.executable, "-I", "-S", "-c", code, str(uid)]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as ender:
-        assert ender.stdout is not None and str(uid).encode() in ender.stdout.readline()
-        kill = ["/bin/sh", "-c", f"kill -9 {ender.pid}"]
+    uid, held = user_leftovers.take_user()
+    with held, ender(uid) as one:
+        kill = ["/bin/sh", "-c", f"kill -9 {one.pid}"]
         tried = subprocess.run(kill, stderr=subprocess.DEVNULL, check=False, **user_leftovers.as_user(uid))
-        assert tried.returncode and ender.poll() is None
-        ender.kill()
+        assert tried.returncode and one.poll() is None
     assert not user_leftovers.is_ours(uid + user_leftovers.UIDS)
+
+
+@ROOT_ONLY
+def test_two_graders_that_end_two_users_do_not_end_each_other_s_enders() -> None:
+    (uid, held), (other, held_too) = user_leftovers.take_user(), user_leftovers.take_user()
+    with held, held_too, ender(uid) as one, ender(other) as two:
+        assert one.stdin is not None
+        one.stdin.close()
+        assert one.wait(10) == 0 and two.poll() is None
+
+
+@ROOT_ONLY
+def test_a_user_is_one_grader_s_at_a_time() -> None:
+    uid, held = user_leftovers.take_user()
+    with held:
+        assert user_ids.hold(uid) is None
+    again = user_ids.hold(uid)
+    assert again is not None
+    again.close()
 
 
 @ROOT_ONLY

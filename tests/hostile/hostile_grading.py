@@ -6,6 +6,7 @@ import contextlib
 import os
 import queue
 import re
+import socket
 import tempfile
 import threading
 import time
@@ -85,10 +86,10 @@ class Weakly(weak_sandbox.Weak):
         self.users: set[int] = set()
         super().__init__(lab)
 
-    def free_uid(self) -> int:
-        uid = super().free_uid()
+    def take_user(self) -> tuple[int, socket.socket | None]:
+        uid, held = super().take_user()
         self.users.add(uid)
-        return uid
+        return uid, held
 
 
 def given(engine: Bubblewrap | docker.Docker | Weakly) -> Path:

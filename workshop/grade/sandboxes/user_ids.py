@@ -1,4 +1,4 @@
-"""User ids for sandboxes: a slot's is held by one grader of a machine at a time."""
+"""User ids for sandboxes: each is held by one grader of a machine at a time, by the name of a socket."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COUNT = 4096
 
 
 class Users:
-    """The ids of one engine's slots. An id is held by a socket's name, which the kernel frees at our end."""
+    """The ids of one engine's slots."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -34,12 +34,18 @@ class Users:
 
     def _take(self) -> int:
         for uid in range(FIRST, FIRST + COUNT):
-            name = socket.socket(socket.AF_UNIX)
-            try:
-                name.bind(f"\0workshop-grade-user-{uid}")
-            except OSError:
-                name.close()
-                continue
-            self._held.append(name)
-            return uid
+            if held := hold(uid):
+                self._held.append(held)
+                return uid
         raise InfraError(f"All of the {COUNT} user ids for sandboxes are taken on this machine.")
+
+
+def hold(uid: int) -> socket.socket | None:
+    """Hold an id on this machine until the socket is closed, or we end. None: somebody else holds it."""
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0workshop-grade-user-{uid}")
+    except OSError:
+        name.close()
+        return None
+    return name

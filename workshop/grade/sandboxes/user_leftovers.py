@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import random
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -18,15 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from workshop.errors import InfraError
+from workshop.grade.sandboxes import user_ids
 from workshop.grade.sandboxes.orphaned_processes import strays
 from workshop.grade.sandboxes.sandbox_sockets import remove
 from workshop.run import process
 
 FIRST_UID = 57344  # below those of the other sandboxes, and no person's either
-UIDS = 2048
+UIDS = 1024
 END_SECONDS = 10.0
 # Act as a user whose processes can't act on this one: those may signal a process by its real and saved id.
-AS_ANOTHER = f"import os, sys; u, k = int(sys.argv[1]), {FIRST_UID + UIDS}; os.setgroups([])"
+# Each user has another such id: two graders that end two users at once would end each other's enders.
+AS_ANOTHER = f"import os, sys; u = int(sys.argv[1]); k = u + {UIDS}; os.setgroups([])"
 AS_ANOTHER += "; os.setresgid(u, u, u); os.setresuid(k, u, k)"
 
 
@@ -51,6 +55,17 @@ def as_user(uid: int) -> dict[str, Any]:
 
 def is_ours(uid: int) -> bool:
     return FIRST_UID <= uid < FIRST_UID + UIDS
+
+
+def take_user() -> tuple[int, socket.socket]:
+    """One of our users that has no process and that no other grader holds, and what holds it for us."""
+    start = random.randrange(UIDS)
+    for uid in (FIRST_UID + (start + n) % UIDS for n in range(UIDS)):
+        if held := user_ids.hold(uid):
+            if not pids_of(uid):
+                return uid, held
+            held.close()
+    raise InfraError(f"All of the {UIDS} user ids for weak sandboxes are taken on this machine.")
 
 
 def pids_of(uid: int) -> list[int]:

@@ -9,11 +9,11 @@ grader's own user, and can do to the grader whatever that user can.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import random
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -32,14 +32,13 @@ from workshop.grade.sandboxes.sandbox_sockets import PREFIX, SandboxSockets, is_
 from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
 from workshop.grade.sandboxes.user_leftovers import (
     END_SECONDS,
-    FIRST_UID,
-    UIDS,
     as_user,
     clear,
     clear_strays,
     is_ours,
     marked,
     pids_of,
+    take_user,
     tasks_of,
 )
 from workshop.labs import Lab
@@ -79,6 +78,7 @@ class Weak:
     def _try(self) -> None:
         """See that another user can run the tool at all. Raises Refusal when it can't."""
         words = [sys.executable, "-c", "import workshop.grade.sandboxes.sandbox_init"]
+        uid, held = take_user()
         try:
             done = subprocess.run(
                 words,
@@ -87,11 +87,13 @@ class Weak:
                 capture_output=True,
                 text=True,
                 check=False,
-                **as_user(FIRST_UID),
+                **as_user(uid),
             )
             said = done.stderr.strip()[-200:] if done.returncode else ""
         except OSError as error:
             said = str(error)
+        finally:
+            held.close()
         if said:
             self.close()
             raise Refusal(
@@ -123,14 +125,9 @@ class Weak:
             sockets.close()
             raise
 
-    def free_uid(self) -> int:
-        """A user id without a process; the grader's own where there is no choice."""
-        if not self.is_root:
-            return os.geteuid()
-        start = random.randrange(UIDS)
-        return next(
-            uid for uid in (FIRST_UID + (start + n) % UIDS for n in itertools.count()) if not pids_of(uid)
-        )
+    def take_user(self) -> tuple[int, socket.socket | None]:
+        """A user id for a sandbox, and what holds it; the grader's own where there is no choice."""
+        return take_user() if self.is_root else (os.geteuid(), None)
 
     def sweep(self) -> list[str]:
         """End and remove what graders that are gone left behind."""
@@ -153,7 +150,7 @@ class WeakSandbox:
         self.wire = sockets.wire
         self._engine, self._sockets = engine, sockets
         self.facts = Facts()
-        self.uid = engine.free_uid()
+        self.uid, self._held = engine.take_user()
         tmp = sockets.folder / "tmp"
         tmp.mkdir(mode=0o700)
         if engine.is_root:
@@ -243,6 +240,8 @@ class WeakSandbox:
         finally:
             self._stderr.close()
             self._sockets.close()
+            if self._held:
+                self._held.close()
             tcp_ports.release(*self._ports)
         return self.facts
 
