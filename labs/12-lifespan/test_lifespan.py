@@ -343,7 +343,7 @@ def test_task3_shutdown_ends_whatever_the_application_does(probe, rng):
 
 
 @check(task=4, rule="lab 12, task 4: no request waits for the disk")
-@together.on("probe")
+@together.on("visits")
 def test_task4_visits_are_written_behind(probe, rng):
     """A visit gets its response before it is written, and is written without another request"""
     who = people(rng, 4)
@@ -372,7 +372,7 @@ def test_task4_visits_are_written_behind(probe, rng):
 
 
 @check(task=4, rule=CANCEL)
-@together.on("probe")
+@together.on("visits")
 def test_task4_every_visit_is_written_once_before_the_end(probe, rng):
     """Shutdown in the middle of a write: each visit is written once, then the journal is closed"""
     for steps in rng.sample([0, 1], 2):
@@ -421,7 +421,7 @@ def test_task4_every_visit_is_written_once_before_the_end(probe, rng):
 
 
 @check(task=4, rule="asyncio, “Creating Tasks”: an exception ends its task silently")
-@together.on("probe")
+@together.on("visits")
 def test_task4_failed_writes_are_not_the_end(probe, rng):
     """A write that failed is tried again; one that fails to the end is shutdown.failed"""
     who = people(rng, 3)

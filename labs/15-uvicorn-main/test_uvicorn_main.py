@@ -153,7 +153,7 @@ def test_task3_startup_comes_first_and_shutdown_last(main):
     with here.hold() as held, here.stay():
         here.ask()  # connections are accepted in turn: the one that is held is in flight now
         here.signal(signal.SIGTERM)
-        settle(lambda: "app: shutdown" in here.output() or here.accepts_nobody(), bool)
+        settle(lambda: "app: shutdown" in here.output() or here.accepts_nobody(0.3), bool)
         here.rests()
         here.released(held, "in flight at SIGTERM")
     here.has_ended(signal.SIGTERM)
@@ -211,7 +211,7 @@ def test_task3_term_lets_requests_finish(main, rng):
         # Then the WebSocket is no longer new to a server that looks at it now and then.
         late = here.unread(links)
         here.signal(signal.SIGTERM)
-        closed = settle(here.accepts_nobody, bool)
+        closed = here.comes_to_accept_nobody()
         here.signal(signal.SIGTERM)
         here.rests()
         closed = closed and here.accepts_nobody()  # one that came in that moment may have been let go as idle

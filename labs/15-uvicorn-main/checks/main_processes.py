@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import select
 import signal
 import threading
 import time
@@ -24,7 +25,7 @@ from workshop.judge.probe_client import Probe
 from workshop.judge.processor_time import ProcessorTime
 from workshop.judge.stack import Address
 from workshop.judge.start_failure import StartTrouble
-from workshop.judge.wait_until_idle import Rest
+from workshop.judge.wait_until_idle import POLL, Rest
 from workshop.judge.websocket_client import Closed, WebSocket
 
 SETTLE = 8.0
@@ -113,10 +114,14 @@ class Main:
         """Wait until all of its processes wait for something: what has not happened by then will not."""
         Rest(self.stack, self.name).comes(2.0)
 
-    def accepts_nobody(self):
+    def comes_to_accept_nobody(self):
+        """Wait for that. Who came in as it was told may hear nothing for a while: the next one is refused."""
+        return settle(lambda: self.accepts_nobody(0.3), bool)
+
+    def accepts_nobody(self, seconds=1.0):
         """Whether a new connection is refused, or closed without an answer."""
         try:
-            with Wire(self.address.host, self.address.port, 1.0) as wire:
+            with Wire(self.address.host, self.address.port, seconds) as wire:
                 wire.send(request_bytes("GET", "/", [("Connection", "close")]))
                 return wire.read() == b""
         except NoAnswer:
@@ -129,9 +134,14 @@ class Main:
         settle(self._leaves_it_in_the_queue, bool)
 
     def _leaves_it_in_the_queue(self):
+        """Nothing comes back though all of its processes wait for something, or in a second."""
         try:
             with Wire(self.address.host, self.address.port, 1.0) as wire:
                 wire.send(request_bytes("GET", "/", [("Connection", "close")]))
+                rest = Rest(self.stack, self.name)
+                while not select.select([wire.socket], [], [], POLL)[0]:
+                    if rest.is_long() or time.monotonic() > wire.deadline:
+                        return True
                 wire.response()
         except WireError:
             return True
