@@ -71,8 +71,8 @@ def stack_of(made: type[Stack]) -> Stack:
     return made(find("10"), "starter", EMBEDDED, Path(), Address("127.0.0.1", 15001), PUBLIC)
 
 
-@pytest.mark.parametrize("apart", [False, True], ids=["on the run's stack", "on a stack of its own"])
-def test_commands_are_for_the_address_that_a_person_has(apart: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("apart", ["", "front"], ids=["on the run's stack", "on a stack of its own"])
+def test_commands_are_for_the_address_that_a_person_has(apart: str, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextlib.contextmanager
     def embedded(lab: Lab, target: str, early: str) -> Iterator[Stack]:
         yield stack_of(Moved)

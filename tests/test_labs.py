@@ -113,7 +113,7 @@ def test_manifest_lists_every_check(lab: Lab) -> None:
 def test_lanes_are_of_checks(lab: Lab) -> None:
     """Each beginning of a name in `[lanes]` is that of a check which no earlier one has taken."""
     left = [name.removeprefix("test_") for name in lab.checks]
-    for begin in (one for begins in lab.lanes.values() for one in begins):
+    for begin in (one for lane in lab.lanes.values() for one in lane.begins):
         taken = [name for name in left if name.startswith(begin)]
         assert taken, f"{lab.name}: no check is left for {begin!r}"
         left = [name for name in left if name not in taken]

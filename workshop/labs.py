@@ -31,6 +31,17 @@ class Service:
 
 
 @dataclass(frozen=True)
+class Lane:
+    """Checks that run in turn, beside those of other lanes: how their names begin, after "test_".
+
+    With `services` it has a stack of its own, where these start at once.
+    """
+
+    begins: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Task:
     number: int
     title: str
@@ -54,8 +65,8 @@ class Lab:
     With `yours`, the learner's own are to be used where they pass (workshop/run/layers.py). `layer` is the
     part of the stack that the lab builds, as `make progress` draws it (workshop/learn/progress.py). `without`
     names the packages that are not there when a class is graded: finished ones of what the lab builds.
-    `lanes` says which checks run side by side (workshop/judge/concurrent_checks.py), by how their names begin
-    after "test_"; the others run in their turn.
+    `lanes` says which checks run side by side (workshop/judge/concurrent_checks.py); the others run in their
+    turn.
     """
 
     number: int
@@ -74,7 +85,7 @@ class Lab:
     on: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     yours: bool = False
-    lanes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    lanes: dict[str, Lane] = field(default_factory=dict)
     start_seconds: float = 5.0
     check_seconds: float = 10.0
 
@@ -102,7 +113,7 @@ class Lab:
     def lane_of(self, check: str) -> str:
         """The lane of a check; "" for one that runs in its turn, or while one before it waits."""
         short = check.removeprefix("test_")
-        return next((lane for lane, begins in self.lanes.items() if short.startswith(begins)), "")
+        return next((name for name, lane in self.lanes.items() if short.startswith(lane.begins)), "")
 
     def points_of(self, check: str) -> int:
         task = self.task_of(check)
@@ -175,11 +186,18 @@ def load(folder: Path) -> Lab:
             on=tuple(data.get("on", ())),
             without=tuple(data.get("without", ())),
             yours=data.get("yours", False),
-            lanes={lane: tuple(begins) for lane, begins in data.get("lanes", {}).items()},
+            lanes={name: _lane(one) for name, one in data.get("lanes", {}).items()},
             **data.get("budget", {}),
         )
     except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as error:
         raise Refusal(f"{path.relative_to(ROOT)} can't be used: {error!r}.") from error
+
+
+def _lane(one: list[str] | dict[str, Any]) -> Lane:
+    """A lane of `[lanes]`: how its checks' names begin, or `{ checks = […], services = […] }`."""
+    if isinstance(one, list):
+        return Lane(tuple(one))
+    return Lane(tuple(one["checks"]), tuple(one["services"]))
 
 
 def target_folder(lab: Lab, target: str) -> Path:

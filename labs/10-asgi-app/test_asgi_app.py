@@ -303,7 +303,7 @@ def test_task3_event_is_lines_and_an_empty_one(probe, rng):
 
 
 @check(task=3, rule=EVENT_STREAM)
-@together.on("waits", apart=True)
+@together.on("waits", apart="front")
 def test_task3_events_arrive_as_they_happen(front, rng):
     """Behind nginx each event arrives when it happens, after a silence too"""
     create(front, name(rng))
@@ -417,7 +417,7 @@ def test_task5_reports_hold_nobody_up(service, rng):
 
 
 @check(task=5, rule="RFC 9110 §15.6.4, 503; asyncio.timeout")
-@together.on("waits", apart=True)
+@together.on("limit", apart="front")
 def test_task5_report_has_a_time_limit(front, rng):
     """A report that takes too long is a 503 of yours, not nginx's 504"""
     for seconds in (rng.choice([0.05, 0.1]), 0):

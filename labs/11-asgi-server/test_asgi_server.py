@@ -391,7 +391,7 @@ def test_task4_expect_is_answered_when_the_body_is_wanted(service, rng):
 
 
 @check(task=4, rule=REQUEST)
-@together.on("behaviours")
+@together.on("leaves", apart="behaviours")
 def test_task4_client_that_leaves_is_a_disconnect(service, stack, rng):
     """receive returns http.disconnect when the client has left"""
     client = service("behaviours")
@@ -403,7 +403,7 @@ def test_task4_client_that_leaves_is_a_disconnect(service, stack, rng):
 
 
 @check(task=4, rule="RFC 9112 §3, §5.1, §6.3, §9.5")
-@together.on("patient")
+@together.on("idle", apart="idle,fastapi,patient")
 def test_task4_malformed_and_idle_clients_are_let_go(service, stack, rng):
     """The server refuses malformed requests and closes idle connections"""
     client = service("idle")

@@ -289,7 +289,7 @@ def test_task4_one_client_holds_eight_streams(front: Client, rng: random.Random)
 
 
 @check(task=4, rule=f'{PROXY}, "proxy_read_timeout"; {UPSTREAM}, "max_fails"; RFC 9110 §15.6.5')
-@together.on("slow", apart=True)
+@together.on("slow", apart="front")
 def test_task4_slow_answer_is_given_up_and_streams_are_not(front: Client, rng: random.Random) -> None:
     """nginx gives up a slow response, keeps silent streams, and serves everybody else"""
     with events(front) as (stream, _), member(front, room_name(rng), "Ada") as (ada, _):
@@ -416,7 +416,7 @@ def test_task5_create_is_never_sent_twice(
 
 
 @check(task=5, rule='deploy.toml, "drain_seconds"; uvicorn, "timeout_graceful_shutdown"')
-@together.on("drain", apart=True)
+@together.on("drain", apart="front")
 def test_task5_drain_lets_answers_finish_and_ends_streams(
     front: Client, service: Service, stack: Stack, probe: Probe, rng: random.Random
 ) -> None:

@@ -15,8 +15,9 @@ failure, for the report still looks at what that failure left; the rest of the l
 on services that begin anew. One check at a time it is in a sandbox, where transcripts are kept by check,
 under a debugger, and with --one-at-a-time.
 
-With on("slow", apart=True) the lane has a stack of its own, nginx and all: for a check that waits, with
-services that others end or hold up. In Docker, where there is one of each container, it runs in its turn.
+With on("slow", apart="front") the lane has a stack of its own, nginx and all: for a check that waits, with
+services that others end or hold up. Those that nginx shows start at once, or those that are named. In
+Docker, where there is one of each container, it runs in its turn.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Means:
 class Job:
     """One check: it runs once, in its lane or in its turn."""
 
-    def __init__(self, name: str, task: int, function: Callable[..., None], lane: str, apart: bool) -> None:
+    def __init__(self, name: str, task: int, function: Callable[..., None], lane: str, apart: str) -> None:
         self.name, self.task, self.function = name, task, function
         self.lane, self.apart = lane, apart
         self.means: Means | None = None
@@ -91,12 +92,12 @@ class Lane:
     A stack of its own ends with its lane; where a check has failed, with the run: the report looks at it.
     """
 
-    def __init__(self, jobs: list[Job], run: Any, stack: Stack, apart: bool) -> None:
+    def __init__(self, jobs: list[Job], run: Any, stack: Stack, apart: str) -> None:
         self.jobs, self._public = jobs, stack.public
         self._exits = contextlib.ExitStack()
         self._ending = threading.Lock()  # whoever comes second waits until all has ended
         if apart:
-            own = self._exits.enter_context(embedded(stack.lab, stack.target, early="front"))
+            own = self._exits.enter_context(embedded(stack.lab, stack.target, early=apart))
             run.config.add_cleanup(self.end)
         used = own if apart else stack
         self.stack = dataclasses.replace(used, _connection=None, _one_at_a_time=threading.Lock())
@@ -134,9 +135,9 @@ class SideBySide:
         }
         self.jobs: dict[str, Job] = {}
         self.dirty: set[str] = set()
-        self.marked: dict[str, tuple[Callable[..., None], str, bool]] = {}
+        self.marked: dict[str, tuple[Callable[..., None], str, str]] = {}
 
-    def on(self, lane: str, apart: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    def on(self, lane: str, apart: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
         """Mark a check: it runs in this lane; with "", in its turn, or while one before it waits."""
 
         def mark(function: Callable[..., None]) -> Callable[..., None]:
@@ -204,7 +205,7 @@ class SideBySide:
     @staticmethod
     def _lane(run: Any, jobs: list[Job], stack: Stack) -> Lane | None:
         """A lane for these checks; None where they are to run in their turn."""
-        apart = any(job.apart for job in jobs)
+        apart = jobs[0].apart
         if stack.mode == SANDBOX or run.one_at_a_time or (apart and stack.mode != EMBEDDED):
             return None
         with contextlib.suppress(Refusal, OSError):  # no port, no folder: there is one stack, then

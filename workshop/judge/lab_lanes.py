@@ -29,6 +29,8 @@ def put_into_lanes(module: ModuleType, lab: Lab) -> None:
     for name in lab.checks:
         function = getattr(module, name, None)
         if function is not None:
-            turn = together.on(lab.lane_of(name))(function)
+            lane = lab.lane_of(name)
+            apart = ",".join(lab.lanes[lane].services) if lane else ""
+            turn = together.on(lane, apart)(function)
             vars(turn)["pytestmark"] = function.pytestmark
             setattr(module, name, turn)

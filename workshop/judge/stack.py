@@ -276,7 +276,8 @@ def embedded(
     """Start agent and nginx for a lab; end both, whatever happens. Nothing is waited for here.
 
     `early` says what starts at once: "shown", the services that nginx shows, and a probe; "front", the same
-    without a probe; "all" services, and a probe; or "", nothing. The rest starts when a check asks for it.
+    without a probe; "all" services, and a probe; services by their names, "echo,slow"; or "", nothing. The
+    rest starts when a check asks for it.
     With `record` nginx logs what it is asked, for `ask("recorded")`; with `page` it does so, too, and shows
     the lab page, which is somebody else's to start.
     """

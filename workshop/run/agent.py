@@ -97,8 +97,13 @@ class Agent:
         }
 
     def start_early(self, which: str) -> None:
-        """Start services before anybody asks: "all", or else what nginx shows. One a core at a time."""
-        chosen = self.lab.services.values() if which == "all" else nginx_config.shown(self.lab)
+        """Start services before anybody asks, as `stack.embedded` says. One a core at a time."""
+        if which in ("shown", "front"):
+            chosen = nginx_config.shown(self.lab)
+        else:
+            chosen = [
+                one for one in self.lab.services.values() if which == "all" or one.name in which.split(",")
+            ]
         waiting: queue.SimpleQueue[tuple[TargetProcesses, str]] = queue.SimpleQueue()
         for service in chosen:
             for crew in self.crews.values():
@@ -179,7 +184,7 @@ def run(
     threading.Thread(target=server.serve_forever, daemon=True).start()  # it ends with this process
     agent.door.open()
     if which := os.environ.get("WORKSHOP_START", "shown"):
-        if which != "front":
+        if which in ("shown", "all"):
             crews["learner"].prepare_probe()
         agent.start_early(which)
     if tethered:
