@@ -17,6 +17,7 @@ import asyncio
 import json
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import asdict, dataclass
@@ -34,6 +35,7 @@ ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 INSTANCE = os.environ.get("SITE_INSTANCE", "only")
 STORE = os.environ.get("SITE_STORE", ":memory:")
 BODY_LIMIT = int(os.environ.get("SITE_BODY", "65536"))
+PATIENCE = 5.0  # seconds until the store counts as locked
 LOOK = 0.05  # seconds between two looks for new tasks
 OUTBOX = 64  # messages that wait for one member
 SCHEMA = """
@@ -50,10 +52,22 @@ class Store:
 
     def __init__(self, path: str) -> None:
         # Autocommit: each statement is a transaction, and with a write-ahead log readers wait for nobody.
-        self.link = sqlite3.connect(path, timeout=5, isolation_level=None)
-        self.link.execute("PRAGMA journal_mode = WAL")
+        self.link = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+        self._begin_log()
         self.link.execute("PRAGMA synchronous = NORMAL")
         self.link.executescript(SCHEMA)
+
+    def _begin_log(self) -> None:
+        """Of two instances that begin at once, one is told "database is locked" here: there is no timeout."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.link.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
     def tasks(self, after: int = 0) -> list[dict[str, Any]]:
         rows = self.link.execute("SELECT id, title, done FROM tasks WHERE id > ? ORDER BY id", [after])
