@@ -83,11 +83,11 @@ def is_refused(client: Client, data: bytes, why: str, must_answer: bool = False)
             return
         except WireError as error:
             fail(f"{error.got} ({why})", refusal, sent=sent)
+        refused = 400 <= response.status < 600 and response.status != 500
+        that(refused, f"{response.line} ({why})", refusal, sent=sent)
         got = f"{response.line}, and a connection that stays open ({why})"
         closed = "a closed connection: nobody knows where the next request would begin"
         that(connection.closed_within(3), got, closed, sent=sent)
-    refused = 400 <= response.status < 600 and response.status != 500
-    that(refused, f"{response.line} ({why})", refusal, sent=sent)
 
 
 def broken_chunks_are_refused(client: Client, cases: list[WireCase]) -> None:

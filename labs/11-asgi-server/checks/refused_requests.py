@@ -53,11 +53,11 @@ def refused(client: Client, data: bytes, why: str, must_answer: bool = False) ->
             return
         except WireError as error:
             fail(f"{error.got} ({why})", "400 Bad Request or its like", sent=shown(data))
+        refused = 400 <= response.status < 600 and response.status != 500
+        that(refused, f"{response.line} ({why})", "400 Bad Request or its like", sent=shown(data))
         got = f"{response.line}, and a connection that stays open ({why})"
         ended = connection.closed_within(3)
         that(ended, got, "an end: nobody knows where the next request would begin", sent=shown(data))
-    refused = 400 <= response.status < 600 and response.status != 500
-    that(refused, f"{response.line} ({why})", "400 Bad Request or its like", sent=shown(data))
 
 
 def two_framings(client: Client, cases: list[WireCase]) -> None:
