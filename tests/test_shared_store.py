@@ -29,7 +29,9 @@ def test_two_instances_may_begin_at_once(tmp_path: Path) -> None:
     words = [sys.executable, "-c", INSTANCE, path]
     with (
         closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other,
-        subprocess.Popen(words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as instance,
+        subprocess.Popen(
+            words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as instance,
     ):
         assert instance.stdin is not None and instance.stdout is not None
         assert instance.stdout.readline() == "ready\n"
