@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -23,6 +23,8 @@ from workshop.grade.judging.worker_pools import SEATS, Pool, Threads
 from workshop.grade.sandboxes.sandbox import MEMORY, Engine
 from workshop.judge.patience import Time
 from workshop.judge.verdict import Verdict
+
+SECONDS = 60.0  # for what is asked side by side to have begun
 
 
 @dataclass
@@ -53,6 +55,12 @@ class FakePool(Pool):
         self.others = 0.0
         self.asked: list[Asked] = []
         self._lock = threading.Lock()
+        self._meet: Callable[[Asked], bool] = lambda call: False
+        self._meeting = threading.Barrier(1)
+
+    def expect_at_once(self, count: int, whom: Callable[[Asked], bool]) -> None:
+        """None of so many calls ends before all of them have begun, however late the machine begins one."""
+        self._meet, self._meeting = whom, threading.Barrier(count)
 
     @property
     def together(self) -> int:
@@ -62,6 +70,8 @@ class FakePool(Pool):
         call = Asked(files["who"].decode(), only, time, monotonic())
         with self._lock:
             self.asked.append(call)
+        if self._meet(call):
+            self._meeting.wait(SECONDS)
         sleep(0.05)
         call.ended = monotonic()
         outcome = blank(self.manifest, Verdict.PASS, "", "", "", only)
@@ -108,6 +118,7 @@ def verdicts(outcome: Outcome) -> list[str]:
 
 def test_what_comes_after_the_first_that_hangs_is_asked_in_parts(manifest: Manifest) -> None:  # noqa: F811
     pool = FakePool(manifest)
+    pool.expect_at_once(second_pass.PARTS, lambda call: call.time is Time.LESS)
     found = run(pool, waits=0.1)["waits"]
     first, *parts = pool.asked
     names = manifest.lab.checks
@@ -121,6 +132,7 @@ def test_what_comes_after_the_first_that_hangs_is_asked_in_parts(manifest: Manif
 
 def test_programs_that_wait_are_beside_each_other_and_one_that_works(manifest: Manifest) -> None:  # noqa: F811
     pool = FakePool(manifest)
+    pool.expect_at_once(2, lambda call: call.who in ("one", "two") and call.time is Time.ALL)
     found = run(pool, one=0.1, two=0.1, works=9.0, too=9.0)
     assert all(verdicts(outcome) == ["TIMEOUT"] for outcome in found.values())
     by = {key: [call for call in pool.asked if call.who == key] for key in found}
