@@ -80,16 +80,25 @@ def solution(lab: Lab) -> dict[str, bytes]:
 
 
 class Weakly(weak_sandbox.Weak):
-    """The weak sandbox; remembers as which users its submissions ran."""
+    """The weak sandbox; remembers as which users its submissions ran, and holds these until somebody looks.
+
+    Otherwise another grader of this machine could have one of them by then.
+    """
 
     def __init__(self, lab: Lab) -> None:
-        self.users: set[int] = set()
+        self.users: dict[int, socket.socket] = {}
         super().__init__(lab)
 
     def take_user(self) -> tuple[int, socket.socket | None]:
         uid, held = super().take_user()
-        self.users.add(uid)
+        if held is not None:
+            self.users[uid] = held.dup()
         return uid, held
+
+    def close(self) -> None:
+        while self.users:
+            self.users.popitem()[1].close()
+        super().close()
 
 
 def given(engine: Bubblewrap | docker.Docker | Weakly) -> Path:
@@ -245,7 +254,7 @@ class Bench:
             named = f"name={docker.LABEL}-{os.getpid()}-{slot}-"
             words = docker.call(["ps", "-a", "--filter", named, "--format", "{{.Names}}"])
             found |= {f"container {name}" for name in words.split()}
-        for uid in self._new_users(slot):
+        for uid, held in self._new_users(slot).items():
             pids = user_leftovers.pids_of(uid)
             for pid in set(pids) - set(process.zombies(pids)):  # dead ones are init's to bury
                 with contextlib.suppress(OSError):
@@ -256,20 +265,24 @@ class Bench:
                 for place in user_leftovers.SHARED
                 for path in user_leftovers.left_in(Path(place), uid)
             }
+            if held is not None:
+                held.close()
         return found
 
-    def _new_users(self, slot: int) -> set[int]:
+    def _new_users(self, slot: int) -> dict[int, socket.socket | None]:
         """The user ids that a slot's submissions have had, those of the weak sandbox since the last look.
 
-        Each has new ones there: what has gone leaves nothing later, and a look at hundreds takes seconds.
+        With what holds these, to be closed after the look. Each has new ones there: what has gone leaves
+        nothing later, and a look at hundreds takes seconds.
         """
         if os.geteuid() != 0:
-            return set()
-        found: set[int] = set()
+            return {}
+        found: dict[int, socket.socket | None] = {}
         for engine in (room.engine for room in self.rooms.values()):
             if isinstance(engine, Weakly):
                 while engine.users:
-                    found.add(engine.users.pop())
+                    uid, held = engine.users.popitem()
+                    found[uid] = held
             elif isinstance(engine, Bubblewrap):
-                found.add(engine.uid(slot))
+                found[engine.uid(slot)] = None
         return found
