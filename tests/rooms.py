@@ -20,6 +20,7 @@ from workshop.labs import find
 from workshop.paths import ROOT
 from workshop.room.room_report import RoomReport
 from workshop.room.sent_report import Sender
+from workshop.run import tcp_ports
 
 SECONDS = 60.0
 LAB = find("1")
@@ -64,7 +65,12 @@ class Running:
 
 @contextlib.contextmanager
 def running(database: Path, port: int = 0, page: int = 0) -> Iterator[Running]:
-    """`workshop room`, on ports of its own; it is killed at the end, if it is still there."""
+    """`workshop room`, on ports of its own; it is killed at the end, if it is still there.
+
+    A room may be given those of one that was killed: they stay reserved here, and are none that the kernel
+    gives to clients in the meantime.
+    """
+    port, page = port or tcp_ports.free_port(), page or tcp_ports.free_port()
     words = ["--bind", "127.0.0.1", "--port", str(port), "--page-port", str(page)]
     words += ["--database", str(database)]
     process = subprocess.Popen(
