@@ -190,8 +190,10 @@ def test_processes_that_are_asked_at_once_do_not_speak_across_each_other(tmp_pat
     one = process.Process([sys.executable, "app.py"], cwd=tmp_path, env=env)
     try:
         until(lambda: one.output().count("ready") == 4)
+        pids = [one.pid, *process.descendants(one.pid)]
         for asked in range(1, 21):
-            process.send([one.pid, *process.descendants(one.pid)], where_it_waits.number())
+            until(lambda: process.at_rest(pids))  # who has said it may not be back where it waits
+            process.send(pids, where_it_waits.number())
             until(functools.partial(said_by_all, one, 4 * asked))
         whole = [line for line in one.output().splitlines() if line.endswith("line 8 in answers")]
         assert len(whole) == 80
@@ -204,7 +206,7 @@ def said_by_all(one: process.Process, times: int) -> bool:
     return one.output().count(where_it_waits.END) == times
 
 
-def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it never came"
