@@ -20,7 +20,7 @@ from workshop.paths import ORACLES, SOLUTIONS
 from workshop.run import nginx_config, tcp_ports
 from workshop.run.nginx_config import Front
 
-SECONDS = 10.0
+SECONDS = 60.0  # for what happens at once on an idle machine
 CONFIGURATIONS = {
     "the workshop's own": ("1", SOLUTIONS / "01-the-callable"),
     "lab 19's solution": ("19", SOLUTIONS / "19-capstone"),

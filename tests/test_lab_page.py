@@ -20,7 +20,7 @@ import pytest
 from tests import judging
 from tests.browser import Browser, browser
 from tests.pages import AXE, EVIL, TIMELINE, alone, asked, failing, needs_browser, opened
-from tests.terminal import PROMPT, Terminal, pid_of, watched
+from tests.terminal import PROMPT, SECONDS, Terminal, pid_of, watched
 from tests.test_bad_input import assert_all_gone
 from workshop.labs import Lab, Service, all_labs, find
 from workshop.learn.hints import sections
@@ -300,7 +300,7 @@ def test_a_save_turns_a_task_green_in_every_tab_and_the_stream_survives_a_restar
         for tab in tabs:
             tab.await_true("document.querySelectorAll('.check.PASS').length === 15")
         terminal.type("q")
-        assert terminal.process.wait(30) == 0
+        assert terminal.process.wait(SECONDS) == 0
     tabs[0].await_true("document.getElementById('status').className === 'lost'")
     with watched("2", target, judging.environment(), port=port):
         for tab in tabs:
@@ -320,7 +320,7 @@ def test_a_tab_goes_along_to_the_lab_that_is_watched_next(
     with watched("2", target, judging.environment(), port=port) as terminal:
         tab = opened(chromium, url_of(terminal))
         terminal.type("q")
-        assert terminal.process.wait(30) == 0
+        assert terminal.process.wait(SECONDS) == 0
     with watched("1", tmp_path / "other", judging.environment(), port=port):
         # The lab of before may have as many checks.
         tab.await_true("document.querySelector('h1')?.textContent.startsWith('Lab 1 ') === true")
@@ -337,7 +337,7 @@ def test_a_watch_goes_on_without_its_page(target: Path) -> None:
         )
         assert "15 of 15 checks pass" in terminal.await_text(PROMPT)
         terminal.type("q")
-        assert terminal.process.wait(30) == 0
+        assert terminal.process.wait(SECONDS) == 0
     assert_all_gone(target)
 
 

@@ -23,9 +23,9 @@ def no_engine() -> str:
     if shutil.which("docker") is None:
         return "docker is not installed"
     done = subprocess.run(
-        ["docker", "compose", "version", "--short"], capture_output=True, text=True, timeout=20, check=False
+        ["docker", "compose", "version", "--short"], capture_output=True, text=True, timeout=120, check=False
     )
-    engine = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=20, check=False)
+    engine = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=120, check=False)
     if engine.returncode != 0:
         return "no Docker engine answers"
     return "" if done.returncode == 0 else "docker has no compose plugin"

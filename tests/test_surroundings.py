@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests import judging
-from tests.test_bad_input import assert_all_gone, checkout_fixture, launch, said
+from tests.test_bad_input import SECONDS, assert_all_gone, checkout_fixture, launch, said
 from workshop import bootstrap
 from workshop.labs import find
 from workshop.learn import checkout_processes
@@ -324,7 +324,7 @@ def test_serve_shows_what_services_print_and_ends_on_sigterm(tmp_path: Path) -> 
     assert any("| a word of mine" in row for row in rows)
     assert any("| ValueError: a mistake of mine" in row for row in rows)
     run.send_signal(signal.SIGTERM)
-    run.communicate(timeout=30)
+    run.communicate(timeout=SECONDS)
     assert run.returncode == 0
     assert_all_gone(target)
 
@@ -353,10 +353,10 @@ def test_down_ends_every_process_of_this_folder(checkout: Path) -> None:
     done = launch("down", cwd=checkout)
     assert done.returncode == 0
     assert "Ended " in done.stdout and "Removed 2 folders" in done.stdout, done.stdout + done.stderr
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + SECONDS
     while left := [pid for pid in all_pids() if belongs(pid, checkout)]:
         assert time.monotonic() < deadline, left
-        os.sched_yield()
+        time.sleep(0.02)
     assert "Nothing was left." in launch("down", cwd=checkout).stdout
 
 

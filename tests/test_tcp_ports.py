@@ -92,7 +92,7 @@ def test_a_service_that_has_become_another_program_is_named_so(tmp_path: Path) -
         first = crew.start(name)
         assert first["state"] == "ready" and "http_text.py" in first["listener"]
         (tmp_path / "go").touch()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while "another" not in crew.start(name)["listener"]:
             assert time.monotonic() < deadline
     finally:

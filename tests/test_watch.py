@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import judging
-from tests.terminal import PROMPT, pid_of, watched
+from tests.terminal import PROMPT, SECONDS, pid_of, watched
 from tests.test_bad_input import assert_all_gone
 from workshop.labs import find
 from workshop.paths import SOLUTIONS
@@ -39,7 +39,7 @@ def test_a_save_brings_a_verdict_of_what_was_saved(target: Path) -> None:
         (target / FILE).write_text("1 / 0\n", encoding="utf-8")
         assert "ZeroDivisionError" in terminal.await_text(PROMPT)
         terminal.type("q")
-        assert terminal.process.wait(30) == 0
+        assert terminal.process.wait(SECONDS) == 0
     assert_all_gone(target)
     assert not list(target.rglob("*.pyc")), "nothing is written into the learner's folder"
 
@@ -60,5 +60,5 @@ def test_a_warm_process_that_is_ended_is_made_again(target: Path) -> None:
         terminal.type("r")
         assert "NotImplementedError" in terminal.await_text(PROMPT)
         terminal.type("q")
-        assert terminal.process.wait(30) == 0
+        assert terminal.process.wait(SECONDS) == 0
     assert_all_gone(target)
