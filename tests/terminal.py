@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import random
 import re
 import select
 import signal
@@ -15,11 +16,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workshop.paths import ROOT
-from workshop.run import process
+from workshop.run import process, tcp_ports
 
 SECONDS = 120.0
 END_SECONDS = 30.0
 PROMPT = r"Watching .*\]"
+OF_RUNS = range(12000, tcp_ports.CHOICE.start)
+
+
+def port_of_runs() -> int:
+    """A free port that one run after another can have: no other run draws it in between, and no client.
+
+    One that is reserved here is no use: a run takes it for another run's, and has the next that is free.
+    """
+    return next(port for port in random.sample(OF_RUNS, 200) if tcp_ports.can_bind("127.0.0.1", port))
 
 
 class Terminal:

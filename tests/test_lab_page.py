@@ -20,7 +20,7 @@ import pytest
 from tests import judging
 from tests.browser import Browser, browser
 from tests.pages import AXE, EVIL, TIMELINE, alone, asked, failing, needs_browser, opened
-from tests.terminal import PROMPT, SECONDS, Terminal, pid_of, watched
+from tests.terminal import PROMPT, SECONDS, Terminal, pid_of, port_of_runs, watched
 from tests.test_bad_input import assert_all_gone
 from workshop.labs import Lab, Service, all_labs, find
 from workshop.learn.hints import sections
@@ -30,7 +30,7 @@ from workshop.load.result import LoadResult
 from workshop.page.lab_state import LabState, titles
 from workshop.page.lesson import lesson, rendered
 from workshop.paths import PAGE_ASSETS, ROOT, SOLUTIONS
-from workshop.run import nginx_config, tcp_ports
+from workshop.run import nginx_config
 from workshop.run.nginx_config import Front
 
 LAB = find("2")
@@ -285,7 +285,7 @@ def url_of(terminal: Terminal) -> str:
 def test_a_save_turns_a_task_green_in_every_tab_and_the_stream_survives_a_restart(
     chromium: Browser, target: Path
 ) -> None:
-    port = tcp_ports.free_port()
+    port = port_of_runs()
     solved = (SOLUTIONS / LAB.name / FILE).read_text(encoding="utf-8")
     with watched("2", target, judging.environment(), port=port) as terminal:
         tabs = [opened(chromium, url_of(terminal)) for _ in range(2)]
@@ -315,7 +315,7 @@ def test_a_save_turns_a_task_green_in_every_tab_and_the_stream_survives_a_restar
 def test_a_tab_goes_along_to_the_lab_that_is_watched_next(
     chromium: Browser, target: Path, tmp_path: Path
 ) -> None:
-    port, other = tcp_ports.free_port(), find("1")
+    port, other = port_of_runs(), find("1")
     shutil.copytree(judging.starter(other), tmp_path / "other")
     with watched("2", target, judging.environment(), port=port) as terminal:
         tab = opened(chromium, url_of(terminal))
