@@ -249,9 +249,11 @@ def test_a_second_try_fails_on_our_side(
     assert not list(kept.folder.glob("*")), "the next run would not try again"
 
 
-@pytest.mark.parametrize("engine", [name for name, trouble in choose_sandbox.available() if not trouble])
+@pytest.mark.parametrize("engine", [name for name, _ in choose_sandbox.available()])
 def test_something_else_ends_a_sandbox(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is gone before anything is asked of it."""
+    if trouble := dict(choose_sandbox.available())[engine]:  # not before: all processes collect the same
+        pytest.skip(trouble)
     with contextlib.closing(hostile_grading.Room(engine, "5", FIRST_CHECK)) as room:
         start = room.engine.start
 
