@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 
 from tests import judging
 from workshop.labs import find
-from workshop.paths import SOLUTIONS
+from workshop.paths import ROOT, SOLUTIONS
 from workshop.run import nginx_config, process, tcp_ports
 from workshop.run.nginx_config import Front, complaint
 from workshop.run.nginx_process import NginxProcess
@@ -125,3 +128,50 @@ def test_while_nginx_begins_anew_nobody_hears_that_it_has_ended(door: NginxProce
     for thread in threads:
         thread.join()
     assert refused == {""}
+
+
+# A service that ends, in another thread of the agent's, while a configuration is tried: what is left behind
+# is ended then. Its own end is what the "nginx" here waits for.
+ENDS_WHILE_IT_IS_TRIED = """
+import os, sys, threading
+from pathlib import Path
+from workshop.labs import find
+from workshop.run import nginx_process, process
+from workshop.run.nginx_config import Front
+
+lab, folder = find("19"), Path(sys.argv[1])
+process.adopt_orphans()
+service = process.Process(["sleep", "60"], cwd=folder, env={"PATH": "/bin:/usr/bin"})
+front = Front("learner", "127.0.0.1:1", dict.fromkeys(lab.services, 1), lab.folder)
+door = nginx_process.NginxProcess(lab, [front], "127.0.0.1", folder, folder, sys.argv[2])
+conf = folder / "nginx.conf"
+conf.touch()
+answer = []
+trying = threading.Thread(target=lambda: answer.append(door._is_refused(conf)))
+go = os.open(folder / "go", os.O_RDWR)
+trying.start()
+(folder / "tried").open("rb").read()
+process.end_all([service])
+os.write(go, b"\\n")
+trying.join()
+print(answer, repr(door.refused))
+"""
+WAITS_AND_REFUSES = """#!/bin/sh
+cd {folder}
+echo > tried
+read line < go
+echo 'nginx: [emerg] no such thing' >&2
+exit 1
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+def test_who_ends_a_service_does_not_end_the_nginx_that_tries_a_configuration(tmp_path: Path) -> None:
+    program = tmp_path / "nginx"
+    program.write_text(WAITS_AND_REFUSES.format(folder=tmp_path), encoding="utf-8")
+    program.chmod(0o755)
+    for name in ("tried", "go"):
+        os.mkfifo(tmp_path / name)
+    words = [sys.executable, "-c", ENDS_WHILE_IT_IS_TRIED, str(tmp_path), str(program)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[True] 'no such thing'"

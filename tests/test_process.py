@@ -176,3 +176,36 @@ def test_where_ps_is_asked_it_is_not_taken_for_an_orphan() -> None:
     words = [sys.executable, "-c", ASKS_PS]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+SEES_WHAT_STARTS = """
+import subprocess, sys, threading
+from pathlib import Path
+from workshop.run import process
+
+process.adopt_orphans()
+seen = []
+asker = threading.Thread(target=lambda: seen.append(process.left_behind()))
+
+
+def start(*words, **more):
+    made = popen(*words, **more)
+    asker.start()
+    asker.join(0.5)  # long enough for who does not wait
+    return made
+
+
+popen, subprocess.Popen = subprocess.Popen, start
+one = process.Process(["sleep", "60"], cwd=Path("."), env={"PATH": "/bin:/usr/bin"})
+asker.join()
+one.end(grace=0)
+print(seen)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+def test_what_is_being_started_was_not_left_behind() -> None:
+    """A call of a check's would be told that it has the memory of a service that starts meanwhile."""
+    words = [sys.executable, "-c", SEES_WHAT_STARTS]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[[]]"

@@ -83,20 +83,15 @@ class NginxProcess:
         words = [self.program, "-t", "-q", "-e", "stderr", "-c", str(path)]
         env = environment.of_program(os.environ)
         try:
-            tried = subprocess.run(
-                words,
-                cwd=self.run,
-                env=env,
-                capture_output=True,
-                errors="replace",
-                timeout=TEST_SECONDS,
-                check=False,
-            )
+            with process.own_program(
+                words, cwd=self.run, env=env, stderr=subprocess.PIPE, errors="replace"
+            ) as tried:
+                said = tried.communicate(timeout=TEST_SECONDS)[1]
         except subprocess.TimeoutExpired:
             self.refused = f"{self.lab.nginx['file']}: `nginx -t` did not end within {TEST_SECONDS:g} s"
             return True
         if tried.returncode:
-            self.refused = nginx_config.complaint(tried.stderr, self.run)
+            self.refused = nginx_config.complaint(said, self.run)
         return bool(tried.returncode)
 
     def _see_that_it_listens(self) -> None:

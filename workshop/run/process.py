@@ -18,6 +18,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 OUTPUT_KEPT = 64 * 1024
 OUTPUT_LIMIT = 16 * 1024 * 1024
@@ -180,7 +181,10 @@ def children(pid: int) -> list[int]:
 
 def left_behind() -> list[int]:
     """As `orphans`, for who looks often: by the kernel's list of children, where it keeps one."""
-    return [pid for pid in children(os.getpid()) if pid not in _started] if _adopts else []
+    if not _adopts:
+        return []
+    with _starting:  # what is being started is nobody's orphan, and has this process's memory until then
+        return [pid for pid in children(os.getpid()) if pid not in _started]
 
 
 def family(pid: int) -> Iterator[int]:
@@ -235,14 +239,27 @@ def _state(pid: str) -> str:
 
 
 def _ps(*words: str) -> tuple[int, str]:
-    """Its process id, and what it says. While it runs, other threads must not take it for an orphan."""
+    """Its process id, and what it says."""
+    with own_program(["ps", *words], stderr=subprocess.DEVNULL) as run:
+        return run.pid, run.communicate()[0]
+
+
+@contextlib.contextmanager
+def own_program(words: list[str], **more: Any) -> Iterator[subprocess.Popen[str]]:
+    """A program that is asked something: while it runs, other threads must not take it for an orphan."""
     with _starting:
-        run = subprocess.Popen(["ps", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        run = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, **more)
         _started.add(run.pid)
-    said, _ = run.communicate()
-    with _starting:
-        _started.discard(run.pid)
-    return run.pid, said
+    try:
+        with run:
+            try:
+                yield run
+            except BaseException:
+                run.kill()
+                raise
+    finally:
+        with _starting:
+            _started.discard(run.pid)
 
 
 def at_rest(pids: Iterable[int]) -> bool:
