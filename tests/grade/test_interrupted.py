@@ -141,6 +141,7 @@ def test_what_a_weak_sandbox_left_is_found_without_its_folder() -> None:
     uid, held = user_leftovers.take_user()
     stray = subprocess.Popen(["/bin/sleep", "60"], env=env, **user_leftovers.as_user(uid))
     other = subprocess.Popen(["/bin/sleep", "60"], env=env)
+    held.close()  # as with the grader that is gone
     try:
         user_leftovers.clear_strays()
         assert stray.wait(SECONDS) == -signal.SIGKILL
@@ -149,7 +150,34 @@ def test_what_a_weak_sandbox_left_is_found_without_its_folder() -> None:
         for one in (stray, other):
             one.kill()
             one.wait()
-        held.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has submissions of other users")
+def test_what_was_left_of_a_user_ends_nobody_who_is_that_user_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A grader had the user, and is gone; another one has it now, while a third one sweeps."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / "wg-999999999-left"
+    (left / "tmp").mkdir(parents=True)
+    uid, held = user_leftovers.take_user()
+    os.chown(left / "tmp", uid, uid)
+    env = {"TMPDIR": f"{name_of_a_dead_grader()}/tmp"}  # or it was there when the third one looked
+    now = subprocess.Popen(["/bin/sleep", "60"], env=env, **user_leftovers.as_user(uid))
+    engine = Weak.__new__(Weak)
+    engine.is_root = True
+    try:
+        with held:
+            engine.sweep()
+            assert now.poll() is None and not left.exists()
+        left.mkdir()
+        (left / "tmp").mkdir()
+        os.chown(left / "tmp", uid, uid)
+        engine.sweep()
+        assert now.wait(10) == -signal.SIGKILL
+    finally:
+        now.kill()
+        now.wait()
 
 
 @pytest.mark.parametrize("name", ["wg-1x-lab-", "wg-", "wg--", "wg-99999999999999999999-x", "wg-²-x"])

@@ -107,6 +107,13 @@ def clear_strays() -> None:
             with contextlib.suppress(OSError):
                 os.kill(int(path.name), signal.SIGKILL)
         for uid in filter(is_ours, uids_of(path)):
+            clear_unheld(uid)
+
+
+def clear_unheld(uid: int) -> None:
+    """As `clear`, unless a grader holds this user: what it has now is not what another one has left."""
+    if held := user_ids.hold(uid):
+        with held:
             clear(uid)
 
 

@@ -35,6 +35,7 @@ from workshop.grade.sandboxes.user_leftovers import (
     as_user,
     clear,
     clear_strays,
+    clear_unheld,
     is_ours,
     marked,
     pids_of,
@@ -138,7 +139,7 @@ class Weak:
             with contextlib.suppress(OSError):  # another grader sweeps, too
                 uid = (folder / "tmp").stat().st_uid
                 if self.is_root and is_gone(owner) and is_ours(uid):
-                    clear(uid)
+                    clear_unheld(uid)
         return sweep_folders()
 
     def close(self) -> None:
