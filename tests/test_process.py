@@ -209,3 +209,46 @@ def test_what_is_being_started_was_not_left_behind() -> None:
     words = [sys.executable, "-c", SEES_WHAT_STARTS]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[[]]"
+
+
+# Numbers of processes come around. Here at once: it runs in a namespace of its own, and says which is next.
+COMES_AROUND = """
+import subprocess, sys
+from pathlib import Path
+from workshop.labs import find
+from workshop.run import process
+from workshop.run.target_processes import TargetProcesses
+
+targets = TargetProcesses(find("12"), Path("."), "127.0.0.1")
+one = process.Process(["true"], cwd=Path("."), env={"PATH": "/bin:/usr/bin"})
+targets.running["brisk"] = one
+one.drain(10)
+while one.exit_code() is None:
+    pass
+Path("/proc/sys/kernel/ns_last_pid").write_text(str(one.pid - 1))
+asks = "sleep 60 >/dev/null & echo; read line; kill $!; wait $!; echo $?"
+stranger = subprocess.Popen(["sh", "-c", asks], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+assert stranger.pid == one.pid
+stranger.stdout.readline()
+eval(sys.argv[1])
+print(stranger.communicate("go on")[0].strip(), stranger.returncode, flush=True)
+targets.temporary.remove()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes such a namespace without ado")
+@pytest.mark.parametrize(
+    "act",
+    [
+        "process.end_all([one])",
+        "one.end()",
+        "targets.send_signal('brisk', 9)",
+        "targets.stacks('brisk')",
+        "targets.end()",
+    ],
+)
+def test_who_has_the_number_of_one_that_has_ended_is_left_alone(act: str) -> None:
+    words = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    words += [sys.executable, "-c", COMES_AROUND, act]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "143 0", "it, or its child, was ended by somebody else"

@@ -79,7 +79,7 @@ class DebugStack(Stack):
             case "nginx":
                 return self.door.status() if self.door is not None else {"code": None}
             case "signal":
-                os.kill(self.running[name].pid, fields["number"])
+                self.running[name].send_signal(fields["number"])  # unless it has ended
                 return {"state": "sent"}
         raise InfraError(f"{do!r} is not part of debugging.")
 

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ class Process:
                 self._take()
             if self._total > OUTPUT_LIMIT and not self.flooded:
                 self.flooded = True
-                end_tree(self.pid, grace=0)
+                self._end(grace=0)
 
     def _take(self) -> None:
         """Keep what lies in the pipe: whoever asks for output must not depend on when the reader runs."""
@@ -142,8 +142,14 @@ class Process:
 
     def end(self, grace: float = 3.0) -> None:
         """End it and everything that it started: SIGTERM, then SIGKILL after `grace` seconds."""
-        end_tree(self.pid, grace=grace)
+        self._end(grace)
         self.reap()
+
+    def _end(self, grace: float) -> None:
+        if self.exit_code() is None:
+            end_tree(self.pid, grace=grace)
+        else:
+            send(below(self), signal.SIGKILL)
 
     def reap(self) -> None:
         """Once it has been ended: take its exit code, and the last of its output."""
@@ -155,9 +161,20 @@ class Process:
         self.ended = True
 
 
-def descendants(*pids: int) -> list[int]:
-    """Every process below these, and every one of their sessions (forked and orphaned ones included)."""
+def below(*these: Process) -> list[int]:
+    """Their descendants. The number of one that was waited for may be somebody else's by now."""
+    waited_for = [one.pid for one in these if one.popen.returncode is not None]
+    return descendants(*(one.pid for one in these), waited_for=waited_for)
+
+
+def descendants(*pids: int, waited_for: Collection[int] = ()) -> list[int]:
+    """Every process below these, and every one of their sessions (forked and orphaned ones included).
+
+    A number of `waited_for` that a process has again is a stranger's: nobody has it as long as its session is
+    there.
+    """
     parents, sessions = _process_table()
+    pids = tuple(pid for pid in pids if pid not in waited_for or pid not in parents)
     children: dict[int, list[int]] = defaultdict(list)
     for child, parent in parents.items():
         children[parent].append(child)
@@ -312,15 +329,14 @@ def end_all(these: Iterable[Process]) -> None:
     The table of processes is read once for all of them, and once more at the end.
     """
     left = [one for one in these if not one.ended]
-    pids = [one.pid for one in left]
-    if not pids:
+    if not left:
         return
     send([one.pid for one in left if one.exit_code() is None], signal.SIGKILL)
-    send(descendants(*pids), signal.SIGKILL)
+    send(below(*left), signal.SIGKILL)
     for one in left:
         one.reap()
     if not _adopts:
-        send(descendants(*pids), signal.SIGKILL)
+        send(below(*left), signal.SIGKILL)
     end_orphans()
 
 

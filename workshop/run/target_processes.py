@@ -205,7 +205,7 @@ class TargetProcesses:
         """What runs on although it has ended; helpers that are about to end themselves get a moment."""
         deadline = time.monotonic() + 0.5
         while True:
-            left = {*process.descendants(one.pid), *process.orphans()}
+            left = {*process.below(one), *process.orphans()}
             left -= set(process.zombies(left))
             if not left or time.monotonic() > deadline:
                 return left
@@ -275,18 +275,18 @@ class TargetProcesses:
 
     def pids(self, name: str) -> list[int]:
         one = self.running.get(name)
-        return [one.pid, *process.descendants(one.pid)] if one else []
+        return [one.pid, *process.below(one)] if one else []
 
     def send_signal(self, name: str, number: int, pid: int | None = None) -> Reply:
         """Send a signal to a service's first process, or to one of its descendants."""
-        known = self.pids(name)
+        known, one = self.pids(name), self.running.get(name)
         wanted = pid or (known[0] if known else 0)
         if wanted not in known:
             return {"state": "absent"}  # it has ended by itself: the check sees what became of it
         if wanted == known[0] and number in ENDING:
             self.told.add(wanted)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(wanted, number)
+        if one is not None and (wanted != one.pid or one.exit_code() is None):
+            process.send([wanted], number)
         return {"state": "sent"}
 
     def stacks(self, name: str) -> str:
@@ -294,7 +294,7 @@ class TargetProcesses:
         one = self.running.get(name)
         if one is None:
             return ""
-        mark, known = one.written, self.pids(name)
+        mark, known = one.written, self.pids(name)[one.exit_code() is not None :]
         self.told.add(one.pid)
         if where_it_waits.number():
             process.send(known, where_it_waits.number())
