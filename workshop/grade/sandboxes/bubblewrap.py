@@ -248,6 +248,7 @@ class Wrapped:
         try:
             with os.fdopen(info, "rb") as said:
                 self.first = int(json.loads(said.read() or b'{"child-pid": 0}')["child-pid"])
+            self._known = Known(self.first)
             if self._group is not None and self.first:
                 self._group.add(self.first)
         finally:
@@ -276,7 +277,7 @@ class Wrapped:
     def _watched(self) -> None:
         """Look at all processes together; too many of them, or too much memory, ends the sandbox."""
         while not self._over.wait(WATCH):
-            if note_use(self.facts, self.room, family(self.first)):
+            if note_use(self.facts, self.room, family(self._known.there())):
                 self._kill()
                 return
 
@@ -284,8 +285,11 @@ class Wrapped:
         """End the first process inside: the kernel ends the others of its namespace, bubblewrap follows."""
         if self._group is not None:
             self._group.unleash()
+        if not self.first:
+            self.popen.kill()
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.first or self.popen.pid, signal.SIGKILL)
+            if first := self._known.there():
+                os.kill(first, signal.SIGKILL)
 
     def end(self) -> Facts:
         self._over.set()
@@ -297,7 +301,7 @@ class Wrapped:
             self.facts.ended = f"exit code {code}" if code >= 0 else f"signal {-code}"
             self.facts.taken = code < 0  # this process of bubblewrap's is outside
         if code is None:
-            self.facts.cpu = processor_time(self.first)
+            self.facts.cpu = processor_time(self._known.there())
         self._kill()
         try:
             self.popen.wait(END_SECONDS)
@@ -358,6 +362,24 @@ def family(pid: int) -> list[int]:
                 with contextlib.suppress(OSError):
                     queue += map(int, (task / "children").read_text().split())
     return found
+
+
+class Known:
+    """A process that others wait for: its number comes around again, and may be anybody's then."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid, self._began = pid, began(pid)
+
+    def there(self) -> int:
+        """Its number, as long as it is still that process; 0 afterwards."""
+        return self._pid if self._began and began(self._pid) == self._began else 0
+
+
+def began(pid: int) -> str:
+    """When a process began, in clock ticks since the machine did; "" when there is none."""
+    with contextlib.suppress(OSError, IndexError):
+        return Path("/proc", str(pid), "stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    return ""
 
 
 def note_use(facts: Facts, room: Room, pids: list[int]) -> bool:

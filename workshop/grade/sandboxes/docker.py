@@ -21,7 +21,7 @@ from typing import Any
 
 from workshop.errors import InfraError
 from workshop.grade.sandboxes import excluded_packages, system_calls
-from workshop.grade.sandboxes.bubblewrap import WATCH, family, note_use, processor_time
+from workshop.grade.sandboxes.bubblewrap import WATCH, Known, family, note_use, processor_time
 from workshop.grade.sandboxes.hidden_from_sandbox import KERNEL
 from workshop.grade.sandboxes.sandbox import CHECKED, DISK, MEMORY, START_SECONDS, Facts, rlimits
 from workshop.grade.sandboxes.sandbox_files import SandboxFiles, nginx_conf
@@ -174,7 +174,7 @@ class Container:
         self._sockets = sockets
         self.facts, self.room, self._uid = Facts(), engine.room, engine.uid(slot)
         self._over = threading.Event()
-        self._first = 0
+        self._first = Known(0)
         self._watch = threading.Thread(target=self._watched, daemon=True)
         self._name = f"{LABEL}-{os.getpid()}-{slot}-{time.monotonic_ns()}"
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed in end)
@@ -194,20 +194,21 @@ class Container:
             raise InfraError(f"{error} {words}".strip()) from error
         self._watch.start()
 
-    def _first_process(self) -> int:
-        """The first process as this machine counts it; 0 where the engine's machine is another one."""
+    def _first_process(self) -> Known:
+        """The first process as this machine counts it; none where the engine's machine is another one."""
         with contextlib.suppress(InfraError, OSError, ValueError, IndexError):
             pid = int(call(["inspect", "-f", "{{.State.Pid}}", self._name]))
+            known = Known(pid)
             status = Path("/proc", str(pid), "status").read_text(encoding="utf-8", errors="replace")
             uid = int(status.partition("\nUid:")[2].split()[0])
-            return pid if uid == self._uid else 0
-        return 0
+            return known if uid == self._uid else Known(0)
+        return Known(0)
 
     def _watched(self) -> None:
         """As bubblewrap's: too many processes end it; at the kernel's number they would spin, and go on."""
         self._first = self._first_process()
-        while self._first and not self._over.wait(WATCH):
-            if note_use(self.facts, self.room, family(self._first)):
+        while self._first.there() and not self._over.wait(WATCH):
+            if note_use(self.facts, self.room, family(self._first.there())):
                 with contextlib.suppress(InfraError):  # `end` tries again
                     call(["kill", self._name])
                 return
@@ -239,6 +240,6 @@ class Container:
         if state.get("OOMKilled"):
             facts.limits = sorted({*facts.limits, "memory"})
         if state.get("Running"):
-            facts.cpu = processor_time(self._first)
+            facts.cpu = processor_time(self._first.there())
         elif not facts.limits:
             facts.ended = f"exit code {state.get('ExitCode')}"

@@ -201,11 +201,14 @@ class WeakSandbox:
     def _watched(self) -> None:
         """Too much memory, or too many processes, end the sandbox; so does the end of its first process."""
         while not self._over.wait(WATCH):
-            over = note_use(self.facts, CHECKED, family(self.popen.pid))
-            if over or self.popen.poll() is not None:
+            if note_use(self.facts, CHECKED, self._family()) or self.popen.poll() is not None:
                 with contextlib.suppress(InfraError):  # `end` tries again, and says so
                     self._kill()
                 return
+
+    def _family(self) -> list[int]:
+        """Its processes; none once the first has been waited for, whose number may be anybody's then."""
+        return family(self.popen.pid) if self.popen.poll() is None else []
 
     def _kill(self) -> None:
         if self._engine.is_root:
@@ -213,7 +216,7 @@ class WeakSandbox:
             return
         mark = str(self._sockets.folder).encode()
         deadline = time.monotonic() + END_SECONDS
-        while left := {*family(self.popen.pid), *marked(mark)} - set(process.zombies(pids_of(self.uid))):
+        while left := {*self._family(), *marked(mark)} - set(process.zombies(pids_of(self.uid))):
             for pid in left:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
