@@ -8,11 +8,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from workshop.grade.sandboxes import weak_sandbox
 from workshop.judge import stack as stacks
 from workshop.labs import Lab, find, target_folder
 from workshop.paths import ROOT
@@ -36,6 +37,27 @@ def test_no_other_run_gets_a_port_that_is_reserved() -> None:
     assert not reserved_elsewhere(port)
     tcp_ports.release(port)
     assert reserved_elsewhere(port)
+
+
+@linux
+@pytest.mark.parametrize("choose", [tcp_ports.free_port, lambda: weak_sandbox.free_shift([8001])])
+def test_a_port_that_is_reserved_elsewhere_is_not_even_tried(
+    choose: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has reserved it may bind it at that moment, and would be told that it is taken."""
+    reserved, free = tcp_ports.free_port(), tcp_ports.free_port()
+    tcp_ports.release(free)
+    tried, chosen, can_bind = [], iter([reserved, free]), tcp_ports.can_bind
+
+    def trying(host: str, port: int) -> bool:
+        tried.append(port)
+        return can_bind(host, port)
+
+    monkeypatch.setattr("random.choice", lambda _: next(chosen))
+    monkeypatch.setattr(tcp_ports, "can_bind", trying)
+    choose()
+    tcp_ports.release(reserved, free)
+    assert tried == [free]
 
 
 @linux

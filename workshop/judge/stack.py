@@ -257,8 +257,7 @@ def front_port(wanted: int) -> tuple[int, str]:
     if wanted == 0:
         return tcp_ports.free_port(), ""
     for port in range(wanted, wanted + PORTS_TRIED):
-        taken = not tcp_ports.can_bind("127.0.0.1", port) or tcp_ports.is_listening("127.0.0.1", port)
-        if not taken and tcp_ports.reserve(port):
+        if tcp_ports.reserve_free("127.0.0.1", [port]):
             return port, "" if port == wanted else f"Port {wanted} is taken; using {port}."
     raise Refusal(f"Ports {wanted} to {wanted + PORTS_TRIED - 1} are all taken: choose another with PORT=.")
 

@@ -37,7 +37,7 @@ def free_port(host: str = "127.0.0.1") -> int:
     """A TCP port that nothing listens on, reserved until this process ends or releases it."""
     for _ in range(200):
         port = random.choice(CHOICE)
-        if can_bind(host, port) and reserve(port):
+        if reserve_free(host, [port]):
             return port
     raise OSError(f"no free port on {host} between {CHOICE.start} and {CHOICE.stop}")
 
@@ -62,6 +62,20 @@ def reserve_all(ports: list[int]) -> bool:
     if len(mine) == len(ports):
         return True
     release(*mine)
+    return False
+
+
+def reserve_free(host: str, ports: list[int]) -> bool:
+    """Reserve all of them where nothing has any, or none.
+
+    They are reserved first: to try whether a port can be bound keeps others from it for that moment, and
+    the run that has it reserved may be starting its service there.
+    """
+    if not reserve_all(ports):
+        return False
+    if all(can_bind(host, port) and not is_listening(host, port) for port in ports):
+        return True
+    release(*ports)
     return False
 
 

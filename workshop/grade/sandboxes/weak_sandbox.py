@@ -334,6 +334,6 @@ def free_shift(ports: list[int]) -> int:
     for _ in range(200):
         shift = random.choice(WINDOW) - min(ports)
         shifted = [port + shift for port in ports]
-        if all(tcp_ports.can_bind("127.0.0.1", port) for port in shifted) and tcp_ports.reserve_all(shifted):
+        if tcp_ports.reserve_free("127.0.0.1", shifted):
             return shift
     raise InfraError(f"There are no {len(ports)} free ports from {WINDOW.start} to {WINDOW.stop}.")
