@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,6 +133,43 @@ def test_a_first_process_that_waits_for_ever_is_ended() -> None:
         for one in (stray, mine, other):
             one.kill()
             one.wait()
+
+
+# A grader in a container: its process id is nobody's here. It goes on when its standard input ends.
+ELSEWHERE = """
+import subprocess, sys
+from workshop.grade.sandboxes.sandbox_sockets import SandboxSockets
+from workshop.labs import find
+
+sockets = SandboxSockets(find("5"))
+words = ["--ro-bind", "/", "/", "--setenv", "FROM", str(sockets.folder), "--unshare-pid", "cat"]
+sandbox = subprocess.Popen(["bwrap", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+sandbox.stdin.write(b"up")
+sandbox.stdin.flush()
+sandbox.stdout.read(2)
+print(sockets.folder, flush=True)
+sys.stdin.read()
+print(sandbox.communicate(b"still there")[0].decode(), sockets.folder.exists())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes such a namespace without ado")
+def test_nobody_takes_a_grader_in_a_container_for_one_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    free = int(name_of_a_dead_grader().split("-")[1])
+    begin = f'echo {free - 1} > /proc/sys/kernel/ns_last_pid; "$@"; true'
+    command = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", begin, "sh"]
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*command, sys.executable, "-c", ELSEWHERE], cwd=ROOT, env=env, **pipes) as grader:
+        assert grader.stdout is not None
+        folder = Path(grader.stdout.readline().strip())
+        assert folder.name.startswith(f"wg-{free}-") and sandbox_sockets.is_gone(free)
+        swept = [*sweep_processes(), *sandbox_sockets.sweep()]
+        said = grader.communicate()[0]
+    assert (said.strip(), swept) == ("still there True", [])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts programs as somebody else")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import secrets
 import sys
@@ -26,6 +25,7 @@ from workshop.grade.results.lms_export import fill
 from workshop.grade.results.plagiarism_folder import detect, lay_out
 from workshop.grade.results.student_result import Graded, Result, result_of
 from workshop.grade.sandboxes import choose_sandbox
+from workshop.grade.sandboxes.sandbox_sockets import own_name
 from workshop.grade.submissions.class_roster import Roster
 from workshop.grade.submissions.collect import Submission, collect
 from workshop.grade.submissions.which_lab import lab_of, see_that_it_fits
@@ -71,7 +71,7 @@ def judge(
     """Run the checks, and the load stage where it is asked for; what is known already is not run again."""
     place = place_of(chosen, lab, out)
     try:
-        with tempfile.TemporaryDirectory(prefix=f"wg-{os.getpid()}-manifest-") as folder:
+        with tempfile.TemporaryDirectory(prefix=f"{own_name()}manifest-") as folder:
             manifest = Manifest.make(lab, Path(folder), secret_of(out, lab, chosen), chosen.extra)
             batch = Batch(manifest, place, Store(out / "store"), fresh=again)
             driver = place.engine if chosen.load and isinstance(place, Threads) else None

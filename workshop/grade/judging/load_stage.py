@@ -34,6 +34,7 @@ from workshop.grade.judging.manifest import digest_of
 from workshop.grade.judging.outcome import Outcome
 from workshop.grade.judging.outcome_cache import canonical, write_whole
 from workshop.grade.sandboxes.sandbox import DRIVEN, Engine, Running
+from workshop.grade.sandboxes.sandbox_sockets import own_name
 from workshop.grade.sandboxes.tcp_to_unix import TcpToUnix
 from workshop.judge.stack import SANDBOX, Address, Stack
 from workshop.judge.start_failure import start_text
@@ -180,7 +181,7 @@ class LoadStage:
         """Both sides in fresh sandboxes, driven to the end. What fails on our side is INCONCLUSIVE."""
         began = time.monotonic()
         try:
-            with tempfile.TemporaryDirectory(prefix=f"wg-{os.getpid()}-load-") as place:
+            with tempfile.TemporaryDirectory(prefix=f"{own_name()}load-") as place:
                 outcome = self._driven(files, Path(place))
         except InfraError as error:
             outcome = LoadOutcome(LoadVerdict.INCONCLUSIVE, UNSURE, {"reasons": [str(error)]})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import tempfile
 import time
 from collections.abc import Collection
@@ -15,6 +14,7 @@ from workshop.grade.judging.judge_process import JudgeProcess, listened_of, tran
 from workshop.grade.judging.manifest import Manifest
 from workshop.grade.judging.outcome import Outcome, assemble, blank, read_lines
 from workshop.grade.sandboxes.sandbox import Engine, Overrun
+from workshop.grade.sandboxes.sandbox_sockets import own_name
 from workshop.grade.submissions.collect import digest_of_files
 from workshop.grade.untrusted_text import one_line
 from workshop.judge.patience import Patience
@@ -76,7 +76,7 @@ def grade_one(
     What fails on our side is INFRA_ERROR in the outcome; it is not raised.
     """
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix=f"wg-{os.getpid()}-one-") as place:
+    with tempfile.TemporaryDirectory(prefix=f"{own_name()}one-") as place:
         folder, out = Path(place, "files"), Path(place, "out")
         folder.mkdir()
         for name, data in files.items():

@@ -27,6 +27,7 @@ from workshop.grade.judging.local_pool import Files, LocalPool
 from workshop.grade.judging.manifest import Hidden, Manifest, digest_of, grader_digest
 from workshop.grade.judging.worker_pools import image_of
 from workshop.grade.sandboxes import choose_sandbox
+from workshop.grade.sandboxes.sandbox_sockets import own_name
 from workshop.judge.patience import Time
 from workshop.labs import find, load
 
@@ -132,7 +133,7 @@ class Post:
             if image_of(engine) != terms["image"]:
                 raise InfraError(f"it has {image_of(engine)}, the others have {terms['image']}")
             engine.sweep()
-            folder = tempfile.TemporaryDirectory(prefix=f"wg-{os.getpid()}-manifest-")
+            folder = tempfile.TemporaryDirectory(prefix=f"{own_name()}manifest-")
             place = Path(made.enter_context(folder), lab.name)
             for name, data in _as_bytes(terms["checks"]).items():
                 (place / name).parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ from workshop.grade.sandboxes.sandbox import (
     rlimits,
 )
 from workshop.grade.sandboxes.sandbox_files import SandboxFiles, nginx_conf
-from workshop.grade.sandboxes.sandbox_sockets import SandboxSockets
+from workshop.grade.sandboxes.sandbox_sockets import SandboxSockets, own_name
 from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
 from workshop.grade.sandboxes.user_ids import Users
 from workshop.labs import Lab
@@ -65,7 +65,7 @@ class Bubblewrap:
         self.program, self.lab = program, lab
         self.is_root = os.geteuid() == 0
         self._users = Users()
-        self.folder = Path(tempfile.mkdtemp(prefix=f"wg-{os.getpid()}-lab-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{own_name()}lab-"))
         self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.sandbox_files = SandboxFiles(lab, self.folder / "sandbox_files")
         self.sandbox_files.write_etc(USER)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from workshop.grade.sandboxes.sandbox_sockets import is_gone, owned
+from workshop.grade.sandboxes.sandbox_sockets import is_gone, own_name, owned
 
 TREE = Path("/sys/fs/cgroup")
 PREFIX = "workshop-grade-"
@@ -25,7 +25,7 @@ class Cgroup:
     """One group, in the unified tree or in those of version 1. Raises OSError where none can be made."""
 
     def __init__(self, name: str, memory: int, pids: int) -> None:
-        self.folders = _folders(f"{PREFIX}{os.getpid()}-{name}")
+        self.folders = _folders(own_name(PREFIX) + name)
         self.version = 2 if len(self.folders) == 1 else 1
         values = {"memory": memory, "pids": pids, "swap": 0, "cpu": ONE_CORE}
         try:

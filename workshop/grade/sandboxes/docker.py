@@ -25,7 +25,7 @@ from workshop.grade.sandboxes.bubblewrap import WATCH, Known, family, note_use, 
 from workshop.grade.sandboxes.hidden_from_sandbox import KERNEL
 from workshop.grade.sandboxes.sandbox import CHECKED, DISK, MEMORY, START_SECONDS, Facts, rlimits
 from workshop.grade.sandboxes.sandbox_files import SandboxFiles, nginx_conf
-from workshop.grade.sandboxes.sandbox_sockets import SandboxSockets
+from workshop.grade.sandboxes.sandbox_sockets import SandboxSockets, namespace, own_name
 from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
 from workshop.grade.sandboxes.user_ids import Users
 from workshop.labs import Lab
@@ -59,7 +59,7 @@ def call(words: Sequence[str]) -> str:
 
 def here() -> str:
     """Where this process has its id: graders in containers of their own may share the engine with us."""
-    return f"{os.uname().nodename}-{Path('/proc/self/ns/pid').stat().st_ino}"
+    return f"{os.uname().nodename}-{namespace()}"
 
 
 def trouble() -> str:
@@ -89,7 +89,7 @@ class Docker:
         if not self.image or program is None:
             raise InfraError(f"Docker can't be used: {trouble()}.")
         self.nginx = Path(program)
-        self.folder = Path(tempfile.mkdtemp(prefix=f"wg-{os.getpid()}-lab-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{own_name()}lab-"))
         self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.sandbox_files = SandboxFiles(lab, self.folder / "sandbox_files")
         self.nginx_conf = nginx_conf(lab, Path("/tmp"))

@@ -11,15 +11,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from workshop.grade.sandboxes.sandbox_sockets import PREFIX, is_gone
+from workshop.grade.sandboxes.sandbox_sockets import OWNER, PREFIX, is_gone, is_told_here
 
-OWNER = re.compile(rb"/" + PREFIX.encode() + rb"(\d+)-")
+NAMED = re.compile(f"/{PREFIX}{OWNER}".encode())
 
 
 def strays(file: str) -> Iterator[Path]:
     """The folders in /proc of such processes, by their `cmdline` or `environ`, as far as we may look."""
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            owners = {int(found) for found in OWNER.findall((path / file).read_bytes())}
-            if any(is_gone(owner) for owner in owners):
+            found = {one.groups() for one in NAMED.finditer((path / file).read_bytes())}
+            if any(is_told_here(where) and is_gone(int(owner)) for owner, where in found):
                 yield path

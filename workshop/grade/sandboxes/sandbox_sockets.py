@@ -31,6 +31,8 @@ READY = b"ready\n"
 WORD_CAP = 4096
 BACKLOG = 128
 PREFIX = "wg-"
+# After the prefix: whose it is, a process id, and the namespace that this counts in.
+OWNER = r"([0-9]{1,9})-(?:n([0-9]+)-)?"
 
 
 class SandboxSockets:
@@ -40,7 +42,7 @@ class SandboxSockets:
     """
 
     def __init__(self, lab: Lab) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=own_name()))
         self._remove = weakref.finalize(self, remove, self.folder)
         self.wire, self.door, self.target = (self.folder / name for name in ("wire", "door", "target"))
         for part in (self.wire, self.door, self.target):
@@ -105,16 +107,34 @@ def remove(folder: Path) -> None:
         subprocess.run(["rm", "-rf", "--", str(folder)], stderr=subprocess.DEVNULL, check=False)
 
 
+def own_name(prefix: str = PREFIX) -> str:
+    """What the names of all begin with that this grader makes on the machine."""
+    return f"{prefix}{os.getpid()}-n{namespace()}-"
+
+
+def namespace() -> int:
+    """Where this process has its id. A grader in a container has one that is nobody's, or another's, here."""
+    return Path("/proc/self/ns/pid").stat().st_ino
+
+
+def is_told_here(where: str | bytes | None) -> bool:
+    """Whether an owner's process id counts in this process's namespace; without a word it does."""
+    return where is None or int(where) == namespace()
+
+
 def owned(folders: Iterable[Path], prefix: str = PREFIX) -> Iterator[tuple[Path, int]]:
     """Those that a grader of this user has made, with its process id; what else is called alike is not ours.
+
+    Neither are those of graders in other containers: from here nobody can tell whether they are gone.
 
     In the weak sandbox a submission can make some, too, in /tmp: they are another user's.
     """
     for folder in folders:
-        found = re.fullmatch(rf"{re.escape(prefix)}([0-9]{{1,9}})-.*", folder.name, re.ASCII | re.DOTALL)
+        found = re.fullmatch(rf"{re.escape(prefix)}{OWNER}.*", folder.name, re.ASCII | re.DOTALL)
         with contextlib.suppress(OSError):
             about = folder.lstat()
-            if found and stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid():
+            ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid()
+            if found and ours and is_told_here(found[2]):
                 yield folder, int(found[1])
 
 

@@ -28,7 +28,7 @@ from workshop.grade.sandboxes.bubblewrap import family, note_use, processor_time
 from workshop.grade.sandboxes.hidden_from_sandbox import KERNEL, fresh_keyring
 from workshop.grade.sandboxes.sandbox import CHECKED, START_SECONDS, Facts, not_up, rlimits
 from workshop.grade.sandboxes.sandbox_files import SandboxFiles, nginx_conf
-from workshop.grade.sandboxes.sandbox_sockets import PREFIX, SandboxSockets, is_gone, owned
+from workshop.grade.sandboxes.sandbox_sockets import PREFIX, SandboxSockets, is_gone, own_name, owned
 from workshop.grade.sandboxes.sandbox_sockets import sweep as sweep_folders
 from workshop.grade.sandboxes.user_leftovers import (
     END_SECONDS,
@@ -62,7 +62,7 @@ class Weak:
         self.lab = lab
         self.is_root = os.geteuid() == 0
         self.turn = threading.Lock()
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-lab-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{own_name()}lab-"))
         self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.folder.chmod(0o755)
         self.root = self.folder / "workshop"
