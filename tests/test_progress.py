@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,24 @@ def test_picture_shows_the_layers_that_are_theirs(results: Path) -> None:
 
 def test_every_layer_of_the_picture_has_a_lab_and_no_lab_another_one() -> None:
     assert {lab.layer for lab in all_labs()} - {""} == set(progress.STACK)
+
+
+def test_of_two_verdicts_at_once_the_better_one_counts(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A watch and a check by hand: the second one ends while the first one writes what it found."""
+    best_of = last_verdicts.best_points
+    said = {"name": find("5").name, "target": "starter", "verdict": "FAIL", "checks": []}
+    second = threading.Thread(target=lambda: last_verdicts.remember({**said, "points": 6}))
+
+    def best_points(lab: Lab) -> int:
+        known = best_of(lab)
+        if not second.ident:
+            second.start()
+            second.join(0.5)  # long enough for who does not wait
+        return known
+
+    monkeypatch.setattr(last_verdicts, "best_points", best_points)
+    last_verdicts.remember({**said, "points": 3})
+    second.join()
+    assert best_of(find("5")) == 6

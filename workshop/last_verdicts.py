@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
-from contextlib import suppress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +33,27 @@ def remember(result: dict[str, Any]) -> bool:
         return False
     path = RESULTS / f"{result['name']}.json"
     first = not path.exists()
-    with suppress(OSError):
-        RESULTS.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError), _to_ourselves():
+        first = not path.exists()
         draft = path.with_suffix(".new")
         lab = load(LABS / result["name"])
         said = {**result, "files": digests(lab), "best": max(best_points(lab), int(result["points"]))}
         draft.write_text(json.dumps(said, indent=2), encoding="utf-8")
         draft.replace(path)
     return first
+
+
+@contextmanager
+def _to_ourselves() -> Iterator[None]:
+    """Be the only run that writes there: a watch and a check by hand may end at the same time."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(RESULTS, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # not every file system has locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def best_points(lab: Lab) -> int:
