@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -9,6 +10,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +23,9 @@ import pytest
 from tests.grade.test_batch import LAB, TINY, shown, the_class, tiny_manifest
 from tests.judging import environment
 from workshop.errors import InfraError, Refusal
+from workshop.grade.judging import remote_tasks
 from workshop.grade.judging.dask_pool import Cluster, Tls
+from workshop.grade.judging.local_pool import LocalPool
 from workshop.grade.judging.outcome_cache import Store
 from workshop.grade.judging.whole_class import Batch
 from workshop.grade.sandboxes import choose_sandbox
@@ -362,3 +366,42 @@ def test_without_dask_it_says_what_to_install(tmp_path: Path) -> None:
     install = done.stderr.partition("Install it: ")[2].split()
     assert install[:4] == [sys.executable, "-m", "pip", "install"] and Path(install[-1]).is_file()
     assert "distributed==" in Path(install[-1]).read_text()
+
+
+class NoSandboxes:
+    """An engine that is asked for none."""
+
+    name, is_closed = "none", False
+
+    def sweep(self) -> list[str]:
+        return []
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_a_class_that_is_given_up_while_its_worker_gets_ready_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lab's own solution takes longer than anybody waits for the end; then nothing is graded."""
+    engine, begun, goes_on = NoSandboxes(), threading.Event(), threading.Event()
+
+    def calibrate(_: LocalPool) -> None:
+        begun.set()
+        goes_on.wait()
+
+    monkeypatch.setattr(remote_tasks, "END_SECONDS", 0.0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(choose_sandbox, "choose", lambda *_: engine)
+    monkeypatch.setattr(LocalPool, "calibrate", calibrate)
+    manifest = tiny_manifest(tmp_path / "manifest")
+    terms = remote_tasks.pack_terms("given up", manifest, f"{engine.name} {sys.version}", "auto", "")
+    said: list[str] = []
+    worker = threading.Thread(target=lambda: said.append(asyncio.run(remote_tasks.ready(terms))))
+    worker.start()
+    assert begun.wait(SECONDS)
+    asyncio.run(remote_tasks.over("given up"))
+    goes_on.set()
+    worker.join()
+    assert said == ["The grading was ended."]
+    assert engine.is_closed and not list(tmp_path.glob("wg-*"))

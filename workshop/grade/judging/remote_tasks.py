@@ -82,7 +82,8 @@ class Post:
         self._changed = threading.Condition()
         self._making = threading.Lock()
         self._running = 0
-        self._pool: LocalPool | None = None
+        self._pool: LocalPool | None = None  # also while it grades the lab's own solution
+        self._closed = False
         self._left: contextlib.ExitStack | None = None
         self._timer: threading.Timer | None = None
 
@@ -94,7 +95,9 @@ class Post:
             self._rest(False)
         try:
             with self._making:
-                self._pool = self._pool or self._made()
+                if self._left is None:
+                    self._make()
+                assert self._pool is not None
             yield self._pool
         finally:
             with self._changed:
@@ -106,6 +109,7 @@ class Post:
         """End what is being graded, and remove everything."""
         with self._changed:
             self._rest(False)
+            self._closed = True
             if self._pool is not None:
                 self._pool.close()
             self._changed.wait_for(lambda: not self._running, END_SECONDS)
@@ -121,7 +125,8 @@ class Post:
             self._timer.daemon = True
             self._timer.start()
 
-    def _made(self) -> LocalPool:
+    def _make(self) -> None:
+        self._see_that_it_is_open()
         terms = self._terms
         lab = find(terms["lab"])
         if grader_digest(lab) != terms["grader"]:
@@ -142,11 +147,18 @@ class Post:
                 raise InfraError("the checks did not arrive as they were sent")
             hidden = {name: Hidden(**one) for name, one in terms["hidden"].items()}
             manifest = Manifest(load(place), place, terms["secret"], terms["digest"], terms["grader"], hidden)
-            local_pool = LocalPool(manifest, engine)
-            made.callback(local_pool.close)
-            local_pool.calibrate()
-            self._left = made.pop_all()
-        return local_pool
+            with self._changed:
+                self._pool = LocalPool(manifest, engine)
+                made.callback(self._pool.close)
+                self._see_that_it_is_open()
+            self._pool.calibrate()
+            with self._changed:  # who has closed this meanwhile had nothing to remove
+                self._see_that_it_is_open()
+                self._left = made.pop_all()
+
+    def _see_that_it_is_open(self) -> None:
+        if self._closed:
+            raise InfraError("The grading was ended.")
 
 
 _posts: dict[str, Post] = {}
