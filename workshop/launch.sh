@@ -40,7 +40,10 @@ take_lock() {
         [ -s "$lock/pid" ] || sleep 1
         owner=$(cat "$lock/pid" 2>/dev/null)
         is_ours "$owner" "$command" && stop 2 "make $command is running here already (process $owner). End it there with Ctrl-C, or with: make down"
-        rm -rf "$lock"
+        # Who else saw that it is stale may have taken it since: what is taken away is looked at once more.
+        mv "$lock" "$lock.$$" 2>/dev/null || continue
+        [ "$(cat "$lock.$$/pid" 2>/dev/null)" = "$owner" ] || { mv "$lock.$$" "$lock"; continue; }
+        rm -rf "$lock.$$"
         was_stale=yes
     done
     echo $$ >"$lock/pid"
