@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from tests.grade.test_batch import LAB
 from tests.judging import environment
+from workshop.errors import InfraError
 from workshop.grade.sandboxes import choose_sandbox, docker, sandbox_sockets, user_leftovers
 from workshop.grade.sandboxes.bubblewrap import family, sweep_processes
 from workshop.grade.sandboxes.cgroup_limits import PREFIX, TREE
@@ -273,3 +274,16 @@ def test_a_container_of_a_grader_in_another_container_is_left_alone(monkeypatch:
     finally:
         docker.call(["rm", "-f", "-v", *names.values()])
         engine.close()
+
+
+def test_two_graders_may_remove_the_same_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine refuses the one that comes second while the first one is at it: that one can grade, too."""
+
+    def call(words: Sequence[str]) -> str:
+        if words[0] == "rm":
+            raise InfraError("docker rm: removal of container left is already in progress")
+        return "left 999999999\n"
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(docker, "call", call)
+    assert docker.Docker.sweep(docker.Docker.__new__(docker.Docker)) == ["container left"]
