@@ -201,6 +201,9 @@ def test_what_was_left_of_a_user_ends_nobody_who_is_that_user_now(
     (left / "tmp").mkdir(parents=True)
     uid, held = user_leftovers.take_user()
     os.chown(left / "tmp", uid, uid)
+    now_its = tmp_path / f"{sandbox_sockets.own_name()}now"
+    (now_its / "tmp").mkdir(parents=True)
+    os.chown(now_its / "tmp", uid, uid)
     env = {"TMPDIR": f"{name_of_a_dead_grader()}/tmp"}  # or it was there when the third one looked
     now = subprocess.Popen(["/bin/sleep", "60"], env=env, **user_leftovers.as_user(uid))
     engine = Weak.__new__(Weak)
@@ -213,7 +216,7 @@ def test_what_was_left_of_a_user_ends_nobody_who_is_that_user_now(
         (left / "tmp").mkdir()
         os.chown(left / "tmp", uid, uid)
         engine.sweep()
-        assert now.wait(10) == -signal.SIGKILL
+        assert now.wait(SECONDS) == -signal.SIGKILL
     finally:
         now.kill()
         now.wait()

@@ -324,6 +324,19 @@ def test_a_user_is_one_grader_s_at_a_time() -> None:
 
 
 @ROOT_ONLY
+def test_a_submission_that_holds_its_own_user_s_id_is_cleared_all_the_same() -> None:
+    uid, held = user_leftovers.take_user()
+    held.close()
+    become = f"os.setgroups([]); os.setresgid({uid}, {uid}, {uid}); os.setresuid({uid}, {uid}, {uid})"
+    code = f"import os; from workshop.grade.sandboxes import user_ids; {become}; held = user_ids.hold({uid})"
+    words = [sys.executable, "-u", "-c", f"{code}; print('held'); input()"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as left:
+        assert left.stdout is not None and left.stdout.readline() == b"held\n"
+        user_leftovers.clear_unheld(uid)
+        assert left.wait(60) == -signal.SIGKILL
+
+
+@ROOT_ONLY
 def test_folders_that_everybody_may_write_to_are_looked_through() -> None:
     lock = Path("/run/lock")  # Debian's, in a container's image too
     usual = {"/tmp", "/var/tmp", "/dev/shm", *([str(lock)] if lock.exists() else [])}

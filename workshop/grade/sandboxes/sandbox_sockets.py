@@ -114,7 +114,9 @@ def own_name(prefix: str = PREFIX) -> str:
 
 def namespace() -> int:
     """Where this process has its id. A grader in a container has one that is nobody's, or another's, here."""
-    return Path("/proc/self/ns/pid").stat().st_ino
+    with contextlib.suppress(OSError):
+        return Path("/proc/self/ns/pid").stat().st_ino
+    return 0  # where there is no /proc there are no such containers, either
 
 
 def is_told_here(where: str | bytes | None) -> bool:

@@ -14,6 +14,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 from workshop.errors import InfraError
 from workshop.grade.sandboxes import user_ids
 from workshop.grade.sandboxes.orphaned_processes import strays
-from workshop.grade.sandboxes.sandbox_sockets import remove
+from workshop.grade.sandboxes.sandbox_sockets import PREFIX, is_gone, owned, remove
 from workshop.run import process
 
 FIRST_UID = 57344  # below those of the other sandboxes, and no person's either
@@ -111,10 +112,25 @@ def clear_strays() -> None:
 
 
 def clear_unheld(uid: int) -> None:
-    """As `clear`, unless a grader holds this user: what it has now is not what another one has left."""
-    if held := user_ids.hold(uid):
-        with held:
-            clear(uid)
+    """As `clear`, unless a grader holds this user: what it has now is not what another one has left.
+
+    A submission may hold the id of its own user: only a grader has a folder for it as well.
+    """
+    held = user_ids.hold(uid)
+    if held is None and uid in in_use():
+        return
+    with held or contextlib.nullcontext():
+        clear(uid)
+
+
+def in_use() -> set[int]:
+    """The users of graders that run, by the folders of their sandboxes."""
+    found = set()
+    for folder, owner in owned(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
+        with contextlib.suppress(OSError):
+            if not is_gone(owner):
+                found.add((folder / "tmp").stat().st_uid)
+    return found
 
 
 def clear(uid: int) -> None:
