@@ -35,7 +35,7 @@ def script(folder: Path) -> str:
 def run(folder: Path, path: str) -> Iterator[subprocess.Popen[str]]:
     pipe = subprocess.PIPE
     words = ["sh", "-c", script(folder), "launch.sh check"]
-    env = {**os.environ, "PATH": path}
+    env = {**os.environ, "PATH": path, "COLUMNS": "40"}  # as some shells hand it on: ps cuts lines off there
     with subprocess.Popen(words, env=env, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as popen:
         yield popen
 

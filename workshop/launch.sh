@@ -49,8 +49,8 @@ take_lock() {
     echo $$ >"$lock/pid"
 }
 
-is_ours() {    # is_ours PID COMMAND: does that process run that command of ours? Numbers come around again.
-    [ -n "$1" ] && [ "$1" != $$ ] && kill -0 "$1" 2>/dev/null && ps -o args= -p "$1" | grep -qE "(launch.sh|-m workshop) ${2:-[a-z]}"
+is_ours() {    # is_ours PID COMMAND: does that process run that command of ours? Numbers come around again; COLUMNS cuts off.
+    [ -n "$1" ] && [ "$1" != $$ ] && kill -0 "$1" 2>/dev/null && ps -wwo args= -p "$1" | grep -qE "(launch.sh|-m workshop) ${2:-[a-z]}"
 }
 
 # --- Is there an engine? ------------------------------------------------------------------------------------------
