@@ -174,12 +174,22 @@ class Prefork:
         """The pids that answer, when many ask at the same time; asked until `wanted` holds for them."""
         return settle(lambda: {one["pid"] for one in self.at_once(3 * self.workers)}, wanted)
 
-    def after_hup(self, before, seconds=6.0):
-        """What many say at the same time, as soon as none of the workers from `before` is among them."""
-        return settle(
-            lambda: self.at_once(3 * self.workers, seconds=seconds),
-            lambda all: not before & {one["pid"] for one in all},
-        )
+    def after_hup(self, before, seconds=6.0, may_lose=False):
+        """What many say at the same time, as soon as none of the workers from `before` is among them.
+
+        With `may_lose` they ask again after a request that was lost: that is for another check to say.
+        """
+
+        def ask():
+            try:
+                return self.at_once(3 * self.workers, seconds=seconds)
+            except NoAnswer:
+                if not may_lose:
+                    raise
+                return []
+
+        heard = settle(ask, lambda all: all and not before & {one["pid"] for one in all})
+        return heard or self.at_once(3 * self.workers, seconds=seconds)
 
     def have_answered(self, known=()):
         """The pids that answer, once there are as many as workers and none of them is `known`."""
