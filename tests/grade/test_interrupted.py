@@ -155,14 +155,17 @@ print(sandbox.communicate(b"still there")[0].decode(), sockets.folder.exists())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes such a namespace without ado")
-def test_nobody_takes_a_grader_in_a_container_for_one_that_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def test_nobody_takes_a_grader_in_a_container_for_one_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as short:  # a socket's name has room for a hundred bytes
+        nobody_takes_it_for_gone(short, monkeypatch)
+
+
+def nobody_takes_it_for_gone(folder_of_both: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", folder_of_both)
     free = int(name_of_a_dead_grader().split("-")[1])
     begin = f'echo {free - 1} > /proc/sys/kernel/ns_last_pid; "$@"; true'
     command = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", begin, "sh"]
-    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    env = {**os.environ, "TMPDIR": folder_of_both}
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([*command, sys.executable, "-c", ELSEWHERE], cwd=ROOT, env=env, **pipes) as grader:
         assert grader.stdout is not None
