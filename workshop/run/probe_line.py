@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -63,5 +64,17 @@ class SocketLine:
             os._exit(70)  # the agent has gone
         *lines, self._pending = (self._pending + piece).split(b"\n")
         for line in lines:
+            answer = self._own(line)
+            if answer is not None:
+                self._answers[answer["ask"]] = answer
+
+    def _own(self, line: bytes) -> Json:
+        """An answer, unless it is an earlier call's.
+
+        That one may have ended before it read it, or had read half of it: the socket is the same.
+        """
+        with contextlib.suppress(ValueError):
             answer = json.loads(line)
-            self._answers[answer.pop("ask")] = answer
+            if isinstance(answer, dict) and answer.get("call") == self._call:
+                return answer
+        return None

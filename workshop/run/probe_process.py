@@ -148,7 +148,8 @@ class ProbeProcess:
         answer = record.hear(message, len(line))
         if answer is None:
             return
-        data = memoryview(json.dumps({"ask": message.get("ask"), **answer}).encode() + b"\n")
+        told = {"call": self.calls, "ask": message.get("ask"), **answer}
+        data = memoryview(json.dumps(told).encode() + b"\n")
         with contextlib.suppress(ConnectionError):
             while data:
                 if not select.select([], [self.link], [], HEARING_SECONDS)[1]:
