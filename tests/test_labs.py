@@ -111,12 +111,17 @@ def test_manifest_lists_every_check(lab: Lab) -> None:
 
 @pytest.mark.parametrize("lab", [lab for lab in all_labs() if lab.lanes], ids=lambda lab: lab.name)
 def test_lanes_are_of_checks(lab: Lab) -> None:
-    """Each beginning of a name in `[lanes]` is that of a check which no earlier one has taken."""
+    """Each beginning of a name in `[lanes]` is that of a check that no earlier one has taken.
+
+    And each of a lane's services is one of the lab's: another name would start nothing, and say nothing.
+    """
     left = [name.removeprefix("test_") for name in lab.checks]
     for begin in (one for lane in lab.lanes.values() for one in lane.begins):
         taken = [name for name in left if name.startswith(begin)]
         assert taken, f"{lab.name}: no check is left for {begin!r}"
         left = [name for name in left if name not in taken]
+    for name, lane in lab.lanes.items():
+        assert set(lane.services) <= set(lab.services), f"{lab.name}: lane {name} names a service that is none"
 
 
 @each_lab

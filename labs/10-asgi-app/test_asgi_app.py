@@ -360,7 +360,7 @@ def test_task4_half_an_upload_is_no_task(probe, rng):
 def test_task4_client_that_comes_back_misses_nothing(front, rng):
     """A client that comes back gets what it missed, once and in order"""
     with Listener(front) as listener:
-        events = [listener.task("created", create(front, name(rng))) for _ in range(3)]
+        events = [listener.until(create(front, name(rng))) for _ in range(3)]
     numbers = [event.get("id") for event in events]
     that(
         all(numbers) and len(set(numbers)) == len(numbers),

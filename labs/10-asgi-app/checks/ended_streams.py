@@ -44,7 +44,7 @@ def streams_end(client: Client, where: str, rng: random.Random) -> None:
             where=where,
             sent=f"{many} times GET /events, then closed {many - 1} of the connections",
         )
-        listeners[0].task("created", create(client, name(rng)))
+        listeners[0].until(create(client, name(rng)))
         listeners[0].link.close()
         expect("streams", becomes(client, "streams", 0), 0, "the last one left", where=where)
 

@@ -125,10 +125,12 @@ class Listener:
         expect("data", data, task, "the task, as JSON", sent=self.sent)
         return event
 
-    def until(self, task: dict[str, Any]) -> None:
-        """Pass over events up to the one of this task: an id of nobody's leaves open where to begin."""
-        while json_of(self.next(f"the event of task {task.get('id')}")["data"].encode()) != task:
-            pass
+    def until(self, task: dict[str, Any]) -> dict[str, str]:
+        """The event of this task; others are passed over: where a stream begins is asked elsewhere."""
+        while True:
+            event = self.next(f"the event of task {task.get('id')}")
+            if json_of(event["data"].encode()) == task:
+                return event
 
     def signs_of_life(self, wanted: int) -> None:
         """Wait, while nothing happens, until so many pieces came; fails when nginx ends the stream first.
