@@ -274,19 +274,21 @@ class Wire:
         parser.send(h11.EndOfMessage())
         parser.receive_data(bytes(self.received[self._read :]) or self._more())
         result: Response | None = None
+        body = bytearray()  # thousands of pieces: bytes would be copied for each of them
         interim: list[int] = []
         start = self._read
         while True:
             event = self._next_event(parser)
             if event is h11.NEED_DATA:
-                parser.receive_data(self._more(result))
+                parser.receive_data(self._more(result, len(body)))
             elif isinstance(event, h11.InformationalResponse):
                 interim.append(event.status_code)
             elif isinstance(event, h11.Response):
                 result = _response_of(event, interim)
             elif isinstance(event, h11.Data) and result is not None:
-                result.body += bytes(event.data)
+                body += event.data
             elif isinstance(event, h11.EndOfMessage) and result is not None:
+                result.body = bytes(body)
                 self._read = len(self.received) - len(parser.trailing_data[0])
                 result.raw = bytes(self.received[start : self._read])
                 return result
@@ -326,12 +328,12 @@ class Wire:
             else:
                 yield event
 
-    def _more(self, partial: Response | None = None) -> bytes:
+    def _more(self, partial: Response | None = None, size: int = 0) -> bytes:
         try:
             data = self.read()
         except Deadline as error:
             if partial is not None:
-                error.got = f"{partial.line}, then {len(partial.body)} bytes of body and no end of it"
+                error.got = f"{partial.line}, then {size} bytes of body and no end of it"
             raise
         except NoAnswer as error:
             if partial is None and not self.received[self._read :]:
