@@ -15,7 +15,7 @@ import pytest
 
 from tests import judging, proof_parts
 from tests.kill_matrix import note_kills
-from workshop.labs import Lab, all_labs
+from workshop.labs import Lab, all_labs, find
 
 RED = ("FAIL", "TIMEOUT", "CRASH", "NO_START")
 
@@ -23,6 +23,23 @@ RED = ("FAIL", "TIMEOUT", "CRASH", "NO_START")
 def drawn(lab: Lab) -> judging.Mistake:
     seen = [one for one in judging.mistakes(lab) if one.counts_here()]
     return random.Random(f"{proof_parts.seed()}:{lab.name}").choice(seen)
+
+POISONED = [
+    ("04-wsgi-app", "the last surrogate is taken for a character"),  # a task that no later check can write
+    ("13-websockets", "one count for all rooms"),
+]
+
+
+@pytest.mark.parametrize(("name", "mistake"), POISONED, ids=[name for name, _ in POISONED])
+def test_what_a_failed_check_leaves_in_a_service_is_not_the_next_one_s(
+    name: str, mistake: str, tmp_path: Path
+) -> None:
+    """A service that a failed check has used begins anew, when nginx showed it, too."""
+    lab = find(name)
+    (chosen,) = [one for one in judging.mistakes(lab) if one.name == mistake]
+    whole = judging.judge(lab, judging.with_mistake(lab, chosen, tmp_path), "--seed", "7")
+    red = [check["name"] for check in whole["checks"] if check["verdict"] in RED]
+    assert red == [chosen.check], judging.failures(whole)
 
 
 @pytest.mark.whole("one mistake, all checks")

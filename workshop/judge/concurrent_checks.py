@@ -41,15 +41,13 @@ from workshop.judge.stack import EMBEDDED, SANDBOX, Stack, embedded
 
 @dataclass
 class Means:
-    """What one check has of its own. `dirty` is shared: the services that a failed check has left."""
+    """What one check has of its own."""
 
     stack: Stack
     rng: random.Random
     seconds: float
-    dirty: set[str]
     run: Any  # the LabRun that the check is of
     trail: Trail = field(default_factory=Trail)
-    used: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.clock = Clock(self.seconds)
@@ -83,7 +81,7 @@ class Job:
             self.function(**{name: fixtures[name](means) for name in wanted})
         except BaseException as error:  # pytest is told, whatever it is, when its turn comes
             self.error = error
-            means.dirty |= means.used
+            means.stack.dirty |= means.trail.used
 
 
 class Lane:
@@ -134,7 +132,6 @@ class SideBySide:
             **fixtures,
         }
         self.jobs: dict[str, Job] = {}
-        self.dirty: set[str] = set()
         self.marked: dict[str, tuple[Callable[..., None], str, str]] = {}
 
     def on(self, lane: str, apart: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -163,6 +160,7 @@ class SideBySide:
             self._run(run, job, stack, trail)
         assert job.means is not None
         vars(trail).update(vars(job.means.trail))
+        trail.used = set()  # when it failed they were noted: other checks may have had them since
         if isinstance(job.error, Deadline):  # every service is ended after it: let the others be through
             for other in self.jobs.values():
                 if run.everything or other.task == job.task:
@@ -217,4 +215,4 @@ class SideBySide:
         beside = job.lane and not (stack.mode == SANDBOX or run.one_at_a_time)
         seconds = run.seconds_of(job.name, 3 if beside else 1)
         rng = random.Random(f"{run.seed}:{job.name}")
-        job.run(Means(stack, rng, seconds, self.dirty, run, trail or Trail()), self.fixtures)
+        job.run(Means(stack, rng, seconds, run, trail or Trail()), self.fixtures)

@@ -52,6 +52,7 @@ class Trail:
     sent: str = ""
     curl: str = ""
     response: http_wire.Response | None = None
+    used: set[str] = field(default_factory=set)  # services that were up for it
     marks: dict[str, int] = field(default_factory=dict)  # of each service's output, at its first request
     latest: dict[str, int] = field(default_factory=dict)  # … and at the request that is shown
     modules: list[str] = field(default_factory=list)

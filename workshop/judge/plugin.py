@@ -231,11 +231,17 @@ class LabRun:
         finding.rule = finding.rule or (mark.kwargs["rule"] if mark else "")
         finding.again = self._again(item, trail)
         self._record(item, verdict, finding)
+        self._note_left(trail)
         if verdict is Verdict.TIMEOUT or getattr(error, "hung", False):
             self.patience.note(verdict is Verdict.TIMEOUT)
         if verdict is Verdict.TIMEOUT:
             with contextlib.suppress(Misbehaved):
                 self.stack.ask("restart")  # a service that hangs would fail every check after this one
+
+    def _note_left(self, trail: Trail) -> None:
+        """The services of a failed check begin anew: the next one is not to fail for what it left there."""
+        if self._stack is not None:
+            self._stack.dirty |= trail.used
 
     def _judged(self, trail: Trail, error: BaseException) -> tuple[Verdict, Finding]:
         """The verdict over whatever ended a check.

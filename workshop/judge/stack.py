@@ -76,6 +76,8 @@ class Stack:
     # Whether that holds for an import that did not end, and after a restart: while a class is graded, files
     # stay as they are, and a second pass has nobody in its way.
     imports_once: bool = False
+    # Services that a failed check has left: the next check that asks for one begins it anew.
+    dirty: set[str] = field(default_factory=set)
     # Which program listened for each service, by the agent's words.
     listeners: dict[str, str] = field(default_factory=dict)
     agent_process: AgentProcess | None = None

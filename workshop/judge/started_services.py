@@ -26,10 +26,17 @@ POLL = 0.01
 def started(stack: Stack, trail: Trail, name: str, hurry: bool = False) -> dict[str, Any]:
     """Start a service where it does not run: what the agent says of it.
 
+    One that a failed check has left begins anew, when the next check first asks for it: what it was told
+    there is not this check's. One that the lab gives has none of their code in it, and stays.
+
     Raises StartTrouble, or ProbeTrouble where its application does not import: a server may listen all the
     same, with nobody behind it.
     """
     trail.service = name
+    if name not in trail.used and name in stack.dirty and not stack.lab.services[name].given:
+        stack.dirty.discard(name)
+        end(stack, name)
+    trail.used.add(name)
     module = application_of(stack.lab.services[name])
     if module in stack.not_imported:
         reply = stack.not_imported[module]
@@ -75,20 +82,13 @@ def probe(means: Means) -> Probe:
 
 
 class Services:
-    """service("slow"), for a check that runs beside others: a Client of that service, which is up.
-
-    A service that a failed check has left begins anew; one that the lab gives has none of their code in it.
-    """
+    """service("slow"), for a check that runs beside others: a Client of that service, which is up."""
 
     def __init__(self, means: Means) -> None:
         self.means = means
 
     def __call__(self, name: str) -> Client:
         means = self.means
-        means.used.add(name)
-        if name in means.dirty and not means.stack.lab.services[name].given:
-            means.dirty.discard(name)
-            end(means.stack, name)
         starts = functools.partial(start, means)
         address = Address(means.stack.service_host, starts(name)["port"])
         return Client(means.stack, means.trail, means.clock, address, name, starts)

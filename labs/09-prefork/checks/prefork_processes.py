@@ -47,7 +47,7 @@ class Preforks:
         self.means = means
 
     def __call__(self, name: str, workers: int) -> Prefork:
-        self.means.used.add(name)
+        self.means.trail.used.add(name)
         with _starts:
             found = self._up(name, workers)
         found.story.clear()
@@ -55,9 +55,9 @@ class Preforks:
 
     def _up(self, name: str, workers: int) -> Prefork:
         found = Prefork(self.means, name, workers)
-        is_good = name not in self.means.dirty and self._is_full(found)
+        is_good = name not in self.means.stack.dirty and self._is_full(found)
         if not is_good:  # a check failed half way, or the number is wrong from the start: begin anew
-            self.means.dirty.discard(name)
+            self.means.stack.dirty.discard(name)
             found.signal(signal.SIGKILL)
             settle(found.exit_code, lambda code: code is not None)
             found = Prefork(self.means, name, workers)

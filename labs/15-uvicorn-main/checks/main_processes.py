@@ -48,7 +48,7 @@ class Mains:
         self.means = means
 
     def __call__(self, name: str) -> Main:
-        self.means.used.add(name)
+        self.means.trail.used.add(name)
         with _starts:
             found = self._up(name)
         found.story.clear()
@@ -56,8 +56,8 @@ class Mains:
 
     def _up(self, name: str) -> Main:
         found = Main(self.means, name)
-        if name in self.means.dirty:  # a check failed half way: begin anew
-            self.means.dirty.discard(name)
+        if name in self.means.stack.dirty:  # a check failed half way: begin anew
+            self.means.stack.dirty.discard(name)
             found.signal(signal.SIGKILL)
             settle(found.exit_code, lambda code: code is not None)
             found = Main(self.means, name)
