@@ -252,10 +252,10 @@ def test_task3_limit_cuts_off_what_is_left(main):
 
 
 @check(task=3, rule=FORCE)
-@together.on("main")
+@together.on("failing")
 def test_task3_first_sigint_waits_and_second_does_not(main):
     """The first SIGINT waits, the second does not"""
-    here = main("main")
+    here = main("interrupted")
     with here.hold() as held, here.hold(12.0) as long:
         here.ask()
         here.signal(signal.SIGINT)
