@@ -217,7 +217,7 @@ FLASK = flask_app()
 
 
 def in_starlette(fault: str) -> Asgi:
-    """Starlette: ids are text that nobody foresees, the order is theirs; each task has one key more."""
+    """Starlette: ids are text that nobody foresees, the newest task comes first; each has one key more."""
     store = Store(iter(lambda: secrets.token_hex(6), ""), fault)
 
     def shown(task: Task | None) -> Task | None:
@@ -227,7 +227,7 @@ def in_starlette(fault: str) -> Asgi:
         return store.read(request.headers.get("content-type", ""), await request.body(), new)
 
     async def all_tasks(request: Request) -> Answered:
-        return JSONResponse([shown(store.rows[id]) for id in sorted(store.rows)])
+        return JSONResponse([shown(task) for task in reversed(store.rows.values())])
 
     async def create(request: Request) -> Answered:
         task = store.add(await said(request, new=True))
