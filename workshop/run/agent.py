@@ -180,13 +180,13 @@ def run(
     (run_folder / "agent.sock").unlink(missing_ok=True)
     server = _Server(str(run_folder / "agent.sock"), _Handler)
     server.agent = agent
-    agent.door.write()
-    threading.Thread(target=server.serve_forever, daemon=True).start()  # it ends with this process
-    agent.door.open()
     if which := os.environ.get("WORKSHOP_START", "shown"):
         if which in ("shown", "all"):
             crews["learner"].prepare_probe()
         agent.start_early(which)
+    agent.door.write()  # while the services begin: what renders it has to be imported
+    threading.Thread(target=server.serve_forever, daemon=True).start()  # it ends with this process
+    agent.door.open()
     if tethered:
         threading.Thread(target=_wait_for_end_of_input, args=[ended], daemon=True).start()
     ended.wait()

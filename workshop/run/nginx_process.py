@@ -59,19 +59,20 @@ class NginxProcess:
         if self.written is not None:
             return
         log = self.run / nginx_log.SOCKET if self.log is not None else None
-        where = (self.lab, self.fronts, self.host, self.run)
-        main = self.main or nginx_config.main_files(*where, self.tmp, log, self.page)
-        found = main | nginx_config.own_files(*where)
-        for name in sorted(found, key=lambda name: name in nginx_config.MAIN):
-            write_whole(self.run / name, found[name])
-        if nginx_config.is_own(self.lab):
-            self.serial += 1
-            write_whole(self.run / "serial", str(self.serial))
+        with self._lock:
+            where = (self.lab, self.fronts, self.host, self.run)
+            main = self.main or nginx_config.main_files(*where, self.tmp, log, self.page)
+            found = main | nginx_config.own_files(*where)
+            for name in sorted(found, key=lambda name: name in nginx_config.MAIN):
+                write_whole(self.run / name, found[name])
+            if nginx_config.is_own(self.lab):
+                self.serial += 1
+                write_whole(self.run / "serial", str(self.serial))
 
     def open(self) -> None:
-        """Start it, where it is ours to start. Who asks for it meanwhile waits: it may listen already."""
+        """Start it, where it is ours to start, and does not run. Who asks for it meanwhile waits."""
         with self._lock:
-            for conf in nginx_config.MAIN if self.program else ():
+            for conf in nginx_config.MAIN if self.program and not self.running else ():
                 path = (self.written or self.run) / conf
                 if path.exists() and not (nginx_config.is_own(self.lab) and self._is_refused(path)):
                     words = [self.program, "-e", "stderr", "-c", str(path), "-g", "daemon off;"]
