@@ -144,7 +144,7 @@ def test_task2_strangers_are_asked_who_they_are(probe, rng):
         ([("Authorization", "Basic %%%")], "no base64"),
         (
             [("Authorization", f"Basic {token[:2]}%{token[2:]}")],
-            "base64 with another character in it (RFC 4648 §3.3)",
+            "base64 with a % in it, which is none of its characters (RFC 4648 §3.3)",
         ),
         ([("Authorization", "Basic \xe9")], "a byte that is not ASCII"),
         ([("Authorization", f"Basic {token[:-1]}")], "base64 that is cut short"),
@@ -454,7 +454,8 @@ def test_task5_the_first_layer_is_outermost(probe, rng):
         ended_well(seen)
         names = "[access_log, basic_auth]" if wanted else "[basic_auth, access_log]"
         expect(f"status without a password, with {names}", code(seen), "401", "every layer is there")
-        expect(f"lines of the log for that 401, with {names}", len(lines(seen)), wanted, f"the log is {said}")
+        why = f"the log is {said}: the first layer of the list is the outermost"
+        expect(f"lines of the log for that 401, with {names}", len(lines(seen)), wanted, why)
     for layers in ([naming, log, door], [door, naming, log]):
         checked = [part for layer in layers for part in (ref(VALIDATOR), layer)]
         seen = probe.wsgi(made("middleware:stack", inner, [*checked, ref(VALIDATOR)]), headers=asked)
@@ -477,7 +478,7 @@ def test_task5_the_order_is_right_for_browsers_and_the_log(front, stack, rng):
     front.get("/tasks")
     mark = stack.ask("status", service="tasks")["mark"]
     for case in wire_cases(__file__):
-        what, rule = f"{case.name}.http", case.notes["rule"]
+        what, rule = f"requests/{case.name}.http", case.notes["rule"]
         answer, own = sent_with_id(front, case, f"{case.name}.{word(rng)}")
         because, shared = case.notes["because"], case.notes.get("shared")
         expect(f"status of {what}", answer.status, int(case.notes["status"]), because, rule=rule)

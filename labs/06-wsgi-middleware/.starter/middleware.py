@@ -74,8 +74,8 @@ def access_log(app, log=None):
     An exception that the close of `app`'s body raised is in the line, too. If the call of `app` itself
     raised, there is no body for the server to close: the line is written then.
     The path: SCRIPT_NAME + PATH_INFO; "?" and the query follow, if there is one. Spaces, ", \\ and all but
-    printable ASCII are percent-encoded in the path, in the query, and in X-Request-ID: the bytes that the
-    client sent, so an é in UTF-8 is %C3%A9 (environ has each byte as one character).
+    printable ASCII are percent-encoded in the path, in the query, and in X-Request-ID (others may be, too):
+    the bytes that the client sent, so an é in UTF-8 is %C3%A9 (environ has each byte as one character).
     Without `log`, the line goes to wsgi.errors.
     """
     # TODO task 4

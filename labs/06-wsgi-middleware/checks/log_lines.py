@@ -37,7 +37,8 @@ def lines(seen: Transcript) -> list[str]:
 def the_line(seen: Transcript, when: str) -> tuple[str, ...]:
     """The parts of the one line: client, id, method, target, status, bytes, exception."""
     found = lines(seen)
-    expect(f"lines of the log, {when}", len(found), 1, f"it was {found!r}")
+    why = f"they were {found!r}" if found else "whatever becomes of a request has a line"
+    expect(f"lines of the log, {when}", len(found), 1, why)
     match = LINE.fullmatch(found[0].rstrip("\n"))
     if match is None:
         fail(f"the line {found[0]!r}", "'127.0.0.1 7f3a-1 \"GET /tasks?done=1\" 200 51'")
@@ -124,7 +125,7 @@ def is_encoded(probe: Probe) -> None:
         ended_well(seen)
         # RFC 3986 §2.1: both cases of the digits mean the same.
         got = re.sub("%[0-9a-fA-F]{2}", lambda found: found[0].upper(), the_line(seen, "for this path")[3])
-        why = f"the path {path!r}, each byte of it that is not allowed as %XX"
+        why = f"the path {path!r}, each byte that is not allowed is written as %XX"
         expect("target in the line", got, wanted, why, rule="the lesson, task 4")
 
 

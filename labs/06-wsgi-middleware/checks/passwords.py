@@ -28,4 +28,10 @@ def is_refused(probe: Probe, app: Any, headers: Pairs, said: str, method: str = 
         expected="401 Unauthorized, and the application not called",
     )
     expect("status", code(seen), "401", said)
+    that(
+        not seen.all("read"),
+        got=f"401, after wsgi.input was read: {said}",
+        expected="the request's body unread: who has not said who they are may send one without end",
+        rule='PEP 3333, "Input and Error Streams"',
+    )
     return seen
