@@ -447,14 +447,14 @@ def test_task5_right_apis_pass(probe, service, rng):
 
 @check(task=5, rule=SUITE)
 def test_task5_deletion_that_is_forgotten(probe, service, rng):
-    """Your tests catch an API that forgets to delete"""
-    catches(probe, service, rng, "forgets a deletion")
+    """Your tests catch an API that forgets to delete, or deletes too much"""
+    catches(probe, service, rng, "forgets a deletion", "deletes every task")
 
 
 @check(task=5, rule=SUITE)
 def test_task5_change_that_resets_the_rest(probe, service, rng):
-    """Your tests catch a change that resets other fields"""
-    catches(probe, service, rng, "a change resets what it does not name")
+    """Your tests catch a change that resets other fields, or reaches other tasks"""
+    catches(probe, service, rng, "a change resets what it does not name", "changes every task")
 
 
 @check(task=5, rule=SUITE)

@@ -32,6 +32,8 @@ Asgi = Callable[[Scope, Callable[[], Awaitable[Event]], Callable[[Event], Awaita
 
 FAULTS = (
     "forgets a deletion",
+    "deletes every task",
+    "changes every task",
     "a change resets what it does not name",
     "finds a task that is not there",
     "takes a title that says nothing",
@@ -74,7 +76,8 @@ class Store:
             raise Refused(404, f"no task {id}")
         if self.fault == "a change resets what it does not name":
             task.update(title="", done=False)
-        task.update(said)
+        for one in self.rows.values() if self.fault == "changes every task" else [task]:
+            one.update(said)
         return task
 
     def delete(self, id: str) -> None:
@@ -83,7 +86,9 @@ class Store:
             raise Refused(404, f"no task {id}")
         if self.fault == "gives an id again":
             self.free.append(task["id"])
-        if self.fault != "forgets a deletion":
+        if self.fault == "deletes every task":
+            self.rows.clear()
+        elif self.fault != "forgets a deletion":
             del self.rows[id]
 
     def read(self, kind: str, body: bytes, new: bool = False) -> Task:

@@ -12,6 +12,8 @@ from workshop.judge.checks import expect, fail, made, object_of, ref, that
 SHAPES = ("plain", "flask", "starlette")
 MISSED = {
     "forgets a deletion": "an API that answers DELETE, and forgets to delete,",
+    "deletes every task": "an API that deletes every task at one DELETE",
+    "changes every task": "an API that changes every task at one PATCH",
     "a change resets what it does not name": "an API whose PATCH loses what the body does not name",
     "finds a task that is not there": "an API that answers 200 for a task that is not there",
     "takes a title that says nothing": "an API that takes a blank title",
@@ -51,11 +53,11 @@ def wrong(outcomes: Outcomes) -> Outcomes:
 
 
 def in_words(one: dict[str, Any]) -> str:
-    """A failed test, its line, and the last thing that it heard."""
+    """A failed test, its line, the last thing that it heard, and what its names stood for."""
     message = one["message"] if one["message"] != "AssertionError" else one["code"]
     values = f", with {one['values']}" if one["values"] else ""
     heard = f"; before that {one['last']}" if one["last"] else ""
-    return f"{one['name']}, line {one['line']}: {message}{values}{heard}"
+    return f"{one['name']}, line {one['line']}: {message}{heard}{values}"
 
 
 def must_pass(outcomes: Outcomes, what: str) -> None:
@@ -71,10 +73,10 @@ def must_pass(outcomes: Outcomes, what: str) -> None:
         )
 
 
-def catches(probe: Any, service: Any, rng: Any, fault: str) -> None:
-    """The tests fail on an API with this fault, in two shapes, and pass on right ones of the same shapes."""
+def catches(probe: Any, service: Any, rng: Any, *faults: str) -> None:
+    """The tests fail on APIs with these faults, in two shapes, and pass on right ones of the same shapes."""
     suite = Suite(probe, service)
-    runs = [(one, shape) for shape in rng.sample(SHAPES, k=2) for one in ("", fault)]
+    runs = [(one, shape) for shape in rng.sample(SHAPES, k=2) for one in ("", *faults)]
     rng.shuffle(runs)
     outcomes = [(one, suite.run(shape, one)) for one, shape in runs]
     for one, results in outcomes:
@@ -83,6 +85,6 @@ def catches(probe: Any, service: Any, rng: Any, fault: str) -> None:
     for one, results in outcomes:
         that(
             not one or wrong(results),
-            got=f"{MISSED[fault]} passed all {len(results)} of your tests",
+            got=f"{MISSED.get(one)} passed all {len(results)} of your tests",
             expected="a test that fails on it, and passes on the right ones",
         )
