@@ -8,9 +8,7 @@ WebSocket /rooms/tea?name=Ada         a room: [a-z0-9-], 1 to 32 characters; any
 
 import chat_page
 
-MESSAGE_LIMIT = (
-    16 * 1024
-)  # bytes of one message (of a text: in UTF-8); longer ones close the connection: 1009
+MESSAGE_LIMIT = 16 * 1024  # bytes of a message (a text's in UTF-8); longer ones close the connection: 1009
 OUTBOX_LIMIT = 256  # messages that may wait for one member
 FAREWELL = 5.0  # seconds in which a member that reads too slowly can still get its close frame
 NAME_LIMIT = 24  # characters of a name, without the spaces around it; at least one, all of them printable
@@ -64,12 +62,13 @@ async def chat(scope, receive, send):
     """/rooms/tea?name=Ada: refuse, or accept and stay until one side ends it.
 
     A member sends {"text": "hello"} as JSON. Close it with 1003 for bytes, with 1009 for a message over
-    MESSAGE_LIMIT, and with 1007 for other texts: no JSON, nested too deeply for json (RecursionError), or
-    half of a surrogate pair in "text", for which UTF-8 has no bytes (RFC 6455 §8.1). To refuse is to close
-    before accepting: when the path, the name, the Origin or the subprotocols are wrong. An Origin is right
-    when its host and port are those of Host; a client without Origin is no browser, and is let in. A name
-    that is in use: accept, then close with 4009. A member whose outbox overflows leaves the room at once;
-    close it with 1013, if its connection still takes that. In "left", a member that you close has your code.
+    MESSAGE_LIMIT, and with 1007 for other texts: no JSON, no object whose "text" is a string, nested too
+    deeply for json (RecursionError), or half of a surrogate pair in "text", for which UTF-8 has no bytes
+    (RFC 6455 §8.1). To refuse is to close before accepting: when the path, the name, the Origin or the
+    subprotocols are wrong. Spaces around a name are not part of it. An Origin is right when its host and port
+    are those of Host; a client without Origin is no browser, and is let in. A name that is in use: accept,
+    then close with 4009. A member whose outbox overflows leaves the room at once; close it with 1013, if its
+    connection still takes that. In "left", a member that you close has your code.
     """
     # TODO task 2: accept and stay; an outbox for each member. TODO task 3: refuse; choose.
     # TODO task 4: limit the outbox; let go who vanishes or overflows.
