@@ -14,7 +14,7 @@ from workshop.judge.checks import Failed, asgi_app, expect, made, wsgi_app
 from workshop.judge.diagnosis import NGINX_REASONS, REASON, forgotten, last_lines, shows
 from workshop.judge.probe_transcript import Transcript
 from workshop.judge.script_text import beside, script_text
-from workshop.judge.tracebacks import waiting_frames
+from workshop.judge.tracebacks import first_traceback, waiting_frames
 from workshop.labs import find
 from workshop.run import process
 from workshop.run.in_service import where_it_waits
@@ -39,6 +39,32 @@ LOGGED = (
     "2026/11/28 21:31:33 [error] 1234#1234: *7 upstream prematurely closed connection while reading response "
     'header from upstream, client: 127.0.0.1, server: _, request: "GET / HTTP/1.1", upstream: "http://x/"'
 )
+
+
+RAISED = """INFO: connection open
+Traceback (most recent call last):
+  File "/t/app.py", line 3, in say
+    for one in members:
+RuntimeError: dictionary changed size during iteration
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/t/app.py", line 9, in chat
+    raise Over
+app.Over
+ERROR: closed
+Traceback (most recent call last):
+  File "/t/app.py", line 20, in leave
+    del rooms[name]
+KeyError: 'tea'
+"""
+
+
+def test_of_several_tracebacks_the_first_is_shown_with_what_it_led_to() -> None:
+    assert first_traceback(RAISED, Path("/t")) == ["app.py:9 in chat: raise Over", "app.Over"]
+    assert first_traceback(RAISED.partition("ERROR")[2], Path("/t"))[-1] == "KeyError: 'tea'"
+    assert first_traceback("INFO: nothing\n", Path("/t")) == []
 
 
 def test_a_forgotten_await_is_named_with_its_line() -> None:

@@ -121,7 +121,9 @@ def test_lanes_are_of_checks(lab: Lab) -> None:
         assert taken, f"{lab.name}: no check is left for {begin!r}"
         left = [name for name in left if name not in taken]
     for name, lane in lab.lanes.items():
-        assert set(lane.services) <= set(lab.services), f"{lab.name}: lane {name} names a service that is none"
+        assert set(lane.services) <= set(lab.services), (
+            f"{lab.name}: lane {name} names a service that is none"
+        )
 
 
 @each_lab

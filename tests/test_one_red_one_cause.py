@@ -24,6 +24,7 @@ def drawn(lab: Lab) -> judging.Mistake:
     seen = [one for one in judging.mistakes(lab) if one.counts_here()]
     return random.Random(f"{proof_parts.seed()}:{lab.name}").choice(seen)
 
+
 POISONED = [
     ("04-wsgi-app", "the last surrogate is taken for a character"),  # a task that no later check can write
     ("13-websockets", "one count for all rooms"),

@@ -19,7 +19,7 @@ from workshop.judge.probe_client import ProbeTrouble, import_trouble
 from workshop.judge.probe_transcript import MissingAttribute
 from workshop.judge.stack import SANDBOX, Stack
 from workshop.judge.start_failure import ConfigurationTrouble, StartTrouble, exit_text, start_text
-from workshop.judge.tracebacks import is_of_import, last_traceback, waiting_frames
+from workshop.judge.tracebacks import first_traceback, is_of_import, last_traceback, waiting_frames
 from workshop.judge.verdict import Finding, Verdict
 from workshop.judge.wait_until_idle import POLL, Rest
 from workshop.labs import Lab, Service
@@ -318,7 +318,7 @@ class Judge:
         for name in self._services_asked():
             reply = self._settled(name)
             folder = Path(reply["folder"])
-            recent = last_traceback(self._since_shown(name), folder)
+            recent = first_traceback(self._since_shown(name), folder)
             if recent:
                 return recent
             earlier = earlier or last_traceback(reply["output"], folder)

@@ -59,7 +59,9 @@ def _wrapped(label: str, text: str, width: int, most: int = 6, links: bool = Fal
     style = {"got": "red", "expected": "green", "trace": "yellow"}.get(label, "")
     whole = [with_links(line, find(line) if links else ()) for line in text.splitlines()]
     pieces = [line[begin:end] for line in whole for begin, end in _cut(line.plain, room)] or [Text()]
-    if len(pieces) > most:
+    if len(pieces) > most and label == "sent":  # what was sent last matters most
+        pieces = [pieces[0][: room - 2] + " …", *pieces[1 - most :]]
+    elif len(pieces) > most:
         pieces[most - 1 :] = [pieces[most - 1][: room - 2] + " …"]
     lines = []
     for number, piece in enumerate(pieces):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 STACK_SHOWN = 4  # frames of a task or thread
 STACK_FRAME = re.compile(r'\s+File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)')
+TOP = re.compile(r"^(?:Traceback|  \+ Exception Group Traceback) \(most recent call last\)", re.MULTILINE)
+CHAINED = re.compile(r"(?:During handling of|The above exception was)[^\n]*\n\s*\Z")
 FRAME = re.compile(r'\s+File "(?P<file>.+)", line (?P<line>\d+)(?:, in (?P<name>.+))?')
 
 
@@ -17,6 +19,13 @@ def last_traceback(output: str, folder: Path) -> list[str]:
         bare = list(re.finditer(r'^ *File "[^"]+", line \d+$', output, re.MULTILINE))
         return _frames(output[bare[-1].start() :].splitlines(), folder) if bare else []
     return _frames(output[start:].splitlines()[1:], folder)
+
+
+def first_traceback(output: str, folder: Path) -> list[str]:
+    """The first of several: what was raised after it may only follow from it. A chain of causes is one."""
+    begins = [match.start() for match in TOP.finditer(output)]
+    ends = (end for end in begins[1:] if not CHAINED.search(output[:end]))
+    return last_traceback(output[: next(ends, len(output))], folder)
 
 
 def _frames(lines: list[str], folder: Path) -> list[str]:
