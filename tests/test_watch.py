@@ -54,6 +54,25 @@ def test_a_save_in_the_middle_ends_the_verdict_that_runs(target: Path) -> None:
     assert_all_gone(target)
 
 
+def test_what_a_failed_check_left_is_gone_when_a_key_asks_again(tmp_path: Path) -> None:
+    """A task that no answer can hold, since task 2: task 1 is not to fail for it when everything is run."""
+    lab = find("4")
+    target = tmp_path / "target"
+    shutil.copytree(SOLUTIONS / lab.name, target)
+    text = (target / "app.py").read_text(encoding="utf-8")
+    for old, new in (
+        ("json.dumps(value).encode()", "json.dumps(value, ensure_ascii=False).encode()"),
+        ('return not any("\\ud800" <= char <= "\\udfff" for char in value)', "return True"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (target / "app.py").write_text(text, encoding="utf-8")
+    with watched("4", target, judging.environment()) as terminal:
+        terminal.type("a")
+        said = terminal.await_text(PROMPT)
+        assert "✗ task 2" in said and "✗ task 1" not in said, said
+
+
 def test_a_warm_process_that_is_ended_is_made_again(target: Path) -> None:
     with watched("2", target, judging.environment()) as terminal:
         os.kill(pid_of(terminal, "workshop.warm_runs"), signal.SIGKILL)

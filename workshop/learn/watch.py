@@ -99,7 +99,10 @@ class Watch:
         print(f"\n— {time.strftime('%H:%M:%S')} · {what} —", flush=True)
 
     def _judge_anew(self) -> None:
-        """With the files as they are now. What happens is recorded while somebody looks at the page."""
+        """With the files as they are now, in services that no check has used yet.
+
+        What happens is recorded while somebody looks at the page.
+        """
         self.recorded = self.page.viewers > 0
         self.stack.ask("restart", record=self.recorded)
         self._judge()
@@ -117,9 +120,9 @@ class Watch:
             self.page.tell(load=True)
         elif key == "a":
             self.everything = True
-            self._judge()
+            self._judge_anew()
         elif key in ("r", "\r", "\n"):
-            self._judge()
+            self._judge_anew()
         else:
             return None
         self._prompt()
