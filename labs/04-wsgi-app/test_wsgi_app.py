@@ -14,6 +14,7 @@ from met_requests import (
     as_json,
     at_once,
     changes_at_once,
+    length_is_its_own,
     meetings,
     no_torn_read,
     nobody_waits_for_a_body,
@@ -139,6 +140,8 @@ def test_task2_tasks_are_created_and_changed(front, rng):
     expect(f"GET {path}", task_in(front.get(path).json()), task)
     done = created(front, json.dumps({"title": other, "done": True}, indent=1).encode())  # on several lines
     expect("the new task", done, {"id": done["id"], "title": other, "done": True})
+    listed = [task_in(each) for each in front.get("/tasks").json()]
+    that(task in listed and done in listed, "GET /tasks without a task that was created", "every task")
     for verb, changes in (("PATCH", {"done": True}), ("PUT", {"title": other}), ("PATCH", {"done": False})):
         answer = front.request(verb, path, [JSON], json.dumps(changes).encode())
         task |= changes
@@ -153,7 +156,8 @@ def test_task2_tasks_are_created_and_changed(front, rng):
     now = task_in(front.get(path).json(), f"GET {path}")
     expect(f"the id at {path}", now["id"], task["id"], 'only title and done can be changed, not "id"')
     listed = [task_in(each) for each in front.get("/tasks").json()]
-    that(now in listed and done in listed, "GET /tasks without a task that was created", "every task")
+    before = [each for each in listed if each["id"] == task["id"]]
+    that(now in listed and done in listed, f"GET /tasks has {before!r}", f"{now!r}     as it was changed")
 
 
 @check(task=2, rule='PEP 3333, "Input and Error Streams"')
@@ -484,6 +488,7 @@ def test_task5_readers_and_writers_meet(probe, rng):
     make = ("POST", "/tasks", as_json({"title": title(rng)}))
     for report, sent in meetings(probe, ("GET", "/tasks", b""), make):
         status_is(report["first"], 200, "GET /tasks", sent=sent)
+        length_is_its_own(report["first"], sent)
         found = json_of(report["first"], "GET /tasks")
         ids = [task.get("id") for task in found if isinstance(task, dict)] if isinstance(found, list) else []
         that(report["id"] in ids, f"{found!r}", "the task from before", sent=sent)

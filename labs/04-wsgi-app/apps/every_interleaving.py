@@ -266,11 +266,17 @@ def _clean(app: Any, clean_up: Request, numbers: list[object]) -> None:
         visit(app, *_filled(clean_up, number))
 
 
+def _length(answer: Report) -> bool | None:
+    """Whether Content-Length is the body's; None without one."""
+    said = [value for name, value in answer.get("headers", ()) if name.lower() == "content-length"]
+    return said == [str(len(answer["body"]))] if said else None
+
+
 def _kind(met: Report, after: list[Report]) -> str:
     """What a report says, its numbers replaced by letters: "the same id twice" is the same for any id."""
     letters: dict[str, str] = {}
     answers = [met["first"], met["second"], *after]
-    text = repr([[one.get("status"), one.get("body"), one.get("raised")] for one in answers])
+    text = repr([[one.get("status"), _length(one), one.get("body"), one.get("raised")] for one in answers])
     return re.sub(r"\b\d+\b", lambda match: letters.setdefault(match[0], f"n{len(letters)}"), text)
 
 

@@ -7,7 +7,21 @@ import random
 from typing import Any
 
 from csv_exports import rows_of
-from task_visits import APP, Task, add, created, json_of, open_visit, path_of, status_is, talk, task_in, title
+from task_visits import (
+    APP,
+    Task,
+    add,
+    created,
+    fields_of,
+    json_of,
+    open_visit,
+    path_of,
+    status_is,
+    talk,
+    task_in,
+    title,
+    value_of,
+)
 
 from workshop.judge.checks import Client, Probe, Response, expect, fail, made, method, named, ref, that
 
@@ -51,6 +65,18 @@ def meetings(
             if "raised" in answer:
                 fail(f"{answer['raised']} at {answer['at']}", "a response to each", sent=sent)
         yield report, sent
+
+
+def length_is_its_own(answer: Task, sent: str) -> None:
+    """Fail when Content-Length is that of another response's body."""
+    length, size = value_of(fields_of(answer), "Content-Length"), str(len(answer["body"]))
+    that(
+        length in (None, size),
+        f"Content-Length = {length!r}, and a body of {size} bytes",
+        f"{size!r}, the bytes of this body: a response's headers belong to one call",
+        rule="RFC 9110 §8.6",
+        sent=sent,
+    )
 
 
 def as_json(value: object) -> bytes:
