@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
 from uuid import UUID
 
 from named_routes import NASTY, URI, called_as, named_routes, refuses, urls_of
-from passed_through import comes_back_unchanged
+from passed_through import comes_back_unchanged, keeps_nothing
 from router_calls import (
     FAR_NAMES,
     METHODS,
@@ -68,6 +68,7 @@ def test_task1_routes_lead_to_their_applications(probe, rng):
         expect("SCRIPT_NAME", environ.get("SCRIPT_NAME"), "/v1", "a route leaves it as it is")
         expect("QUERY_STRING", environ.get("QUERY_STRING"), "x=1")
     comes_back_unchanged(probe, rng)
+    keeps_nothing(probe, rng)
 
 
 @check(task=1, rule="RFC 9110 §15.5.5")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from router_calls import app, reached, route, router, word
+from router_calls import app, calls, reached, route, router, word
 
-from workshop.judge.checks import expect, that
+from workshop.judge.checks import expect, fail, made, named, note, that
 
 
 def comes_back_unchanged(probe: Any, rng: random.Random) -> None:
@@ -43,3 +43,20 @@ def comes_back_unchanged(probe: Any, rng: random.Random) -> None:
     last = seen.all("start_response")[-1]
     why = "the application failed after its first chunk: the server needs exc_info"
     expect("exc_info", last["exc_info"], "ValueError", why, rule='PEP 3333, "Error Handling"')
+
+
+def keeps_nothing(probe: Any, rng: random.Random) -> None:
+    """Fail unless one router answers each of several requests as if it were the first."""
+    path = f"/{word(rng)}"
+    site = router(route(path, called="show"), route(path, ["POST"], called="create"))
+    server = {"SERVER_NAME": "localhost", "SERVER_PORT": "80", "wsgi.url_scheme": "http"}
+    asked = ["GET", "POST", "DELETE", "GET"]
+    environs = [{"REQUEST_METHOD": verb, "SCRIPT_NAME": "", "PATH_INFO": path, **server} for verb in asked]
+    visits = [made(named("router"), environ, note("start_response")) for environ in environs]
+    sent = f"one Router, called four times: {', '.join(f'{verb} {path}' for verb in asked)}"
+    seen = probe.steps(("router", site), *visits, sent=sent)
+    error = seen.raised
+    if error is not None:
+        fail(f"{error['type']}: {error['message']}", "four responses, and no exception", sent=sent)
+    why = "the routes for GET, POST, GET; none for DELETE: the method chooses each time"
+    expect("applications called", calls(seen), ["show", "create", "show"], why, sent=sent)
