@@ -215,14 +215,14 @@ def test_task2_forms_in_both_encodings(probe, rng):
     mark = boundary(rng)
     # Bytes that are nearly a boundary: the parser must not lose its place, nor the line breaks before it.
     near = f"\r\n--{mark[:-1]}\r\n-\r\r\n--\r\n".encode() + rng.randbytes(20) + b"\r\n"
+    photo, twins = ("photo; x=1", f"{who}; ada.png", "image/png"), (near, near[:-2])  # two of one name
     sent = multipart(
         mark,
         *((disposition(key), value.encode()) for key, value in pairs),
-        (disposition("photo; x=1", f"{who}; ada.png") + "\r\ncontent-type: image/png", near),
+        *((disposition(*photo[:2]) + "\r\ncontent-type: image/png", data) for data in twins),
         (disposition("empty", ""), b""),
     )
-    photo = ["photo; x=1", f"{who}; ada.png", "image/png", near]
-    uploads = [photo, ["empty", "", "text/plain", b""]]
+    uploads = [*([*photo, data] for data in twins), ["empty", "", "text/plain", b""]]
     # RFC 2046 §5.1.1: a part without content ends at its empty line, whose break is the boundary's as well.
     bare = f"--{mark}\r\n{disposition('bare')}\r\n\r\n".encode()
     sent, right = (bare + sent).removesuffix(b"\r\n"), right | {"bare": [""]}

@@ -30,13 +30,26 @@ def is_over(attributes: dict[str, str]) -> bool:
 
 
 def set_cookies(probe: Any, calls: list[Any]) -> list[str]:
-    """The Set-Cookie fields after these calls on a new response."""
-    seen = probe.steps(*cookie_steps(calls))
+    """The Set-Cookie fields after these calls on a new response. Fails when another response has one, too."""
+    other = made(named("other"), environ(), note("start_response"))
+    seen = probe.steps(("other", response(b"")), *cookie_steps(calls), other)
     error = seen.raised
     if error is not None:
         fail(f"{error['type']}: {error['message']}", "cookies, and no exception")
-    pairs = [one for event in seen.all("noted") for one in event["args"][1]]
-    return [str(one[1]) for one in map(tuple, pairs) if str(one[0]).lower() == "set-cookie"]
+    own, others = map(cookies_in, seen.all("noted"))
+    that(
+        not others,
+        f"Set-Cookie: {others[:1]} on another response, on which no cookie was set",
+        "cookies on one response only: each has headers of its own",
+        sent="two responses; set_cookie on one of them; both are called",
+    )
+    return own
+
+
+def cookies_in(event: dict[str, Any]) -> list[str]:
+    """The Set-Cookie fields that start_response was given."""
+    pairs = map(tuple, event["args"][1])
+    return [str(one[1]) for one in pairs if str(one[0]).lower() == "set-cookie"]
 
 
 def cookie_steps(calls: list[Any]) -> list[Any]:
