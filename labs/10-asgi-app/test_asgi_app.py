@@ -21,6 +21,7 @@ from tasks_client import (
     json_answer,
     located,
     overtaken_by_delete,
+    overtaken_by_patch,
     reports_at_once,
     write,
     written,
@@ -150,6 +151,7 @@ def test_task2_task_lives_from_post_to_delete(front, service, rng):
     expect("PUT", json_answer(put, 200), changed)
     expect("GET", json_answer(front.get(f"/tasks/{number}"), 200), changed, "as it was changed")
     overtaken_by_delete(service("uvicorn"), name(rng))
+    overtaken_by_patch(service("uvicorn"), name(rng), name(rng))
     deleted = service("uvicorn").request("DELETE", f"/tasks/{number}")  # nginx would mend the head
     expect("status and body", (deleted.status, deleted.body), (204, b""), "done, and nothing to say")
     expect("Content-Length", deleted.get("Content-Length"), None, "a 204 has none (RFC 9110 §8.6)")

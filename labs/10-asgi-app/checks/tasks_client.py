@@ -61,6 +61,25 @@ def overtaken_by_delete(client: Client, title: str) -> None:
     )
 
 
+def overtaken_by_patch(client: Client, title: str, new: str) -> None:
+    """A task gets another title while the body of a PATCH of `done` is on its way: neither is lost."""
+    task = create(client, title)
+    path, body = f"/tasks/{task['id']}", json.dumps({"done": True}).encode()
+    fields = [JSON, ("Content-Length", str(len(body))), ("Connection", "close")]
+    with client.connect() as link:
+        link.send(request_bytes("PATCH", path, fields) + body[:3])
+        client.rests()
+        expect("status of the title's PATCH", write(client, "PATCH", path, {"title": new}).status, 200)
+        link.send(body[3:])
+        answer = link.response("PATCH")
+    sent = f"PATCH {path}, three bytes of {body.decode()}; PATCH {path} with a title; the rest; GET {path}"
+    why = "at an `await` other requests have their turn: what is read before it may be old after it"
+    rule = "asyncio: other tasks run at an `await`"
+    expect("status of PATCH", answer.status, 200, why, sent=sent, rule=rule)
+    wanted = {**task, "title": new, "done": True}
+    expect("the task", json_answer(client.get(path), 200), wanted, why, sent=sent, rule=rule)
+
+
 def located(answer: Response) -> str | None:
     """The path that Location names; RFC 9110 §10.2.2 allows any reference, a whole URL as well."""
     location = answer.get("Location")
