@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from chat_guests import (
     Guest,
@@ -213,8 +213,9 @@ def test_task2_welcome_joined_left(front: Client, probe: Probe, rng: random.Rand
     code = rng.choice([1000, 1001, rng.randint(3000, 4000), rng.randint(4100, 4999)])
     with party(front) as guests:
         ada = guests.join(room, first)
-        grace = Guest(second, room, opened(guests.open(target(room, f" {second} "), second), second))
-        why = "both are there, sorted; the spaces around a name are not part of it"
+        as_the_page_asks = f"/rooms/{room}?name={quote_plus(f' {second} ')}"
+        grace = Guest(second, room, opened(guests.open(as_the_page_asks, second), second))
+        why = "both are there, sorted, without the spaces around a name; the page writes a space as +"
         grace.hears_that(why, type="welcome", room=room, members=sorted([first, second]))
         ada.hears_that("a member joined", type="joined", name=second)
         guests.becomes(room, sorted([first, second]), "both are there")
