@@ -8,6 +8,7 @@ and all of the lab's checks judge it; the kill matrix lists what else was red.
 from __future__ import annotations
 
 import random
+import shutil
 import zlib
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from tests import judging, proof_parts
 from tests.kill_matrix import note_kills
 from workshop.labs import Lab, all_labs, find
+from workshop.paths import SOLUTIONS
 
 RED = ("FAIL", "TIMEOUT", "CRASH", "NO_START")
 
@@ -41,6 +43,24 @@ def test_what_a_failed_check_leaves_in_a_service_is_not_the_next_one_s(
     whole = judging.judge(lab, judging.with_mistake(lab, chosen, tmp_path), "--seed", "7")
     red = [check["name"] for check in whole["checks"] if check["verdict"] in RED]
     assert red == [chosen.check], judging.failures(whole)
+
+
+def test_a_call_that_hangs_in_one_lane_ends_nothing_in_another(tmp_path: Path) -> None:
+    """After a TIMEOUT every service and probe is ended: the checks of other lanes are through before."""
+    lab = find("8")
+    target = tmp_path / "target"
+    shutil.copytree(SOLUTIONS / lab.name, target)
+    text = (target / "wrappers.py").read_text(encoding="utf-8")
+    for line, more in (
+        ("    cookies: dict[str, str] = {}\n", "    while field.count(';'):\n        pass\n"),
+        ("        status, headers, body = self._chosen(environ)\n", "        threading.Event().wait(0.12)\n"),
+    ):
+        assert text.count(line) == 1
+        text = text.replace(line, line + more)
+    (target / "wrappers.py").write_text(text, encoding="utf-8")
+    whole = judging.judge(lab, target, "--seed", "1")
+    red = [check["name"] for check in whole["checks"] if check["verdict"] in RED]
+    assert red == ["test_task1_cookies_are_pairs"], judging.failures(whole)
 
 
 @pytest.mark.whole("one mistake, all checks")

@@ -36,7 +36,9 @@ from workshop.errors import Refusal
 from workshop.judge import checks
 from workshop.judge.checks import Deadline
 from workshop.judge.http_client import Clock, Trail
+from workshop.judge.probe_client import ProbeTrouble
 from workshop.judge.stack import EMBEDDED, SANDBOX, Stack, embedded
+from workshop.judge.verdict import Verdict
 
 
 @dataclass
@@ -82,6 +84,12 @@ class Job:
         except BaseException as error:  # pytest is told, whatever it is, when its turn comes
             self.error = error
             means.stack.dirty |= means.trail.used
+
+
+def is_late(error: BaseException | None) -> bool:
+    """Whether the verdict over it is TIMEOUT: a check that was not through, or a call that did not end."""
+    hangs = isinstance(error, ProbeTrouble) and error.verdict is Verdict.TIMEOUT
+    return hangs or isinstance(error, Deadline)
 
 
 class Lane:
@@ -161,7 +169,7 @@ class SideBySide:
         assert job.means is not None
         vars(trail).update(vars(job.means.trail))
         trail.used = set()  # when it failed they were noted: other checks may have had them since
-        if isinstance(job.error, Deadline):  # every service is ended after it: let the others be through
+        if is_late(job.error):  # every service and probe is ended after it: let the others be through
             for other in self.jobs.values():
                 if run.everything or other.task == job.task:
                     other.passed_by.wait()
