@@ -36,7 +36,9 @@ def set_cookies(probe: Any, calls: list[Any]) -> list[str]:
     error = seen.raised
     if error is not None:
         fail(f"{error['type']}: {error['message']}", "cookies, and no exception")
-    own, others = map(cookies_in, seen.all("noted"))
+    noted = seen.all("noted")
+    that(len(noted) == 2, f"{len(noted)} calls of start_response, by two responses", "one by each")
+    own, others = map(cookies_in, noted)
     that(
         not others,
         f"Set-Cookie: {others[:1]} on another response, on which no cookie was set",

@@ -82,7 +82,7 @@ def catches(probe: Any, service: Any, rng: Any, *faults: str) -> None:
     for one, results in outcomes:
         if not one:
             must_pass(results, "a right API")
-    for one, results in outcomes:
+    for one, results in sorted(outcomes, key=lambda outcome: ("", *faults).index(outcome[0])):
         that(
             not one or wrong(results),
             got=f"{MISSED.get(one)} passed all {len(results)} of your tests",
