@@ -49,7 +49,10 @@ def keeps_nothing(probe: Any, rng: random.Random) -> None:
     """Fail unless one router answers each of several requests as if it were the first."""
     path = f"/{word(rng)}"
     site = router(route(path, called="show"), route(path, ["POST"], called="create"))
-    server = {"SERVER_NAME": "localhost", "SERVER_PORT": "80", "wsgi.url_scheme": "http"}
+    server = {"SERVER_NAME": "localhost", "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1"}
+    server |= {"wsgi.version": (1, 0), "wsgi.url_scheme": "http", "wsgi.multithread": True}
+    server |= {"wsgi.multiprocess": False, "wsgi.run_once": False, "QUERY_STRING": ""}
+    server |= {"wsgi.input": made("io:BytesIO", b""), "wsgi.errors": made("io:StringIO")}
     asked = ["GET", "POST", "DELETE", "GET"]
     environs = [{"REQUEST_METHOD": verb, "SCRIPT_NAME": "", "PATH_INFO": path, **server} for verb in asked]
     visits = [made(named("router"), environ, note("start_response")) for environ in environs]
