@@ -222,8 +222,8 @@ def test_task3_term_lets_requests_finish(main, rng):
         got = f"still open, while requests were in flight: a connection that was {' and one '.join(left)}"
         that(not left, got, "at SIGTERM, the end of each connection without a request: `drain` closes them")
         answers = [here.released(wire, "in flight at SIGTERM, and at a second one") for wire in held]
-        # The other end of the WebSocket takes its time: its TCP connection is open still. Who doesn't wait for
-        # what is unread has ended by then.
+        # The other end of the WebSocket takes its time: its TCP connection is open still. Who doesn't wait
+        # for what is unread has ended by then.
         settle(here.exit_code, lambda code: code is not None, 1.0)
         here.rest_of(late)
     expect("answers", len(answers), len(held))
