@@ -145,6 +145,36 @@ def test_hundreds_that_were_left_behind_are_ended_in_a_few_looks_at_the_process_
     assert orphans.strip() == "[]"
 
 
+TWO_SERVICES = """
+import os, signal, sys, time
+from pathlib import Path
+from workshop.run import process
+
+process.adopt_orphans()
+code = "import os, time; os.fork(); print('ready', flush=True); time.sleep(60)"
+services = [process.Process([sys.executable, "-c", code], cwd=Path("."), env={}) for _ in range(2)]
+while not all(one.output().count("ready") == 2 for one in services):
+    time.sleep(process.POLL)
+for one in services:  # each leaves a child, which this process adopts
+    os.kill(one.pid, signal.SIGKILL)
+    one.popen.wait()
+children = [process.below(one) for one in services]
+process.end_all(services[:1])
+first, second = ([pid for pid in pids if process.parent(pid)] for pids in children)
+print(len(children[0]), len(first), len(second), process.orphans())
+process.end_all(services[1:])
+print([pid for pid in children[1] if process.parent(pid)])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+def test_who_ends_one_service_does_not_end_what_another_has_left() -> None:
+    """A check that looks at what is left of it would find nothing."""
+    words = [sys.executable, "-c", TWO_SERVICES]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["1 0 1 []", "[]"]
+
+
 ASKS_PS = """
 import os, threading
 from pathlib import Path

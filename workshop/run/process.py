@@ -33,6 +33,7 @@ PR_SET_PDEATHSIG = 1
 
 _adopts = False
 _started: set[int] = set()
+_not_ended: set[int] = set()  # sessions of processes that nobody has ended yet: what is in them is theirs
 _starting = threading.RLock()
 
 
@@ -69,6 +70,7 @@ class Process:
                 pass_fds=pass_fds,
             )
             _started.add(self.popen.pid)
+            _not_ended.add(self.popen.pid)
         assert self.popen.stdout is not None
         self._pipe = self.popen.stdout.fileno()
         os.set_blocking(self._pipe, False)
@@ -159,6 +161,7 @@ class Process:
         if self.popen.stdout is not None and self._at_end:
             self.popen.stdout.close()
         self.ended = True
+        _not_ended.discard(self.pid)
 
 
 def below(*these: Process) -> list[int]:
@@ -303,12 +306,16 @@ def cpu_ticks(pids: Iterable[int]) -> int:
 
 
 def orphans() -> list[int]:
-    """Processes that this one has adopted: their own parents are gone (see `adopt_orphans`)."""
+    """Processes that this one has adopted: their own parents are gone (see `adopt_orphans`).
+
+    Those in the session of a service that is still to be ended are that service's, and are ended with it.
+    """
     if not _adopts:
         return []
     with _starting:
-        parents = _process_table()[0]
-        return [pid for pid, parent in parents.items() if parent == os.getpid() and pid not in _started]
+        parents, sessions = _process_table()
+        adopted = [pid for pid, parent in parents.items() if parent == os.getpid() and pid not in _started]
+        return [pid for pid in adopted if sessions.get(pid) not in _not_ended]
 
 
 def end_orphans() -> None:
