@@ -22,7 +22,7 @@ def seed() -> str:
     """What is drawn with: $SEED, or the commit, so that `make test` and `make proof` agree."""
     if given := os.environ.get("SEED"):
         return given
-    words = ["git", "rev-parse", "--short", "HEAD"]
+    words = ["git", "rev-parse", "--short=8", "HEAD"]
     try:
         said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False).stdout
     except OSError:
