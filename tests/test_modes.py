@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests import judging
-from workshop.labs import Lab, all_labs
-from workshop.paths import ROOT
+from workshop.labs import Lab, all_labs, find
+from workshop.paths import ROOT, SOLUTIONS
 
 SEED = "20260"
 Verdicts = dict[str, str]
@@ -95,6 +96,46 @@ def test_nothing_is_left_of_docker() -> None:
         ).stdout
         ours = [line for line in listed.splitlines() if f"{ROOT}" in line and "-check" in line]
         assert ours == []
+
+
+@needs_engine
+def test_a_stack_that_stays_is_judged_by_the_files_as_they_are(tmp_path: Path) -> None:
+    """`docker compose up` in one terminal, an edit, and `run --rm grade check` in another."""
+    lab = find("4")
+    mistake = judging.mistakes(lab)[0]
+    broken = judging.with_mistake(lab, mistake, tmp_path)
+    for name in lab.edit:
+        shutil.copy(SOLUTIONS / lab.name / name, tmp_path / name)
+    env = {**judging.environment(), "LAB": str(lab.number), "PORT": "0", "TARGET_DIR": str(tmp_path)}
+    env |= {"TARGET": "/target", "WORKSHOP_UID": str(os.getuid()), "WORKSHOP_GID": str(os.getgid())}
+    compose = ["docker", "compose", "-p", f"stays-{os.getpid()}"]
+
+    def check() -> str:
+        words = [
+            *compose,
+            "run",
+            "--rm",
+            "-T",
+            "grade",
+            "check",
+            str(lab.number),
+            "--target",
+            "/target",
+            "--json",
+        ]
+        done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        (found,) = (one for one in json.loads(done.stdout)["checks"] if one["name"] == mistake.check)
+        return str(found["verdict"])
+
+    try:
+        subprocess.run([*compose, "up", "-d"], cwd=ROOT, env=env, capture_output=True, check=True)
+        assert check() == "PASS"
+        shutil.copy(broken / mistake.file, tmp_path / mistake.file)
+        assert check() == "FAIL"
+    finally:
+        subprocess.run(
+            [*compose, "down", "-v", "-t", "0"], cwd=ROOT, env=env, capture_output=True, check=False
+        )
 
 
 @needs_engine

@@ -32,7 +32,16 @@ from workshop.judge.patience import Patience
 from workshop.judge.probe_client import Probe
 from workshop.judge.recorder import Recorder
 from workshop.judge.report import show
-from workshop.judge.stack import DEFAULT_PORT, SANDBOX, Address, Stack, attached, embedded, is_attached
+from workshop.judge.stack import (
+    DEFAULT_PORT,
+    DOCKER,
+    SANDBOX,
+    Address,
+    Stack,
+    attached,
+    embedded,
+    is_attached,
+)
 from workshop.judge.stack_override import OTHER_STACK, OtherStack
 from workshop.judge.started_services import started, through_nginx
 from workshop.judge.timeline import Timeline
@@ -168,6 +177,8 @@ class LabRun:
                 self._stack = attached(self.lab, self.target)
                 self._stack.imports_once = bool(self.patience.usual)
                 self._exits.callback(self._stack.close)
+                if self._stack.mode == DOCKER and not is_a_watch_s():
+                    self._stack.ask("restart")  # `docker compose up` stays while files change
             else:
                 record = self.recorder is not None
                 made = embedded(self.lab, self.target, self.port, record=record)
@@ -288,7 +299,7 @@ class LabRun:
         lines = [f'make lab-{self.lab.number}{target} ARGS="-k {short}{seed}"']
         if not trail.curl:
             return lines
-        if os.environ.get("WORKSHOP_STAYS"):  # the watch's stack is still there when this is read
+        if is_a_watch_s():
             return [*lines, trail.curl]
         usual = f"http://127.0.0.1:{os.environ.get('PORT') or DEFAULT_PORT}"
         return [*lines, f"make serve-{self.lab.number}{target}", trail.curl.replace(self.stack.public, usual)]
@@ -420,6 +431,11 @@ class LabRun:
         reply = started(self.stack, trail, name, hurry=self.patience.is_short_for_starts)
         self._forgive(time.monotonic() - began)
         return reply
+
+
+def is_a_watch_s() -> bool:
+    """Whether the stack is a watch's: it begins anew by itself, and is still there when a report is read."""
+    return bool(os.environ.get("WORKSHOP_STAYS"))
 
 
 def target_word(target: str, mode: str) -> str:

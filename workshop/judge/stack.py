@@ -32,7 +32,7 @@ DEFAULT_PORT = 8000
 PORTS_TRIED = 20
 READY_SECONDS = 15.0
 END_SECONDS = 8.0
-EMBEDDED, SANDBOX = "embedded", "sandbox"
+DOCKER, EMBEDDED, SANDBOX = "docker", "embedded", "sandbox"
 REPLY_SECONDS = 60.0
 
 
@@ -234,7 +234,7 @@ def attached(lab: Lab, target: str) -> Stack:
     """The stack that the environment describes."""
     mode = os.environ["WORKSHOP_STACK"]
     run = os.environ["WORKSHOP_RUN"]
-    hosts = {"docker": "app", SANDBOX: f"{http_wire.UNIX}{run}"}
+    hosts = {DOCKER: "app", SANDBOX: f"{http_wire.UNIX}{run}"}
     return Stack(
         lab=lab,
         target=target,

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 
-from workshop.judge.stack import Stack
+from workshop.judge.stack import DOCKER, Stack
 from workshop.judge.verdict_feed import ENV, Feed
 from workshop.paths import ROOT
 from workshop.run import nginx_config, tcp_ports
@@ -40,7 +40,7 @@ class LabPage:
         if stack.front is not None and nginx_config.can_show_page(stack.lab):
             self.url = f"{stack.public}{nginx_config.PAGE_AT}"
             return ["--socket", str(stack.run / nginx_config.PAGE)]
-        if stack.mode == "docker":  # no port of this container's can be reached
+        if stack.mode == DOCKER:  # no port of this container's can be reached
             return []
         port = tcp_ports.free_port()
         self.url = f"http://127.0.0.1:{port}{nginx_config.PAGE_AT}"

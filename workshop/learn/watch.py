@@ -23,7 +23,7 @@ from pathlib import Path
 import watchfiles
 
 from workshop.errors import EXIT_PASSED, EXIT_USAGE
-from workshop.judge.stack import Stack
+from workshop.judge.stack import DOCKER, Stack
 from workshop.labs import target_folder
 from workshop.learn.lab_page import LabPage
 from workshop.paths import ROOT
@@ -113,7 +113,7 @@ class Watch:
         if key == "h":
             self._child("hint", number)
         elif key == "l":
-            if self.stack.mode == "docker":
+            if self.stack.mode == DOCKER:
                 return LOAD_REQUESTED
             print()
             self._child("load", number, attach=False)
@@ -184,7 +184,7 @@ class Watch:
         """
         told = os.environ.get("WATCHFILES_FORCE_POLLING")
         try:
-            self._watch_with(True if self.stack.mode == "docker" and not told else None)
+            self._watch_with(True if self.stack.mode == DOCKER and not told else None)
         except OSError:
             self._watch_with(True)
 
