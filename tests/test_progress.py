@@ -43,6 +43,21 @@ def test_layer_is_yours_where_its_whole_check_passed_on_these_files(results: Pat
     assert last_verdicts.standing_of(server) == last_verdicts.PASSED
 
 
+def test_what_was_saved_while_the_checks_ran_has_not_passed(results: Path) -> None:
+    server = find("11")
+    said = {
+        "name": server.name,
+        "target": "starter",
+        "verdict": "PASS",
+        "points": server.points,
+        "checks": [],
+    }
+    last_verdicts.remember(said, {"server.py": "the text of when it began"})
+    assert last_verdicts.standing_of(server) == "changed since it passed"
+    last_verdicts.remember(said, last_verdicts.digests(server))
+    assert last_verdicts.standing_of(server) == last_verdicts.PASSED
+
+
 def test_only_a_learner_s_own_capstone_runs_on_a_learner_s_own_layers(results: Path) -> None:
     server, capstone = find("11"), find("19")
     judged(results, server, "PASS", last_verdicts.digests(server))
@@ -79,7 +94,7 @@ def test_of_two_verdicts_at_once_the_better_one_counts(
     """A watch and a check by hand: the second one ends while the first one writes what it found."""
     best_of = last_verdicts.best_points
     said = {"name": find("5").name, "target": "starter", "verdict": "FAIL", "checks": []}
-    second = threading.Thread(target=lambda: last_verdicts.remember({**said, "points": 6}))
+    second = threading.Thread(target=lambda: last_verdicts.remember({**said, "points": 6}, {}))
 
     def best_points(lab: Lab) -> int:
         known = best_of(lab)
@@ -89,6 +104,6 @@ def test_of_two_verdicts_at_once_the_better_one_counts(
         return known
 
     monkeypatch.setattr(last_verdicts, "best_points", best_points)
-    last_verdicts.remember({**said, "points": 3})
+    last_verdicts.remember({**said, "points": 3}, {})
     second.join()
     assert best_of(find("5")) == 6

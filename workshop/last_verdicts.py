@@ -27,8 +27,11 @@ def last_result(lab: Lab) -> dict[str, Any] | None:
     return result
 
 
-def remember(result: dict[str, Any]) -> bool:
-    """Keep the verdict of a learner's own run, as `--json` prints it; True when it is the lab's first."""
+def remember(result: dict[str, Any], files: dict[str, str]) -> bool:
+    """Keep the verdict of a learner's own run, as `--json` prints it; True when it is the lab's first.
+
+    `files` is what `digests` said when the run began: what was saved meanwhile, nobody has judged.
+    """
     if result["target"] != "starter":
         return False
     path = RESULTS / f"{result['name']}.json"
@@ -37,7 +40,7 @@ def remember(result: dict[str, Any]) -> bool:
         first = not path.exists()
         draft = path.with_suffix(".new")
         lab = load(LABS / result["name"])
-        said = {**result, "files": digests(lab), "best": max(best_points(lab), int(result["points"]))}
+        said = {**result, "files": files, "best": max(best_points(lab), int(result["points"]))}
         draft.write_text(json.dumps(said, indent=2), encoding="utf-8")
         draft.replace(path)
     return first

@@ -48,7 +48,7 @@ from workshop.judge.timeline import Timeline
 from workshop.judge.verdict import CheckResult, Finding, LabResult, Verdict
 from workshop.judge.verdict_feed import Feed
 from workshop.labs import Lab, of_folder
-from workshop.last_verdicts import remember
+from workshop.last_verdicts import digests, remember
 from workshop.paths import STATE
 
 
@@ -92,6 +92,7 @@ class LabRun:
         self.failed_task: int | None = None
         self.notes: list[str] = []
         self.unreadable = ""
+        self.files: dict[str, str] = {}  # what the learner's held when the stack began
         self._exits = contextlib.ExitStack()
         self._stack: Stack | None = None
         self.feed = Feed()
@@ -171,6 +172,7 @@ class LabRun:
         """The stack of this run; started, or joined, when it is first asked for."""
         if self._stack is None:
             assert self.lab is not None
+            self.files = digests(self.lab)
             if self.other is not None:
                 self._stack = self._exits.enter_context(self.other.stack(self.lab, self.target))
             elif is_attached():
@@ -349,7 +351,7 @@ class LabRun:
         result = self.result()
         self.feed.tell(result={**result.as_dict(), "checks": []})
         learners = result.whole and self.other is None and result.mode != SANDBOX
-        first = remember(result.as_dict()) if learners else False
+        first = remember(result.as_dict(), self.files) if learners else False
         if self.as_json:
             print(json.dumps(result.as_dict(), indent=2))
         else:
