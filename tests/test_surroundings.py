@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -212,6 +213,32 @@ def test_a_venv_whose_python_or_folder_has_changed_is_made_anew(
     (tmp_path / "clone").rename(tmp_path / "moved")
     monkeypatch.setattr(bootstrap, "VENV", str(tmp_path / "moved/.venv"))
     assert states() == [False, False, False], "its commands name the old folder"
+
+
+def test_a_second_command_waits_until_the_first_has_made_the_venv(tmp_path: Path) -> None:
+    given = [
+        Path(path).relative_to(ROOT)
+        for path in (bootstrap.NGINX_LOCK, bootstrap.UV_LOCK, *bootstrap.LOCKS.values())
+    ]
+    for name in (Path("workshop/bootstrap.py"), *given):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/workshop").touch()
+    python = tmp_path / ".venv/bin/python"
+    python.symlink_to(sys.executable)
+    words = [sys.executable, "-E", "workshop/bootstrap.py"]
+    with (tmp_path / "workshop/bootstrap.py").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        second = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        with second:
+            assert second.stdout is not None
+            assert second.stdout.readline() == "Another command is making .venv: waiting for it ...\n"
+            places = [os.path.realpath(python), os.path.realpath(tmp_path / ".venv")]
+            (tmp_path / ".venv/ready").write_text("\n".join([bootstrap.stamp("course"), *places]) + "\n")
+            fcntl.flock(file, fcntl.LOCK_UN)
+            assert second.stdout.read() == ""
+    assert second.returncode == 0
 
 
 @pytest.mark.whole("surroundings of a machine")

@@ -286,6 +286,32 @@ def files_of(places):
     return [os.path.join(at, name) for at, _, names in walked for name in names if name.endswith(".py")]
 
 
+def make(group, command):
+    if not is_usable():
+        make_venv()
+    install(group)
+    compile_given()
+    write_command(command)
+    with open(ready_file(), "w") as file:
+        file.write("\n".join([stamp(group)] + places()) + "\n")
+
+
+def wait_for_others(file):
+    """Be the only command that makes .venv, until `file` is closed: there may be another terminal."""
+    import errno
+    import fcntl
+
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (IOError, OSError) as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                say("Another command is making .venv: waiting for it ...")
+                fcntl.flock(file, fcntl.LOCK_EX)
+    except (IOError, OSError):  # not every file system has locks
+        pass
+
+
 def main(arguments):
     command = os.path.join(VENV, "bin", "workshop")
     if arguments == ["--is-ready"]:
@@ -300,13 +326,10 @@ def main(arguments):
             compile_changed()
             return 0
         check_python()
-        if not is_usable():
-            make_venv()
-        install(group)
-        compile_given()
-        write_command(command)
-        with open(ready_file(), "w") as file:
-            file.write("\n".join([stamp(group)] + places()) + "\n")
+        with open(__file__) as file:
+            wait_for_others(file)
+            if not is_ready(group):
+                make(group, command)
     except Trouble as trouble:
         print(trouble)
         return 2
