@@ -41,6 +41,12 @@ def test_every_implementation_is_recorded(lab: Lab) -> None:
 
 
 @each_lab
+def test_what_is_recorded_is_what_today_s_checks_ask(lab: Lab) -> None:
+    changed = data_of(lab).get("asked_by") != recorded.asked_by(lab)
+    assert not changed, f"the checks have changed since: make compare-{lab.number} ARGS=--record"
+
+
+@each_lab
 def test_every_difference_has_a_sentence(lab: Lab) -> None:
     rules, data = rules_of(lab), data_of(lab)
     missing = [f"{name}: {one['check']}: {one['point']}" for name, one in without_rule(rules, data)]

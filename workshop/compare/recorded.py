@@ -1,17 +1,18 @@
 """What the real implementations did: `labs/NN-slug/compare/results.json`, and what has changed since.
 
-    {"lab": "05-wsgi-server", "seed": 18,
+    {"lab": "05-wsgi-server", "seed": 18, "asked_by": "what the checks' files hash to",
      "implementations": {"cheroot": {"package": "cheroot", "version": "11.1.2"}, …},
      "checks": {"test_task1_…": "PATH_INFO is …", …},
      "points": [{"check": …, "clause": …, "point": "what the check expected",
                  "results": {"cheroot": {"sent": …, "came": …}, "waitress": "holds", …}}]}
 
 A point is there when one implementation differs in it: at all others, all of them hold. Where a check ended
-before it, the result is "not reached".
+before it, the result is "not reached". Other checks make what is recorded old: `asked_by` says whose it is.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -29,10 +30,24 @@ def path_of(lab: Lab) -> Path:
     return folder_of(lab) / "results.json"
 
 
+def asked_by(lab: Lab) -> str:
+    """A hash of what asks: the lab's checks, their helpers and the requests that they send."""
+    hashed = hashlib.sha256()
+    found = (
+        path for pattern in ("test_*.py", "checks/*.py", "requests/*") for path in lab.folder.glob(pattern)
+    )
+    for path in sorted(path for path in found if path.is_file() and path.name not in lab.edit):
+        hashed.update(f"{path.name}\n".encode() + path.read_bytes())
+    return hashed.hexdigest()[:16]
+
+
 def record(
     lab: Lab, found: dict[str, Points], versions: dict[str, dict[str, str]], before: Record | None = None
 ) -> Record:
-    """The data of one run, by implementation; with what is recorded of those that did not run."""
+    """The data of one run, by implementation; with what is recorded of those that did not run.
+
+    What `before` was asked by stays there until all run again.
+    """
     others = before["implementations"] if before else {}
     versions = {**others, **versions}
     order = [one.name for one in implementations(lab) if one.name in versions]
@@ -42,6 +57,7 @@ def record(
     return {
         "lab": lab.name,
         "seed": SEED,
+        "asked_by": before.get("asked_by", "") if before else asked_by(lab),
         "implementations": {name: versions[name] for name in order},
         "checks": {name: checks[name] for name in lab.checks if name in checks},
         "points": [
