@@ -15,24 +15,27 @@ from answer_framing import (
     breaks_off,
     ends,
     ends_within,
+    head_has_no_content,
+    head_leaves_with_an_empty_piece,
     is_framed,
     no_line_break_goes_out,
     nothing_follows,
     old_client,
     raises_after_the_end,
+    raises_for_what_can_not_be_sent,
+    raises_out_of_order,
     whole_body,
+    with_other_headers,
     with_other_statuses,
 )
 from behaviours_client import (
     answered,
     ask,
     behave,
-    broken,
     comes,
     ignored,
     is_address,
     mark_at_rest,
-    notes_with,
     prints,
     prints_once,
     read_in_two_pieces,
@@ -42,7 +45,12 @@ from behaviours_client import (
     sent_on,
     told,
 )
-from idle_connections import answered_or_closed, continued, only_idle_ones_end
+from idle_connections import (
+    answered_or_closed,
+    continued,
+    no_continue_within_a_response,
+    only_idle_ones_end,
+)
 from leaving_clients import (
     in_the_middle_of_an_answer,
     in_the_middle_of_an_upload,
@@ -54,6 +62,7 @@ from paused_transfers import BOUND, FLOOD, HELD, MIB, goes_beyond, push_all, pus
 from refused_requests import all_refused, broken_bodies, is_told, two_framings
 from request_pipelines import (
     PIPELINED,
+    ends_as_said,
     ends_no_connection,
     flood,
     fresh_contexts,
@@ -109,6 +118,8 @@ def test_task1_path_is_decoded_and_raw_path_is_not(service, stack, rng):
     scope = scope_for(stack, client, f"/what%3F/{quote(who)}%2F?a?b")
     expect("path", scope.get("path"), f"/what?/{who}/", "split at the first ?, then decode")
     expect("query_string", scope.get("query_string"), b"a?b", "everything after the first ?")
+    scope = scope_for(stack, client, f"//{quote(who)};x/%2541?a")
+    expect("path", scope.get("path"), f"//{who};x/%41", "decoded once; // and ; are part of a path")
     scope = scope_for(stack, client, "/100%/%zz")
     expect("path", scope.get("path"), "/100%/%zz", "a % without two hex digits is itself")
     expect("query_string", scope.get("query_string"), b"", "there was no ?, and it is bytes anyway")
@@ -148,8 +159,9 @@ def test_task1_scope_is_what_the_specification_says(service, stack, rng):
     that(good, f"client = {theirs!r}", "(address as text, port as a number), the client's end; or None")
     good = ours is None or is_address(ours, client.address.port) or (is_address(ours) and ours != theirs)
     that(good, f"server = {ours!r}", "(host as text, port as a number), your own end; or None")
-    used = scope_for(stack, client, "/fields").get("used")
-    that(not used, "a scope that the last call had written into", "a new dict for each request")
+    other = scope_for(stack, client, "/fields")
+    expect("server of another connection", other.get("server"), ours, "your own end, which stays")
+    that(not other.get("used"), "a scope that the last call had written into", "a new dict for each request")
     old = scope_of(stack, client, b"GET /old HTTP/1.0\r\nHost: localhost\r\n\r\n")
     expect("http_version", old.get("http_version"), "1.0", "the client's, without HTTP/")
 
@@ -185,26 +197,8 @@ def test_task2_body_comes_through_receive(service, rng):
 def test_task2_events_out_of_order_raise(service, rng):
     """An event out of order raises in the application, and says why"""
     client = service("behaviours")
-    expected = {
-        "body_first": "an exception that says http.response.start has to come first",
-        "start_twice": "an exception that says http.response.start came already",
-        "start_late": "an exception that says http.response.start came already",
-        "unknown": "an exception that names the events that there are",
-        "unknown_stop": "an exception that names the events that there are",
-        "unknown_late": "an exception that names the events that there are",
-    }
-    for how, rule in expected.items():
-        book = f"{how} {rng.random()}"
-        response = broken(client, behave("order", how=how, say=book))
-        raised = notes_with(client, book, "")
-        that(raised and raised != ["nothing was raised"], f"send raised nothing ({how})", rule)
-        says = "http.response" in raised[0]
-        that(says, f"send raised {raised[0]!r} ({how})", f"{rule}: name the event in its text")
-        got = f"{response and response.line} ({how})"
-        that(response is None or response.status == 500, got, "500, or an answer that breaks off")
-    response = broken(client, behave("order", how="text", say=f"text {rng.random()}"))
-    got = f"{response and response.line} (the application sent a body of text, not of bytes)"
-    that(response is None or response.status == 500, got, "500, or an answer that breaks off")
+    raises_out_of_order(client, rng)
+    raises_for_what_can_not_be_sent(client, rng)
     raises_after_the_end(client, rng)
 
 
@@ -220,6 +214,7 @@ def test_task2_client_can_tell_where_the_body_ends(service, rng):
         ("GET", {"chunk": [chunks[0], "", *chunks[1:]]}, body, "an empty body event does not end it"),
         ("GET", {"chunk": chunks, "header": ["x-tag:a", length, "x-tag:b"]}, body, "the length is given"),
         ("GET", {"chunk": chunks, "header": ["Transfer-Encoding:chunked", "x-tag:a"]}, body, IGNORED),
+        *with_other_headers(body, chunks),
         *with_other_statuses(chunks, length),
         ("GET", {}, "", "one empty event: an empty body"),
         ("HEAD", {"chunk": chunks}, "", "RFC 9110 §9.3.2: a HEAD's answer has no content"),
@@ -266,6 +261,7 @@ def test_task3_each_piece_leaves_when_it_is_sent(service, rng):
         text = connection.response().text
         why = "the second line is made when the first has arrived"
         expect("body", text, "first\nsecond\n", why, sent=sent_on(connection))
+    head_leaves_with_an_empty_piece(client, rng)
 
 
 @check(task=3, rule=f"{RESPONSE}: send waits while the client does not read")
@@ -346,16 +342,7 @@ def test_task4_connections_are_kept(service, rng):
         ignored(connection, names[0], "the last request")
         ends(connection, "a connection that stayed open after the client's Connection: close")
     nothing_after_the_last(client, names[0])
-    with client.connect(seconds=4) as connection:
-        connection.send(f"GET {behave('ignore', name='old')} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
-        ignored(connection, "old", "HTTP/1.0")
-        ends(connection, "an HTTP/1.0 connection that stayed open without Connection: keep-alive")
-    with client.connect(seconds=4) as connection:
-        ask(connection, "answer", chunk=names, header=["connection:close", "x-tag:a"])
-        response = connection.response()
-        expect("X-Tag", response.all("X-Tag"), ["a"], "a header behind Connection goes out as any other")
-        if "close" in (response.get("Connection") or "").lower():
-            ends(connection, "the application's Connection: close, and a connection that stayed open")
+    ends_as_said(client, names)
     unread_body(client, rng)
     unread_upload(client, rng)
     slow_first(client, rng)
@@ -388,6 +375,7 @@ def test_task4_expect_is_answered_when_the_body_is_wanted(service, rng):
             "the application did not ask for the body",
             rule="this lab's rule 7",
         )
+    no_continue_within_a_response(client, rng)
 
 
 @check(task=4, rule=REQUEST)
@@ -458,6 +446,7 @@ def test_task5_exception_harms_none_but_its_own(service, stack, rng):
         right = "the application's traceback there: nothing else shows what went wrong"
         said = prints_once(stack, client, mark, "RuntimeError: this application raises at once")
         that(said, "500, and no traceback on standard error", right, rule=RULE_8)
+        head_has_no_content(client)
         for header in ([], [f"Content-Length:{2 * len(who.encode())}"]):
             breaks_off(client, behave("answer", chunk=[who, who], header=header, raise_at=1), "raised")
         breaks_off(client, behave("answer", chunk=[who], end="no"), "returned without its last event")
@@ -465,6 +454,12 @@ def test_task5_exception_harms_none_but_its_own(service, stack, rng):
         breaks_off(client, behave("order", how="cancelled", say=who), "raised asyncio.CancelledError")
         said = prints(stack, client, mark, "this application raises here")
         that(said, "a response that breaks off, and no traceback on standard error", right, rule=RULE_8)
+        at_last = client.get(behave("answer", chunk=[who], raise_at=1))
+        expect("body before an exception", at_last.text, who, "it was whole before the application raised")
+        said = prints(stack, client, mark, "this application raises at last")
+        that(
+            said, "a whole response, and no traceback of what the application raised then", right, rule=RULE_8
+        )
         client.get(behave("open", place=place))
         try:
             text = beside.response().text

@@ -329,12 +329,19 @@ class Exchange:
         # A client that waits for a 100 that won't come: whether the body follows can't be known.
         if self.continue_due or self.connection.is_last:
             self.keep_alive = False
+        # RFC 9110 §15.2: interim responses come before the final one, which begins here.
+        self.continue_due = False
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
         elif self._head.version == "1.0":
             lines.append(b"connection: keep-alive\r\n")
         lines.append(b"\r\n")
         return b"".join(lines)
+
+    @property
+    def is_head(self) -> bool:
+        """Whether no content may follow, whoever answers (RFC 9110 §9.3.2)."""
+        return self._head.method == "HEAD"
 
     @property
     def ends_with_connection(self) -> bool:
@@ -575,6 +582,8 @@ class HTTPProtocol(asyncio.BufferedProtocol):
         phrase = STATUS_LINES[status]
         text = phrase.removeprefix(b"HTTP/1.1 ") + why.encode() + b"\n"
         fields = b"content-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n" % len(text)
+        if self.exchange is not None and self.exchange.is_head:
+            text = b""
         self.write(phrase + fields + date_line() + b"\r\n" + text)
         self.exchange = None
         self.close_gently(expecting_more=True)

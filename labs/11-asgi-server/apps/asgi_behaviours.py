@@ -4,9 +4,12 @@
     POST /do/read                       what `receive` gave until the body ended, as JSON; say=NOTEBOOK notes
                                         each event when it comes
     GET  /do/answer?chunk=a&chunk=b     a body event for each chunk; also status=, header=Name:value,
-                                        raise_at=1 (-1: before the start), end=no (without the last event)
+                                        raise_at=1 (-1: before the start; as many as there are chunks: after
+                                        the last event), end=no (without the last event), once=yes (headers
+                                        that can be read once), bare=yes (events without what may be left out)
     GET  /do/order?how=start_twice      events out of order: see `order`
-    GET  /do/lines?place=x              a line, then one more when the place was opened, then the last
+    GET  /do/lines?place=x              a line, then one more when the place was opened; quiet=yes: an empty
+                                        piece in the place of the first line
     POST /do/hold?place=x               reads nothing before the place was opened; then all of the body
     GET  /do/flood?say=NOTEBOOK         pieces of 1 MiB, pieces=200 of them; the notebook counts them, and
                                         has "over" when the last `send` has returned or raised
@@ -29,7 +32,7 @@ import asyncio
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import parse_qs
@@ -79,8 +82,9 @@ async def answer_json(send: Send, value: Any, status: int = 200) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def start(send: Send, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+async def start(send: Send, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    headers = list(headers) if isinstance(headers, tuple) else headers
+    await send({"type": "http.response.start", "status": status, "headers": headers})
 
 
 async def body(send: Send, data: bytes, more: bool = True) -> None:
@@ -112,15 +116,16 @@ async def show_scope(scope: Message, send: Send) -> None:
 
 
 async def read(query: Query, receive: Receive, send: Send) -> None:
-    events, data = [], b""
+    events, data, kinds = [], b"", set()
     while True:
         event = await receive()
         notebooks[query.get("say", "nobody")].append(event["type"])
+        kinds.add(type(event.get("body", b"")).__name__)
         events.append([event["type"], len(event.get("body", b"")), event.get("more_body", False)])
         data += event.get("body", b"")
         if not event.get("more_body", False):
             break
-    await answer_json(send, {"events": events, "body": data.decode("latin-1")})
+    await answer_json(send, {"events": events, "body": data.decode("latin-1"), "kinds": sorted(kinds)})
 
 
 async def hold(query: Query, receive: Receive, send: Send) -> None:
@@ -167,18 +172,24 @@ async def answer(query: Query, receive: Receive, send: Send) -> None:
     raise_at = int(query.get("raise_at")) if query.get("raise_at") else None
     if raise_at == -1:
         raise RuntimeError("this application raises at once: that is on purpose")
-    await start(send, int(query.get("status", "200")), headers)
+    if query.get("bare"):
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body"})
+        return
+    await start(send, int(query.get("status", "200")), iter(headers) if query.get("once") else headers)
     for index, chunk in enumerate(chunks):
         if index == raise_at:
             raise RuntimeError("this application raises here: that is on purpose")
         await body(send, chunk)
     if query.get("end") != "no":
         await body(send, b"", more=False)
+    if raise_at == len(chunks):
+        raise RuntimeError("this application raises at last: that is on purpose")
 
 
 async def order(query: Query, receive: Receive, send: Send) -> None:
     """`how`: body_first, start_twice, start_late, after_the_end, start_after_the_end, nothing, cancelled,
-    text, or one of the unknown events.
+    text, longer, shorter, line_break, or one of the unknown events.
 
     What is raised is noted.
     """
@@ -202,7 +213,11 @@ async def _out_of_order(how: str, send: Send) -> None:
         kind = "http.response.begin" if how == "unknown" else "http.response.stop"
         await send({"type": kind, "status": 200})
         return
-    await start(send, headers=((b"content-length", b"7"),))
+    tag = b"a\r\nx-evil: yes" if how == "line_break" else b"a"
+    await start(send, headers=((b"content-length", b"7"), (b"x-tag", tag)))
+    if how in ("longer", "shorter"):
+        await body(send, b"in time!" if how == "longer" else b"in", more=False)
+        return
     if how == "unknown_late":
         await send({"type": "http.response.begin", "status": 200})
         return
@@ -223,7 +238,7 @@ async def _out_of_order(how: str, send: Send) -> None:
 async def lines(query: Query, receive: Receive, send: Send) -> None:
     """A client that sees the first line, and only then opens the place, knows that it came alone."""
     await start(send)
-    await body(send, b"first\n")
+    await body(send, b"" if query.get("quiet") else b"first\n")
     if await opened(query.get("place")):
         await body(send, b"second\n", more=False)
     else:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from behaviours_client import ask, behave, notes_with, sent_on
+from behaviours_client import ask, behave, broken, comes, notes_with, sent_on
 
 from workshop.judge.checks import (
     Client,
@@ -31,6 +31,18 @@ HOUR = 3600  # seconds
 START = 'ASGI, HTTP & WebSocket, "Response Start"'
 IGNORED = "the server ignores the application's Transfer-Encoding, and chooses the framing"
 MIB = 1 << 20
+
+
+def with_other_headers(body: str, chunks: list[str]) -> list[tuple[str, Any, str, str]]:
+    """Answers whose headers are unusual, or left out: (method, query, body, why)."""
+    once = "headers is an iterable: this one can be read once"
+    latin = "a value goes out as the bytes that the application gave: here one of them is no ASCII"
+    left_out = "headers, body and more_body may be left out of an event"
+    return [
+        ("GET", {"chunk": chunks, "header": ["x-tag:a"], "once": "yes"}, body, once),
+        ("GET", {"chunk": chunks, "header": ["x-tag:caf\xe9"]}, body, latin),
+        ("GET", {"bare": "yes"}, "", left_out),
+    ]
 
 
 def with_other_statuses(chunks: list[str], length: str) -> list[tuple[str, Any, str, str]]:
@@ -56,6 +68,7 @@ def whole_body(value: dict[str, Any], whole: str, framing: str, sent: str) -> No
         "http.request, until the body ended",
         sent=sent,
     )
+    expect("the type of body in its events", value.get("kinds"), ["bytes"], "ASGI: a byte string", sent=sent)
     why = f"the body's bytes, without its framing ({framing}), and not one of the next request"
     expect("the body that receive gave", value.get("body"), whole, why, sent=sent)
 
@@ -73,13 +86,13 @@ def is_framed(connection: Wire, method: str, query: dict[str, Any], expected: st
     if response.status == 204:
         expect("Transfer-Encoding of a 204", response.all("Transfer-Encoding"), [], rule="RFC 9112 §6.1")
     if "header" in query:
-        has_fields(response, [one.partition(":") for one in query["header"]])
+        has_fields(response, [one.partition(":") for one in query["header"]], why)
 
 
-def has_fields(response: Response, sent: list[tuple[str, str, str]]) -> None:
+def has_fields(response: Response, sent: list[tuple[str, str, str]], why: str) -> None:
     """The fields of an answer to a start with these; what they say of the framing is the server's affair."""
     lengths, tags = ([value for name, _, value in sent if name == one] for one in ("Content-Length", "x-tag"))
-    every = "every header of the start goes out, wherever Content-Length stands among them"
+    every = f"every header of the start goes out, wherever Content-Length stands among them; {why}"
     expect("X-Tag", response.all("X-Tag"), tags, every)
     codings = response.all("Transfer-Encoding")
     if not lengths:
@@ -138,6 +151,45 @@ def nothing_follows(client: Client, answered: list[tuple[Wire, str, str]]) -> No
         that(not more, f"{more[:80]!r} after {which}", f"nothing: {why}", sent=sent_on(connection))
 
 
+def raises_out_of_order(client: Client, rng: random.Random) -> None:
+    """Events in an order that makes no response: the application is told which one was wrong."""
+    expected = {
+        "body_first": "an exception that says http.response.start has to come first",
+        "start_twice": "an exception that says http.response.start came already",
+        "start_late": "an exception that says http.response.start came already",
+        "unknown": "an exception that names the events that there are",
+        "unknown_stop": "an exception that names the events that there are",
+        "unknown_late": "an exception that names the events that there are",
+    }
+    for how, rule in expected.items():
+        book = f"{how} {rng.random()}"
+        response = broken(client, behave("order", how=how, say=book))
+        raised = notes_with(client, book, "")
+        that(raised and raised != ["nothing was raised"], f"send raised nothing ({how})", rule)
+        says = "http.response" in raised[0]
+        that(says, f"send raised {raised[0]!r} ({how})", f"{rule}: name the event in its text")
+        got = f"{response and response.line} ({how})"
+        that(response is None or response.status == 500, got, "500, or an answer that breaks off")
+
+
+def raises_for_what_can_not_be_sent(client: Client, rng: random.Random) -> None:
+    """A body of text, one unlike its Content-Length, a line break in a header: the application is told."""
+    for how, what in (
+        ("text", "the application sent a body of text, not of bytes"),
+        ("longer", "Content-Length is 7, and the body has 8 bytes"),
+        ("shorter", "Content-Length is 7, and the body has 2 bytes"),
+        ("line_break", "a header's value has a line break"),
+    ):
+        book = f"{how} {rng.random()}"
+        response = broken(client, behave("order", how=how, say=book))
+        if how == "text":  # what a client gets of the others is asked of their bytes
+            got = f"{response and response.line} ({what})"
+            that(response is None or response.status == 500, got, "500, or an answer that breaks off")
+        raised = notes_with(client, book, "")
+        told = raised and raised != ["nothing was raised"]
+        that(told, f"send raised nothing ({what})", "an exception: the application can't know otherwise")
+
+
 def raises_after_the_end(client: Client, rng: random.Random) -> None:
     """An event after the last one raises, and the client gets nothing of it."""
     with contextlib.ExitStack() as opened:
@@ -152,6 +204,33 @@ def raises_after_the_end(client: Client, rng: random.Random) -> None:
             that("http.response" in str(raised), f"send raised {raised} after the last event", rule)
             answers.append((connection, "the answer", "the next answer begins there"))
         nothing_follows(client, answers)
+
+
+def head_leaves_with_an_empty_piece(client: Client, rng: random.Random) -> None:
+    """The first body event is empty, and more come later: the client has the head meanwhile."""
+    place = f"quiet {rng.random()}"
+    with client.connect(seconds=5) as connection:
+        ask(connection, "lines", "GET", [("Connection", "close")], place=place, quiet="yes")
+        try:
+            comes(connection, b"\r\n\r\n", "the head of the response")
+        except Deadline:
+            got = "nothing, though the application has sent the start and a body event, which was empty"
+            fail(got, "the head: it leaves with the first body event, empty or not", sent=sent_on(connection))
+        client.get(behave("open", place=place))
+        why = "the second body event, after an empty one"
+        expect("body", connection.response().text, "second\n", why, sent=sent_on(connection))
+
+
+def head_has_no_content(client: Client) -> None:
+    """The server's own 500 to a HEAD: a head alone."""
+    with client.connect(seconds=4) as connection:
+        connection.send(request_bytes("HEAD", behave("answer", raise_at=-1), [("Connection", "close")]))
+        with contextlib.suppress(NoAnswer):
+            connection.read_all()
+    content = bytes(connection.received).partition(b"\r\n\r\n")[2]
+    got = f"{content[:80]!r} after the head of the 500 to a HEAD"
+    rule = "RFC 9110 §9.3.2, a MUST"
+    that(not content, got, "nothing: a HEAD's answer has no content", rule=rule, sent=sent_on(connection))
 
 
 def old_client(client: Client, chunks: list[str]) -> None:

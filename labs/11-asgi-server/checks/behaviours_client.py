@@ -124,6 +124,8 @@ def prints_once(stack: Stack, client: Client, mark: int, line: str) -> bool:
         return False
     client.rests()
     output = stack.ask("status", service=client.service, since=mark)["output"]
+    expected = "the whole traceback: only that shows where in the application it was raised"
+    that(TRACE in output, f"{line!r} on standard error, and no traceback", expected, rule="this lab's rule 8")
     times = sum(one.startswith(line) for one in output.splitlines())
     got = f"one exception, and {times} tracebacks of it on standard error"
     that(times < 2, got, "one: it looks like two requests that failed", rule="this lab's rule 8")
@@ -136,8 +138,11 @@ TRACE = "Traceback (most recent call last)"
 def no_traceback(stack: Stack, client: Client, mark: int, sent: str) -> None:
     """Fail when a service has printed a traceback since `mark`, though no application raised."""
     last = traced(stack, client, mark)
-    got = f"a traceback on standard error, {last!r}, though the application raised nothing"
-    expected = "none: whatever a client sends, and whenever it leaves: your server does not raise"
+    got = f"a traceback on standard error, {last!r}, though the application raised nothing of its own"
+    expected = (
+        "none: whatever a client sends, and whenever it leaves: your server does not raise; and what its own "
+        "send raised, when the client had left, is no fault of the application"
+    )
     that(last is None, got, expected, rule="this lab's rule 8", sent=sent)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import random
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -70,6 +71,25 @@ def continued(
         response = connection.response("POST")
     expect("informational responses", response.interim, [100], "one 100, then the response", sent=shown)
     expect("the body that the application read", told(response).get("body"), body, sent=shown)
+
+
+def no_continue_within_a_response(client: Client, rng: random.Random) -> None:
+    """The application begins its response, and then asks for the body: it is too late for a 100."""
+    book = f"expect {rng.random()}"
+    with client.connect(seconds=5) as connection:
+        fields = [("Expect", "100-continue"), ("Content-Length", "3")]
+        ask(connection, "listen", "POST", fields, say=book)
+        comes(connection, b"listening", "the beginning of a response")
+        with contextlib.suppress(NoAnswer):
+            connection.send(b"Ada")
+            notes_with(client, book, "http.")
+            client.rests(1)
+            if select.select([connection.socket], [], [], 0)[0]:
+                connection.read()
+        response = bytes(connection.received).partition(b"listening")[2]
+        got = f"{response[:80]!r} in the body of the response"
+        expected = "no 100 Continue after the head of the response: the client would take it for the body"
+        that(b"100 Continue" not in response, got, expected, sent=sent_on(connection))
 
 
 def answered_or_closed(idle: list[Wire]) -> None:

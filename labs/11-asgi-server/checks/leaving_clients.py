@@ -38,6 +38,7 @@ def stays_meanwhile(client: Client, stack: Stack, rng: random.Random) -> Iterato
     with client.connect(seconds=19) as connection:
         ask(connection, "listen", say=book)
         comes(connection, b"listening", "the beginning of an answer")
+        ask(connection, "ignore", name="the next request, which waits")
         yield
         seen = notes(client, book)
         got = f"receive gave {seen} to the application of a client that is still there"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 
+from answer_framing import ends
 from behaviours_client import ask, behave, comes, ignored, sent_on, told
 from paused_transfers import BOUND, MIB, push_until_full
 
@@ -99,6 +100,20 @@ def unread_upload(client: Client, rng: random.Random) -> None:
             fail(f"{error.got}, after a POST whose application left the body unread", expected, sent=shown)
         why = "the unread body is skipped, or the connection ends: it is not the next request"
         expect("the next answer", text, f'{{"ignored": "{who}"}}', why, sent=shown)
+
+
+def ends_as_said(client: Client, names: list[str]) -> None:
+    """HTTP/1.0 without keep-alive, and the Connection: close of an application, which ends what it says."""
+    with client.connect(seconds=4) as connection:
+        connection.send(f"GET {behave('ignore', name='old')} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        ignored(connection, "old", "HTTP/1.0")
+        ends(connection, "an HTTP/1.0 connection that stayed open without Connection: keep-alive")
+    with client.connect(seconds=4) as connection:
+        ask(connection, "answer", chunk=names, header=["connection:close", "x-tag:a"])
+        response = connection.response()
+        expect("X-Tag", response.all("X-Tag"), ["a"], "a header behind Connection goes out as any other")
+        if "close" in (response.get("Connection") or "").lower():
+            ends(connection, "the application's Connection: close, and a connection that stayed open")
 
 
 def nothing_after_the_last(client: Client, who: str) -> None:
