@@ -237,6 +237,7 @@ def test_task3_ttin_and_ttou_change_the_number(prefork, rng):
     that(
         len(pids) == 2 and left[0] in pids, got, "2 workers: the last one stays at TTOU, and TTIN is one more"
     )
+    here.loses_none_at_ttou()
 
 
 @check(task=3, rule=ALIVE)
@@ -410,13 +411,15 @@ def test_task5_term_lets_requests_finish(prefork, rng):
         pid = finished(here, held, "at TERM")
     that(pid in before, f"a response from {pid}, who was not there", "the worker's that had the request")
     here.has_ended(signal.SIGTERM)
-    here = prefork("killed", 2)
-    with here.hold() as held:
-        here.signal(signal.SIGTERM)
-        here.rests()
-        here.signal(signal.SIGINT)
-        here.has_ended(signal.SIGINT)
-        that(ended(held, 1.0), "TERM, then INT: a request is still open", "INT ends the wait that TERM began")
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        here = prefork("killed", 2)
+        with here.hold() as held:
+            here.signal(signal.SIGTERM)
+            here.rests()
+            here.signal(number)
+            here.has_ended(number)
+            got = f"TERM, then {number.name}: a request is still open"
+            that(ended(held, 1.0), got, f"{number.name} ends the wait that TERM began")
     here = prefork("gives-up", 3)
     here.have_answered()
     edition = f"broken-{rng.randrange(100, 999)}"

@@ -142,6 +142,25 @@ class Prefork:
         self.ask()  # connections are accepted in turn: when this one is answered, the other is with a worker
         return wire
 
+    def loses_none_at_ttou(self):
+        """Both of two workers have a request, and TTOU says that one has to go: both are answered."""
+        length = [("Content-Length", "1")]
+        with self.hold() as first, self.open("/wait", 10.0, "POST", length) as second:
+            self.rests()  # the other worker has the second one
+            self.signal(signal.SIGTTOU)
+            self.rests()
+            self.note("the rest of both POST /wait")
+            try:
+                released(first)
+                released(second)
+            except WireError as error:
+                expected = "a response to both: the worker that has to go exits after its current request"
+                fail(f"two workers have a request each, and then TTOU: {error.got}", expected)
+        left = settle(self.living, lambda pids: len(pids) == 1)
+        that(len(left) == 1, f"after TTOU and two responses there are {len(left)} workers", "1")
+        self.signal(signal.SIGTTIN)
+        settle(self.living, lambda pids: len(pids) == 2)
+
     def send(self, case):
         """The answer to a request from a file."""
         self.note(SHOWN.format(case.name))
