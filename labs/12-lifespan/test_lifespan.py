@@ -24,6 +24,7 @@ from lifespan_calls import (
     printed_by_run,
     started,
     stopped,
+    told_of_another_error,
     told_without_state,
     types,
     visit,
@@ -150,6 +151,7 @@ def test_task1_startup_that_fails_is_said(service, stack, trail, probe, rng):
         expected="the reason in the message: what is wrong with the journal, as OSError says it",
         where=where,
     )
+    told_of_another_error(probe)
 
 
 # --- task 2 -------------------------------------------------------------------------------------------
@@ -194,6 +196,7 @@ def test_task2_startup_failed_ends_the_process(probe, service, stack, trail, rng
     for manner in ("failed", "failed, then raises", "failed, then waits"):
         message = f"no table for {name(rng)}"
         ended_with("startup", meet(probe, manner, message)["startup"], "StartupFailed", message)
+    ended_with("startup", meet(probe, "failed without a message")["startup"], "StartupFailed", "")
     reply, _ = refuses_to_start(service, stack, trail, "refuses")
     if reply is None:
         fail("the server listens", "a process that ends, with the message of startup.failed", where=RUN)
@@ -332,6 +335,8 @@ def test_task3_shutdown_ends_whatever_the_application_does(probe, rng):
     seen = meet(probe, "fails at shutdown", message, True)
     ended_well("startup", seen["startup"])
     ended_with("shutdown", seen["shutdown"], "ShutdownFailed", message)
+    seen = meet(probe, "fails at shutdown without a message", "", True)
+    ended_with("shutdown", seen["shutdown"], "ShutdownFailed", "")
     for manner in ("complete, then raises", "raises at shutdown", "returns at shutdown"):
         # Nothing was said, so the text leaves it to the server whether that counts as a failure.
         seen = meet(probe, manner, "", True)

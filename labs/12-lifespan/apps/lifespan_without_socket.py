@@ -30,6 +30,7 @@ Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+SHUT_DOWN = {"type": "lifespan.shutdown.complete"}
 PATIENCE = 2.0  # seconds after which something counts as waiting for ever
 
 
@@ -90,7 +91,7 @@ class Manner:
             scope["state"]["opened"] = self.message
         await self.go_on.wait()
         if "failed" in self.manner.split(",")[0]:
-            await send({"type": "lifespan.startup.failed", "message": self.message})
+            await send({"type": "lifespan.startup.failed", **self.why()})
             if self.manner == "failed, then raises":
                 raise OSError(self.message)
             if self.manner == "failed, then waits":
@@ -107,9 +108,12 @@ class Manner:
             raise OSError("it can't be closed")
         if self.manner == "returns at shutdown":
             return
-        kind = "failed" if self.manner == "fails at shutdown" else "complete"
-        said = {"message": self.message} if kind == "failed" else {}
-        await send({"type": f"lifespan.shutdown.{kind}", **said})
+        failed = self.manner.startswith("fails at shutdown")
+        await send({"type": "lifespan.shutdown.failed", **self.why()} if failed else SHUT_DOWN)
+
+    def why(self) -> Event:
+        """The message of a failure, which may be left out."""
+        return {} if self.manner.endswith("without a message") else {"message": self.message}
 
     async def hear(self, receive: Receive, mine: object) -> None:
         event = await receive()
@@ -304,8 +308,9 @@ def play(app: Any, *scripts: list[list[Any]], state: bool = True) -> list[list[R
     """Play each script to the application, in one process and one loop; a report for each step.
 
     Steps are ["startup"], ["shutdown"], ["ask", method, target], ["until", text, times] (that many entries of
-    the journal's history begin with the text), ["disk", "hold" | "step" | "free" | "fail"] and ["tasks"]
-    (the names of tasks that are still there). Scripts are played in turn, a step of each.
+    the journal's history begin with the text), ["disk", "hold" | "step" | "free" | "fail"], ["path", text]
+    (where the journal is) and ["tasks"] (the names of tasks that are still there). Scripts are played in
+    turn, a step of each.
     """
     return asyncio.run(_play(app, list(scripts), state))
 
@@ -341,6 +346,8 @@ async def _step(player: Player, disk: Disk, step: list[Any]) -> Report:
             report = {"seen": await _until(*more)}
         case "disk":
             _disk(disk, more[0])
+        case "path":
+            journal.PATH = more[0]
         case "tasks":
             report = {"tasks": sorted(await _tasks())}
     return {**report, "history": list(journal.HISTORY)}

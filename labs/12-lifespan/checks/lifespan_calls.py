@@ -27,6 +27,8 @@ def play(probe, *scripts, state=True):
     return reports[0] if len(scripts) == 1 else reports
 
 
+NO_FOLDER = "/dev/null/journal.txt"  # no folder, but a device: another OSError than for one that is missing
+
 STEPS = {
     "startup": "lifespan.startup",
     "shutdown": "lifespan.shutdown",
@@ -40,6 +42,7 @@ STEPS = {
     "until wrote": "(it is written)",
     "until failed": "(the write failed)",
     "tasks": "(what runs still?)",
+    f"path {NO_FOLDER}": f"(the journal is {NO_FOLDER})",
 }
 
 
@@ -136,6 +139,7 @@ def meet(probe, manner, message="", to_the_end=False):
 MANNERS = {
     "well-mannered": "replies complete to both events",
     "failed": "replies startup.failed and returns",
+    "failed without a message": "replies startup.failed and leaves the message out",
     "failed, then raises": "replies startup.failed and raises, as Starlette does",
     "failed, then waits": "replies startup.failed and goes on waiting",
     "raises at once": "raises as soon as it is called: it doesn't know lifespan",
@@ -146,6 +150,7 @@ MANNERS = {
     "raises at shutdown": "raises when it got lifespan.shutdown",
     "returns at shutdown": "returns when it got lifespan.shutdown, without a reply",
     "fails at shutdown": "replies shutdown.failed",
+    "fails at shutdown without a message": "replies shutdown.failed and leaves the message out",
 }
 
 
@@ -182,6 +187,20 @@ def printed_by_run(probe, startup="", shutdown=""):
     report, message = seen.values[-1], startup or shutdown
     got = f"run printed {report['stdout']!r} to standard output and {report['stderr']!r} to standard error"
     that(message in report["stderr"], got, f"the message on standard error: {message}", sent=sent)
+
+
+def told_of_another_error(probe):
+    """A journal that can't be opened for another reason: startup.failed, with that reason."""
+    _, start = play(probe, [["path", NO_FOLDER], ["startup"]])
+    raised = f", and raised {start['raised']}" if start["raised"] else ""
+    that(
+        types(start) == ["lifespan.startup.failed"],
+        got=f"to lifespan.startup it replied {types(start) or 'nothing'}{raised}",
+        expected="one lifespan.startup.failed: Journal.open raises OSError, whichever it is",
+    )
+    message = start["sent"][0].get("message")
+    said = "ot a directory" in str(message)
+    that(said, f"startup.failed with the message {message!r}", "the reason, as OSError says it")
 
 
 def told_without_state(probe, rng):
