@@ -110,6 +110,8 @@ def test_task2_options_and_their_defaults(probe, rng):
     has_options(probe, ["page:app", "--port=65535"], {**bare, "port": 65535})
     words = ["page:app", f"--workers={workers}", "--timeout-graceful-shutdown", str(seconds)]
     has_options(probe, words, {**bare, "workers": workers, "timeout_graceful_shutdown": seconds})
+    words = ["page:app", "--timeout-graceful-shutdown", "0"]
+    has_options(probe, words, {**bare, "timeout_graceful_shutdown": 0})
     crowd = {"WEB_CONCURRENCY": str(workers + 1)}
     has_options(probe, ["page:app"], {**bare, "workers": workers + 1}, crowd)
     has_options(probe, ["page:app", "--workers", "2"], {**bare, "workers": 2}, crowd)
@@ -266,11 +268,22 @@ def test_task3_first_sigint_waits_and_second_does_not(main):
         here.rests()
         got = "it has ended, with a request in flight"
         that(here.exit_code() is None, got, "it waits: there is no time limit", rule=SIGNALS)
-        here.signal(signal.SIGINT)
-        code = settle(here.exit_code, lambda code: code is not None)
-        expected = "a process that ends at the second Ctrl-C"
-        that(code is not None, f"{SETTLE:g} s after the second SIGINT it still waits", expected)
-        that(ended(long, 2.0), "the connection is still open", "a connection that ends with its process")
+        ends_at_sigint(here, long, "the second SIGINT", "the second Ctrl-C")
+    here = main("interrupted")
+    with here.hold(12.0) as long:
+        here.ask()
+        here.signal(signal.SIGTERM)
+        here.rests()
+        what = "SIGTERM and then SIGINT"
+        ends_at_sigint(here, long, what, "a SIGINT, whichever signal began the wait")
+
+
+def ends_at_sigint(here, long, after, at):
+    """A process that waits for a request ends at SIGINT, and the request's connection with it."""
+    here.signal(signal.SIGINT)
+    code = settle(here.exit_code, lambda code: code is not None)
+    that(code is not None, f"{SETTLE:g} s after {after} it still waits", f"a process that ends at {at}")
+    that(ended(long, 2.0), "the connection is still open", "a connection that ends with its process")
 
 
 # --- task 4 -------------------------------------------------------------------------------------------
@@ -363,6 +376,10 @@ def test_task4_broken_file_says_so_and_the_next_save_mends_it(desk, rng):
     got = f"the output since then: {here.output()[-300:]!r}"
     that(told, got, f"the {kind} of page.py on stderr, with {broken!r} in it")
     here.rests()
+    times = here.output().count(broken)
+    more = settle(lambda: here.output().count(broken), lambda now: now > times, 1.0)
+    got = f"page.py was tried again, though nobody had saved it: {here.output()[-300:]!r}"
+    that(more == times, got, "no new child before the next save: it would fail like the last")
     try:
         with here.open("/", SETTLE) as early:
             at.save("page.py", page(text))
@@ -395,6 +412,10 @@ def test_task5_every_worker_answers_and_a_dead_one_is_replaced(main, rng):
     that(len(before) == 3, f"answers from {len(before)} process(es)", expected)
     got = "an answer from the process that was started"
     that(here.first not in before, got, "a parent that serves no requests")
+    one = here.ask()
+    got = f"a response from process {one['pid']}, whose application process {one['imported']} had imported"
+    expected = "an application that each worker imports itself: its parent must not import it"
+    that(one["imported"] == one["pid"], got, expected)
     for death in (signal.SIGKILL, signal.SIGTERM, 1, 70):
         victim = rng.choice(sorted(before))
         if isinstance(death, signal.Signals):

@@ -1,6 +1,7 @@
 """Says which process answered and how its lifespan went: an ASGI application for many processes.
 
-    GET /                     {"pid": 42, "parent": 41, "edition": "first", "started": true}
+    GET /                     {"pid": 42, "parent": 41, "edition": "first", "started": true}; and
+                              "imported": the process that imported this module
     GET /slow?seconds=0.5     the same, half a second later; other requests go on meanwhile
     GET /block?seconds=0.5    the same, but nothing else happens in that process meanwhile
     POST /wait                the same as /, as soon as the whole body has come: the client decides when
@@ -35,6 +36,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 WHY_NOT = "no ink in the register"
 NOT_CLOSED = "a page of the register is wet"
 TIDY_UP = 0.2  # seconds
+IMPORTED = os.getpid()
 PIECE, A_WHILE = b"." * 16384, 0.2  # seconds
 
 
@@ -103,6 +105,7 @@ def edition(text: str, startup: str = "", seconds: float = 0.0, shutdown: str = 
         said = {
             "pid": os.getpid(),
             "parent": os.getppid(),
+            "imported": IMPORTED,
             "edition": text,
             "started": scope.get("state", {}).get("started", False),
         }
