@@ -36,7 +36,7 @@ MIB = 1 << 20
 def with_other_headers(body: str, chunks: list[str]) -> list[tuple[str, Any, str, str]]:
     """Answers whose headers are unusual, or left out: (method, query, body, why)."""
     once = "headers is an iterable: this one can be read once"
-    latin = "a value goes out as the bytes that the application gave: here one of them is no ASCII"
+    latin = "a value goes out as the bytes that the application gave: here one of them is not ASCII"
     left_out = "headers, body and more_body may be left out of an event"
     return [
         ("GET", {"chunk": chunks, "header": ["x-tag:a"], "once": "yes"}, body, once),
