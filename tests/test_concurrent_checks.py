@@ -13,6 +13,7 @@ import pytest
 
 from tests import judging
 from tests.test_broken import WAIT_FOR_END, left_running
+from workshop.errors import InfraError
 from workshop.judge import concurrent_checks
 from workshop.judge.concurrent_checks import Job, Lane
 from workshop.judge.stack import EMBEDDED, Address, Stack
@@ -84,3 +85,19 @@ def test_commands_are_for_the_address_that_a_person_has(apart: str, monkeypatch:
     lane = Lane([job], run, stack_of(Stack if apart else Moved), apart)
     lane.go(lambda job, stack: seen.append(stack.public))
     assert seen == [PUBLIC] and job.passed_by.is_set()
+
+
+class Fallen(Stack):
+    """A stack whose nginx has ended: the run did, while it started."""
+
+    def await_front(self) -> None:
+        raise InfraError("nginx ended at start")
+
+
+def test_lane_without_its_nginx_leaves_its_checks_to_their_turn() -> None:
+    """What a thread raises, nobody reads: pytest would show it in the place of the verdict."""
+    run = SimpleNamespace(config=SimpleNamespace(add_cleanup=lambda function: None))
+    job = Job("test_some_check", 1, lambda: None, "waits", "")
+    seen: list[Job] = []
+    Lane([job], run, stack_of(Fallen), "").go(lambda job, stack: seen.append(job))
+    assert not seen and job.passed_by.is_set()
