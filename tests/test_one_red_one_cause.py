@@ -45,6 +45,40 @@ def test_what_a_failed_check_leaves_in_a_service_is_not_the_next_one_s(
     assert red == [chosen.check], judging.failures(whole)
 
 
+# In lab 13: changes of the solution, and what the trace of "close_codes" ends with ("" for no trace).
+AFTER_ITS_CLOSE = (
+    "        await close(send, closing)\n    except Left:",
+    '        await close(send, closing)\n        raise LookupError("after its close")\n    except Left:',
+)
+AT_ITS_END = ('raise Left(event["code"])', 'raise LookupError("at its end")')
+CHARACTERS = ("message.encode() if isinstance(message, str) else message", "message")
+TRACES = {
+    "an earlier call raised after its close": ([AFTER_ITS_CLOSE, CHARACTERS], ""),
+    "an earlier call raised when its client had gone": (
+        [AT_ITS_END, ("> MESSAGE_LIMIT", ">= MESSAGE_LIMIT")],
+        "",
+    ),
+    "the call that is shown raised": (
+        [AFTER_ITS_CLOSE, ('message == "bye"', 'message in ("bye", b"bye")')],
+        "LookupError: after its close",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TRACES)
+def test_a_trace_is_of_the_websocket_that_is_shown(case: str, tmp_path: Path) -> None:
+    lab, (changes, ends_with) = find("13"), TRACES[case]
+    shutil.copytree(SOLUTIONS / lab.name, tmp_path / "target")
+    text = (tmp_path / "target" / "app.py").read_text(encoding="utf-8")
+    for before, after in changes:
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    (tmp_path / "target" / "app.py").write_text(text, encoding="utf-8")
+    (check,) = judging.judge(lab, tmp_path / "target", "-k", "close_codes")["checks"]
+    trace = check["finding"]["trace"]
+    assert check["verdict"] == "FAIL" and (trace[-1:] or [""])[0] == ends_with, judging.report(check)
+
+
 def test_a_call_that_hangs_in_one_lane_ends_nothing_in_another(tmp_path: Path) -> None:
     """After a TIMEOUT every service and probe is ended: the checks of other lanes are through before."""
     lab = find("8")

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from workshop.judge import http_wire
 from workshop.judge.shown_bytes import show_bytes
 from workshop.judge.stack import Address, Stack
-from workshop.judge.wait_until_idle import Rest
-from workshop.judge.websocket_client import WebSocket
+from workshop.judge.wait_until_idle import Rest, is_through
+from workshop.judge.websocket_client import ENDING, WebSocket
 from workshop.run.nginx_config import is_own, shown
 
 SENT_LINES = 4
@@ -58,6 +58,7 @@ class Trail:
     modules: list[str] = field(default_factory=list)
     probe_trace: list[str] = field(default_factory=list)
     probe_output: str = ""
+    websockets: list[WebSocket] = field(default_factory=list)  # whose calls may not have ended
     probe_shape: str = ""  # what is odd in the shape of what the probe's call gave
     nginx_mark: int = 0  # of nginx's log of errors, when the check first went through it
     stack: Stack | None = None  # that was asked, where it is not the run's
@@ -163,6 +164,7 @@ class Client:
 
         The report shows what all of a check's WebSockets sent, in order, each line with its `who`.
         """
+        self._await_calls(target)
         before = self._trail.sent if self._trail.connection is None else ""
         made = self.connect(receive_buffer, target=target)
         made.used = None  # the report shows messages, and no frames
@@ -175,7 +177,20 @@ class Client:
         opened = WebSocket(made, target, f"localhost:{self.address.port}", fields, subprotocols, log)
         if opened.refused is not None:
             self._trail.response = opened.refused
+        self._trail.websockets.append(opened)
         return opened
+
+    def _await_calls(self, target: str) -> None:
+        """Wait until the calls of WebSockets that have ended are over: their traces are not the next's."""
+        trail, service = self._trail, self.service or self._behind(target)
+        ended = [one for one in trail.websockets if one.has_ended]
+        if not ended:
+            return
+        trail.websockets = [one for one in trail.websockets if one not in ended]
+        for one in ended:
+            one.await_end()
+        is_through(self._stack, service, ENDING)
+        trail.marks[service] = self._stack.ask("status", service=service, since=sys.maxsize)["mark"]
 
     def wake(self, target: str) -> None:
         """Start what has to be up for an answer to a request for `target`."""

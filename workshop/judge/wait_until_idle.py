@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 
 from workshop.judge.stack import Stack
+from workshop.run.process import PROC
 
 ENOUGH = 0.2  # seconds on end in which all threads wait for something
 POLL = 0.02
@@ -34,3 +35,17 @@ class Rest:
         while not (rests := self.is_long()) and time.monotonic() < deadline:
             time.sleep(POLL)
         return rests
+
+
+def is_through(stack: Stack, service: str, seconds: float) -> bool:
+    """Wait until all threads of a service wait at one look, at most so long; whether that came.
+
+    What it was woken for before has been done then. Where nobody can tell, nobody waits for it.
+    """
+    deadline = time.monotonic() + seconds
+    while (PROC / "self").exists():
+        if stack.ask("rest", service=service)["at_rest"]:
+            return True
+        if time.monotonic() > deadline:
+            break
+    return False

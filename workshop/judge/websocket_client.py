@@ -28,6 +28,7 @@ from websockets.uri import parse_uri
 from workshop.judge.http_wire import Deadline, NoAnswer, NotHTTP, Response, Wire, WireError
 
 MESSAGE_CAP = 16 * 1024 * 1024
+ENDING = 0.3  # seconds in which the other side ends a connection, too
 ABNORMAL = 1006  # what an end without a close frame is called (RFC 6455 §7.1.5)
 NO_CODE = 1005  # and a close frame without a code
 
@@ -81,8 +82,30 @@ class WebSocket:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and not self.has_ended:
+            self.wire.half_close()
+            self.await_end()
         self.wire.close()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether one side has ended it: by a refusal, by a close frame, or without one."""
+        is_open = self.refused is None and self._protocol.state is State.OPEN
+        return not is_open or self.wire.socket.fileno() < 0
+
+    def await_end(self) -> None:
+        """Wait until the other side ends the connection, too; what comes until then can still be received.
+
+        Nobody waits longer than ENDING seconds, nor after a refusal: nginx may keep that connection.
+        """
+        if self.refused is not None:
+            return
+        self.wire.deadline, before = min(self.wire.deadline, time.monotonic() + ENDING), self.wire.deadline
+        with contextlib.suppress(WireError):
+            while self.wire.socket.fileno() >= 0 and self._protocol.state is not State.CLOSED:
+                self._read("no end")
+        self.wire.deadline = before
 
     def _handshake(self, target: str, fields: list[tuple[str, str]]) -> None:
         request = self._protocol.connect()
