@@ -10,10 +10,12 @@ from urllib.parse import quote, quote_plus
 from chat_guests import (
     Guest,
     ended,
+    in_one_order,
     message,
     names,
     opened,
     party,
+    reads_one_line,
     refused,
     room_name,
     said_by,
@@ -27,6 +29,7 @@ from chat_in_process import (
     in_process,
     leaves_when_cancelled,
     no_task_stays,
+    nothing_after_its_close,
     room_emptied,
 )
 from slow_member import heard_until_gone, last_words
@@ -112,7 +115,7 @@ def test_task1_events_come_in_their_order(probe: Probe, rng: random.Random) -> N
 
 
 @check(task=1, rule="RFC 6455 §7.4.1: 1000 is a normal end, 1009 a message that is too big")
-def test_task1_close_codes(front: Client, rng: random.Random) -> None:
+def test_task1_close_codes(front: Client, probe: Probe, rng: random.Random) -> None:
     """ "bye" closes with 1000, a message over the limit with 1009"""
     with party(front) as guests:
         socket = opened(guests.open("/echo"))
@@ -142,6 +145,7 @@ def test_task1_close_codes(front: Client, rng: random.Random) -> None:
             socket.send(one)
             size = len(one.encode() if isinstance(one, str) else one)
             ended(socket, "the client", 1009, f"{size} bytes are more than MESSAGE_LIMIT")
+    nothing_after_its_close(probe)
 
 
 @check(task=1, rule='ASGI, "Applications": an unknown scope type is refused with an exception')
@@ -191,14 +195,7 @@ def test_task2_everybody_hears_everything_once_and_in_order(front: Client, rng: 
             for speaker, spoken in texts.items():
                 heard = [text for _, whose, text in said if whose == speaker]
                 expect(f"what {who} hears of {speaker}", heard, spoken, "all of it, in the order it was said")
-        first, *others = seen.items()
-        for who, said in others:
-            differing = [(a, b) for a, b in zip(first[1], said, strict=True) if a != b]
-            that(
-                not differing,
-                got=f"{first[0]} and {who} hear different messages under one number: {differing[:1]!r}",
-                expected="one order for all members",
-            )
+        in_one_order(seen)
 
 
 @check(task=2, rule="the lab's contract: class Room in app.py; RFC 6455 §7.1.5, 1005 for no code")
@@ -258,7 +255,7 @@ def test_task2_rooms_are_apart(front: Client, rng: random.Random) -> None:
 )
 def test_task2_wrong_messages_end_one_member_only(front: Client, rng: random.Random) -> None:
     """An invalid message closes its sender's connection, with a code, and no other"""
-    room = room_name(rng)
+    room, text = room_name(rng), words(rng)
     ada, grace = names(rng)
     wrong: list[tuple[str | bytes, int, str]] = [
         (rng.randbytes(6), 1003, "a room takes text"),
@@ -281,6 +278,8 @@ def test_task2_wrong_messages_end_one_member_only(front: Client, rng: random.Ran
             host.hears_that(f"ended by the application: {why}", type="left", name=grace, code=code)
         host.say("")
         host.hears_that("an empty text is a text", type="said", name=ada, text="")
+        host.socket.send_json({"id": 1, "text": text})
+        host.hears_that("an object whose text is a string", type="said", name=ada, text=text)
         text = "x" * (MESSAGE_LIMIT - len('{"text": ""}'))
         host.socket.send(f'{{"text": "{text}"}}')
         host.hears_that("MESSAGE_LIMIT bytes are not too many", type="said", name=ada, text=text)
@@ -296,6 +295,7 @@ def test_task3_refused_handshake_is_403(front: Client, rng: random.Random) -> No
     wrong = [
         (target(room.upper(), who), "a room's name is of a-z, 0-9 and -"),
         (target(f"{room}/window", who), "that isn't a room"),
+        (target(f"{room}/", who), "that isn't a room"),
         (target("", who), "that isn't a room"),
         (target("t" * 33, who), "33 characters are too many for a room"),
         (f"/nowhere?name={quote(who)}", "there is no such path"),
@@ -327,6 +327,7 @@ def test_task3_page_of_another_site_is_refused(front: Client, rng: random.Random
         f"http://{here}.evil.example",
         f"http://evil.example:{front.address.port}",
         f"http://evil-{here}",
+        "http://localhost:1",
         "null",
     ]
     with party(front) as guests:
@@ -391,13 +392,13 @@ def test_task3_lines_and_json_understand_each_other(front: Client, rng: random.R
         reads(f"{grace}: {answer}", "her own words")
         for end in ("\n", "\r", "\r\n", "\v", "\f", "\x85", "\u2028", "\u2029"):
             guest.say(f"{text}{end}* {ada} left")
-            got = message(lines, grace, "one line")
-            that(
-                isinstance(got, str) and len(got.splitlines()) == 1,
-                got=f"{grace} reads {got!r}",
-                expected="one line: else anybody can write what looks like the room's own",
-                rule=f"{CONTRACT}: one line, as str.splitlines counts",
+            reads_one_line(lines, grace)
+            guest.hears_that(
+                "her own words, in JSON as they are", type="said", text=f"{text}{end}* {ada} left"
             )
+        lines.send(f"  {text}")
+        guest.hears_that("all of it, with its spaces", type="said", name=grace, text=f"  {text}")
+        reads_one_line(lines, grace)
         guest.socket.close()
         reads(f"* {ada} left", "she has")
 
@@ -412,7 +413,7 @@ def test_task3_taken_name_is_told_so(front: Client, probe: Probe, rng: random.Ra
         second = opened(guests.open(target(room, ada), f"{ada}, again", subprotocols=["chat.json"]), ada)
         ended(second, f"the second {ada}", 4009, "the name is taken; a 403 could not have said so")
         other = guests.join(room, grace)
-        first.hears_that("no other member came or left", type="joined", name=grace)
+        first.hears_that(f"the second {ada} takes nobody out of the room", type="joined", name=grace)
         text = words(rng)
         other.say(text)
         for each in (first, other):
@@ -489,8 +490,8 @@ def test_task4_slow_member_holds_nobody_up(
         code = heard_until_gone(guests, host, slow, filler)
         that(
             slow not in (guests.members(room) or []),
-            got=f"/stats still has {slow!r}",
-            expected="gone from the room",
+            got=f"{ada} heard that {slow} left, and /stats still has {slow!r}",
+            expected="gone from the room at once: out of it first, then the close, which waits",
         )
         last_words(dawdler, code)
         host.say("anybody here?")

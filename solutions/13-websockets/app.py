@@ -164,6 +164,9 @@ class Room:
         member.post({"type": "welcome", "room": self.name, "members": sorted(self.members)})
 
     def say(self, member: Member, text: str) -> None:
+        """Number what a member says, and post it. Who was let go a moment ago is not heard any more."""
+        if self.members.get(member.name) is not member:
+            return
         self.number += 1
         self.broadcast({"type": "said", "number": self.number, "name": member.name, "text": text})
 

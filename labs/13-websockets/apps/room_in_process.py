@@ -8,23 +8,24 @@ import json
 import selectors
 from functools import partial
 
-PATIENCE = 2.0  # seconds until what must happen is said not to have happened
+POLL, LOOKS = 0.01, 200  # seconds between two looks, and how many
+PATIENCE = POLL * LOOKS  # seconds until what must happen is said not to have happened
 FASTER = 20  # how many seconds pass on the fast clock in one
 LONG = 60.0  # seconds of that clock in which a member that is let go must be gone
 MANY, BURST = 2000, 50  # messages, far more than an outbox holds; and far fewer
 
 
 class Played:
-    """One WebSocket of somebody in the room "tea"."""
+    """One WebSocket of somebody in a room."""
 
-    def __init__(self, name):
+    def __init__(self, name, room="tea"):
         self.scope = {
             "type": "websocket",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1",
             "scheme": "ws",
-            "path": "/rooms/tea",
-            "raw_path": b"/rooms/tea",
+            "path": f"/rooms/{room}",
+            "raw_path": f"/rooms/{room}".encode(),
             "query_string": f"name={name}".encode(),
             "root_path": "",
             "headers": [(b"host", b"localhost")],
@@ -59,6 +60,10 @@ class Played:
         texts = [message.get("text") for message in self.sent if message["type"] == "websocket.send"]
         return sum(json.loads(text)["type"] == kind for text in texts if text)
 
+    def closed(self):
+        """The codes with which it was closed."""
+        return [message.get("code") for message in self.sent if message["type"] == "websocket.close"]
+
     def order(self):
         """The types of the events that it was sent, and of those that were said the numbers, in order."""
         texts = [message["text"] for message in self.sent if message.get("text")]
@@ -68,18 +73,23 @@ class Played:
         """Whether it was sent so many messages that were said."""
         return self.heard("said") >= wanted
 
+    def has_heard_of(self, name):
+        """Whether it was sent something that somebody of this name said."""
+        texts = [message["text"] for message in self.sent if message.get("text")]
+        return any(event["type"] == "said" and event["name"] == name for event in map(json.loads, texts))
+
 
 async def until(condition):
     """Wait for a condition, at most PATIENCE seconds; whether it came."""
-    for _ in range(round(PATIENCE / 0.01)):
+    for _ in range(LOOKS):
         if condition():
             return True
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(POLL)
     return bool(condition())
 
 
-async def members(app):
-    """Who is in which room, by /stats."""
+async def members(app, room="tea"):
+    """Who is in a room, by /stats; None for a room that is not there."""
     parts = []
 
     async def keep(message):
@@ -90,7 +100,7 @@ async def members(app):
 
     scope = {"type": "http", "method": "GET", "path": "/stats", "query_string": b"", "headers": []}
     await app({"asgi": {"version": "3.0"}, "http_version": "1.1", "root_path": "", **scope}, nothing, keep)
-    return json.loads(b"".join(parts))["rooms"].get("tea", [])
+    return json.loads(b"".join(parts))["rooms"].get(room)
 
 
 async def same_name_at_once(app, name):
@@ -189,7 +199,7 @@ async def send_is_first_to_know(app, name):
 
 
 def never_reads(app, name):
-    """Somebody who takes nothing after its welcome: the seconds until its call returned, or None."""
+    """Somebody who takes nothing after its welcome: what is seen until its call returns, or does not."""
     with asyncio.Runner(loop_factory=FastLoop) as runner:
         return runner.run(_never_reads(app, name))
 
@@ -219,12 +229,7 @@ async def _never_reads(app, name):
     await until(lambda: slow.heard("welcome"))
     slow.gate.clear()
     talking = host.join(app)
-    await until(lambda: host.heard("welcome"))
-    for number in range(0, MANY, BURST):
-        for _ in range(BURST):
-            host.say("Is anybody there?")
-        if not await until(partial(host.has_heard, number + BURST)) or host.heard("left"):
-            break
+    await _talk(host, host)
     began = asyncio.get_running_loop().time()
     again = Played(name)
     coming = again.join(app)
@@ -240,6 +245,69 @@ async def _never_reads(app, name):
     await asyncio.wait({stuck, talking, coming, listening}, timeout=LONG)
     if done:
         stuck.result()  # what it has raised is raised
+    return seen
+
+
+async def _talk(speaker, listener):
+    """Let somebody talk until another one hears that a member has left."""
+    await until(lambda: speaker.heard("welcome"))
+    for number in range(0, MANY, BURST):
+        for _ in range(BURST):
+            speaker.say("Is anybody there?")
+        if not await until(partial(listener.has_heard, number + BURST)) or listener.heard("left"):
+            break
+
+
+async def after_it_has_left(app, name):
+    """What becomes of a room that somebody who read nothing has left: before its call returns, and then."""
+    slow, host, again, new, last = map(Played, (name, "Grace", name, "Tim", "Una"))
+    stuck = slow.join(app)
+    await until(lambda: slow.heard("welcome"))
+    slow.gate.clear()
+    calls = [host.join(app)]
+    await _talk(host, host)
+    seen = {"left": host.heard("left") > 0, "said": host.heard("said")}
+    slow.say("And what about me?")
+    host.say("Goodbye.")
+    await until(partial(host.has_heard, host.heard("said") + 1))
+    seen["ghost"] = host.has_heard_of(name)
+    calls.append(again.join(app))
+    await until(lambda: again.heard("welcome") or again.closed())
+    seen["again"] = again.closed()
+    again.leave()
+    await until(lambda: host.heard("left") == 2)
+    host.leave()
+    await asyncio.wait(calls, timeout=PATIENCE)
+    calls += [stuck, new.join(app)]
+    await until(lambda: new.heard("welcome"))
+    slow.gate.set()
+    await asyncio.wait({stuck}, timeout=PATIENCE)
+    calls.append(last.join(app))
+    await until(lambda: last.heard("welcome") and new.heard("joined"))
+    seen |= {"members": await members(app), "joined": new.heard("joined")}
+    for one in (slow, new, last):
+        one.leave()
+    await asyncio.wait(calls, timeout=PATIENCE)
+    return {**seen, "alone": await _alone(app, name)}
+
+
+async def _alone(app, name):
+    """Who is in the room of somebody who was alone there, and was let go; None for no room."""
+    slow = Played(name, "cocoa")
+    stuck = slow.join(app)
+    await until(lambda: slow.heard("welcome"))
+    slow.gate.clear()
+    for _ in range(MANY):
+        slow.say("Is anybody there?")
+    for _ in range(LOOKS):
+        if name not in (await members(app, "cocoa") or []):
+            break
+        await asyncio.sleep(POLL)
+    slow.gate.set()
+    done, _ = await asyncio.wait({stuck}, timeout=PATIENCE)
+    seen = await members(app, "cocoa") if done else None  # it may have waited for itself, and goes on
+    slow.leave()
+    await asyncio.wait({stuck}, timeout=PATIENCE)
     return seen
 
 

@@ -26,6 +26,7 @@ from workshop.judge.checks import (
     that,
 )
 
+NAME_TAKEN = 4009
 PATIENCE = 4.0  # seconds until what must come is said not to have come
 SPICE = ("Zoë", "Łódź", "東京", "δοκιμή", "🙂", "naïve", "tea")
 
@@ -96,8 +97,13 @@ class Guest:
         except NoAnswer as error:
             fail(f"{error.got}, which {self.who} wanted to say", self._still_open())
 
-    def _still_open(self) -> str:
-        """What is expected of a connection that has ended."""
+    def _still_open(self, code: int = 0) -> str:
+        """What is expected of a connection that has ended, with this close code."""
+        if code == NAME_TAKEN and not self.events:
+            return (
+                "an open connection: nobody of this name is in the room any more. Whatever ends a member"
+                " gives its name back"
+            )
         if self.events > 1:
             return "an open connection: this member has done nothing wrong"
         return "an open connection: the chat receives websocket.connect first, and messages after it"
@@ -106,7 +112,7 @@ class Guest:
         """The next event."""
         got = message(self.socket, self.who, awaited)
         if isinstance(got, Closed):
-            fail(f"{self.who}'s connection ended: {got}", f"{self._still_open()}; then {awaited}")
+            fail(f"{self.who}'s connection ended: {got}", f"{self._still_open(got.code)}; then {awaited}")
         self.events += 1
         try:
             event = json.loads(got)
@@ -202,6 +208,29 @@ def said_by(guest: Guest, count: int, others: int) -> list[tuple[Any, Any, Any]]
         elif event.get("type") != "joined":
             fail(f"{guest.who} hears {event!r}", "what was said: no member has left")
     return found
+
+
+def in_one_order(seen: dict[str, list[tuple[Any, Any, Any]]]) -> None:
+    """Fail unless all members heard the same, in the same order."""
+    first, *others = seen.items()
+    for who, said in others:
+        differing = [(a, b) for a, b in zip(first[1], said, strict=True) if a != b]
+        that(
+            not differing,
+            got=f"{first[0]} and {who} hear different messages under one number: {differing[:1]!r}",
+            expected="one order for all members",
+        )
+
+
+def reads_one_line(socket: WebSocket, who: str) -> None:
+    """Fail unless what comes next, in chat.lines, is one line."""
+    got = message(socket, who, "one line")
+    that(
+        isinstance(got, str) and len(got.splitlines()) == 1,
+        got=f"{who} reads {got!r}",
+        expected="one line: else anybody can write what looks like the room's own",
+        rule="this lab's contract, in app.py: one line, as str.splitlines counts",
+    )
 
 
 def refused(made: Party, path: str, why: str, rule: str = "", **more: Any) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from chat_guests import websocket_scope
+
 from workshop.judge.checks import Probe, fail, made, ref, that
+
+AT_ONCE = "this lab's contract, in app.py: a member whose outbox overflows leaves the room at once"
 
 
 def in_process(probe: Probe, what: str, who: str, then: str) -> Any:
@@ -16,8 +20,26 @@ def in_process(probe: Probe, what: str, who: str, then: str) -> Any:
     return seen.values[-1]
 
 
+def nothing_after_its_close(probe: Probe) -> None:
+    """A close that /echo has sent is the last that it sends, and its call returns."""
+    ends = {"type": "websocket.disconnect", "code": 1000, "reason": "bye"}  # as uvicorn says after a close
+    events = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": "bye"}, ends]
+    seen = probe.asgi("app:app", websocket_scope("/echo"), receive=events)
+    types = [one.get("type") if isinstance(one, dict) else one for one in seen.sends]
+    after = types[types.index("websocket.close") + 1 :] if "websocket.close" in types else []
+    over = seen.raised is None and "returned" in seen.names()
+    raised = f"it raised {seen.raised['type']}: {seen.raised['message']}" if seen.raised else "it still runs"
+    that(
+        not after and over,
+        got=f"after websocket.close it sent {after!r}" if after else f"after websocket.close {raised}",
+        expected="nothing after its close, whatever receive would say then, and the call returns",
+        rule="RFC 6455 §5.5.1: after a close frame nothing more is sent",
+    )
+
+
 def gone_for_good(probe: Probe) -> None:
     """The call of a member that reads nothing ends, and takes nobody else of that name out of the room."""
+    _after_it_has_left(probe)
     then = (
         "Zoe is there; Grace talks until it has left the room; of what it is sent, it takes nothing any more"
     )
@@ -40,7 +62,49 @@ def gone_for_good(probe: Probe) -> None:
         seen["members"] == ["Ada", "Grace", "Zoe"],
         got=f"the first Ada's call has returned; /stats has {seen['members']!r}",
         expected="['Ada', 'Grace', 'Zoe']: the second Ada is still there, for only the first one has left",
-        rule="this lab's contract, in app.py: a member whose outbox overflows leaves the room at once",
+        rule=AT_ONCE,
+    )
+
+
+def _after_it_has_left(probe: Probe) -> None:
+    """Who has left a room is not listened to there, gives its name back, and forgets no other room."""
+    then = "Ada reads nothing; Grace talks until Ada has left the room"
+    seen = in_process(probe, "after_it_has_left", "Ada", f"{then}; then Ada speaks")
+    that(
+        seen["left"],
+        got=f"Grace said {seen['said']:,} messages, Ada took none of them, and nobody heard that she left",
+        expected="that she left: OUTBOX_LIMIT messages may wait for a member, and no more",
+        rule=AT_ONCE,
+    )
+    that(
+        not seen["ghost"],
+        got="Grace heard that Ada had left, and after that what Ada said",
+        expected="nothing of it: who has left is not listened to any more, also while its close waits",
+        rule=AT_ONCE,
+    )
+    shown = "app(scope, receive, send) for /rooms/tea?name=Ada;"
+    that(
+        not seen["again"],
+        got=f"a second Ada was closed with {seen['again']!r}, while the first one's call was still open",
+        expected="a welcome: the outbox of the first has overflowed, so its name is free. Out of the room"
+        " first, then its close, which waits as long as it reads nothing",
+        rule=AT_ONCE,
+        sent=f"{shown} {then}; then a second Ada comes",
+    )
+    that(
+        (seen["members"], seen["joined"]) == (["Tim", "Una"], 1),
+        got=f"/stats has {seen['members']!r}; Tim heard {seen['joined']} times that somebody joined",
+        expected="['Tim', 'Una'], and once: when Ada's call ends, it forgets the room that she was in, and"
+        " not the new one of the same name",
+        rule="this lab's contract, in app.py: class Room",
+        sent=f"{shown} {then}; Grace leaves, too; Tim comes; Ada reads, and her call returns; Una comes",
+    )
+    that(
+        seen["alone"] is None,
+        got=f"/stats has {seen['alone']!r} in the room",
+        expected="no such room: its only member left when its outbox overflowed, and her call has returned",
+        rule="this lab's contract, in app.py: /stats has no empty rooms",
+        sent=f"{shown} she is alone, talks on, and reads nothing of it; then she reads again",
     )
 
 
