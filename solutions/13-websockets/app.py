@@ -164,7 +164,7 @@ class Room:
         member.post({"type": "welcome", "room": self.name, "members": sorted(self.members)})
 
     def say(self, member: Member, text: str) -> None:
-        """Number what a member says, and post it. Who was let go a moment ago is not heard any more."""
+        """Number what a member says, and post it. Who has overflowed a moment ago is not heard."""
         if self.members.get(member.name) is not member:
             return
         self.number += 1

@@ -310,7 +310,8 @@ class Judge:
         """The learner's traceback of the request that is shown, from the probe or from a service's output.
 
         That of an earlier request of the check is given only where it may be the cause: a starter's hole,
-        or a service that did not answer what is shown. It is said to be of an earlier one.
+        a service that did not answer what is shown (then it is said to be of an earlier one), or WebSockets
+        that had not ended.
         """
         if self.trail.via == "probe":
             return self.trail.probe_trace
@@ -324,6 +325,8 @@ class Judge:
             earlier = earlier or last_traceback(reply["output"], folder)
         if is_hole(earlier):
             return earlier
+        if earlier and self.trail.websockets and not self._is_broken():
+            return earlier  # an answer over HTTP says what one of them did, whenever it was asked for
         if earlier and self._is_broken():
             return (
                 earlier
