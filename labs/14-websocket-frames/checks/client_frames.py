@@ -57,10 +57,23 @@ def hexed(data):
     return f"the bytes {data[:14].hex(' ')}{' …' if len(data) > 14 else ''}"
 
 
+def joined(frames):
+    """Several frames in one piece."""
+    whole = Said(b"".join(frames))
+    whole.said = "in one piece: " + " + ".join(one.said for one in frames)
+    return whole
+
+
 def cut(data, places):
-    """The data in pieces, cut at these places."""
+    """A frame, or several, in pieces, cut at these places."""
     edges = [0, *sorted({place for place in places if 0 < place < len(data)}), len(data)]
-    return [data[start:end] for start, end in itertools.pairwise(edges)]
+    pieces = []
+    for start, end in itertools.pairwise(edges):
+        piece = Said(data[start:end])
+        where = f"bytes {start} to {end - 1}" if end - start > 1 else f"byte {start}"
+        piece.said = where if pieces else f"{where} of {data.said}"
+        pieces.append(piece)
+    return pieces
 
 
 def frame_after():

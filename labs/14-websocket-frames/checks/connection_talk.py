@@ -117,26 +117,33 @@ def must_raise(probe, acts, kind, what, **more):
     that(raised and kind in raised["bases"], f"{what}: {got}", kind, **more)
 
 
+def too_late():
+    """What still comes when a connection has failed: a message, and the end of the stream."""
+    return [frame_after(), b""]
+
+
 def must_fail(probe, acts, codes, what, rule="", max_message=None):
     """The acts end in Failed with one of the codes, our Close frame says it, and nothing is read after."""
-    rounds = rounds_of(probe, *acts, frame_after(), max_message=max_message)
+    rounds = rounds_of(probe, *acts, *too_late(), max_message=max_message)
     return check_failed(rounds, codes, what, rule, said(acts))
 
 
 def check_failed(rounds, codes, what, rule, sent):
-    """The same of rounds whose last act was `frame_after()`; returns the events before the failure."""
+    """The same of rounds whose last acts were `too_late()`; returns the events before the failure."""
     more, last_words = {"rule": rule, "sent": sent}, {"rule": "RFC 6455 §7.1.7", "sent": sent}
     wanted = f"Failed with {' or '.join(map(str, codes))}"
-    events_seen = all_events(rounds[:-1])
+    events_seen = all_events(rounds[:-2])
     last = events_seen[-1] if events_seen else None
     good = last is not None and last[0] == "Failed" and last[1] in codes
-    that(good, f"{what}: the last event is {last}, state {rounds[-2].state!r}", wanted, **more)
+    that(good, f"{what}: the last event is {last}, state {rounds[-3].state!r}", wanted, **more)
     closes = payloads(all_sent(rounds), CLOSE)
     right = len(closes) == 1 and closes[0][:2] == struct.pack("!H", last[1])
     that(right, f"{what}: CLOSE frames sent: {closes}", f"one Close frame that begins with {last[1]}", **more)
     expect(f"{what}: state", rounds[-1].state, "closed", **last_words)
-    still = rounds[-1].events or rounds[-1].sent
-    that(not still, f"{what}: a message after it brought {still}", "nothing read any more", **last_words)
+    for one, came in zip(rounds[-2:], ("a message", "the end of the stream"), strict=True):
+        still = one.events or one.sent
+        why = "nothing: Failed is the last event"
+        that(not still, f"{what}: {came} after it brought {still}", why, **last_words)
     return events_seen[:-1]
 
 
@@ -167,6 +174,16 @@ def check_close_sent(found, payload, what):
     reason = closes[0][2:]
     readable = reason.decode("utf-8", "replace").encode() == reason
     that(readable, f"{what}: the reason in our Close frame: {reason!r}", "UTF-8, or no reason at all")
+
+
+def check_end_without_close(acts, rounds):
+    """A stream that ends without a Close: Closed(1006, ""), and no Close frame says 1006."""
+    more = {"rule": "RFC 6455 §7.1.5", "sent": said(acts)}
+    expect("a stream without a Close", all_events(rounds), [("Closed", 1006, "")], **more)
+    expect("a stream without a Close: state", rounds[-1].state, "closed", **more)
+    codes = [int.from_bytes(one[:2], "big") for one in payloads(all_sent(rounds), CLOSE)]
+    got, more["rule"] = f"a stream without a Close: a CLOSE frame with {codes}", "RFC 6455 §7.4.1"
+    that(not {1005, 1006} & {*codes}, got, "1006 is for the event: never in a frame", **more)
 
 
 def shown_difference(got, wanted):

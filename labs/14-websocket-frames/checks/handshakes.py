@@ -77,6 +77,27 @@ def accepted(probe, request, *args):
     return [*seen.values, None, None][:2], seen.raised
 
 
+def must_not_accept(probe, request, what, *args):
+    """`accept` with these arguments must raise ValueError."""
+    _, raised = accepted(probe, request, *args)
+    got = f"{raised['type']}: {raised['message']}"[:200] if raised else "a 101"
+    that(raised and "ValueError" in raised["bases"], f"accept with {what}: {got}", "ValueError")
+
+
+def check_refusal(refused, notes, what, wanted, **more):
+    """The status and the headers of a Refused."""
+    status, headers = refused.get("status"), refused.get("headers") or []
+    that(str(status) in notes["status"].split(" or "), f"{what}: status {status}", wanted, **more)
+    pairs = [pair for pair in headers if isinstance(pair, list | tuple) and len(pair) == 2]
+    odd = [pair for pair in headers if pair not in pairs or not all(isinstance(one, bytes) for one in pair)]
+    that(not odd, f"{what}: headers {headers}"[:300], "pairs of bytes", **more)
+    if "answer" in notes:
+        field, _, value = notes["answer"].partition(": ")
+        said = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in pairs}
+        members = [one.strip() for one in said.get(field.lower(), "").split(",")]
+        that(value in members, f"{what}: headers {headers}", f"{notes['answer']} in the answer", **more)
+
+
 def odd_subprotocols(probe, request):
     """Subprotocols that are no tokens, or come twice: a server may take them, or say that they are wrong."""
     verb, version, fields = request

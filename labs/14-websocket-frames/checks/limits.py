@@ -11,9 +11,10 @@ from workshop.judge.checks import that
 def check_limit(probe, rng, opcode, limit):
     """The limit holds for TEXT or BINARY, in one frame and in fragments."""
     kind = "Text" if opcode == TEXT else "Binary"
-    whole = b"a" * limit
+    # Bytes count, not characters: of é there are two
+    whole = "\u00e9".encode() * (limit // 2)
     message = whole.decode() if opcode == TEXT else whole
-    third = limit // 3
+    third = limit // 6 * 2
     fragments = [
         frame(rng, opcode, whole[:third], fin=False, said=f"a fragment of {third}"),
         frame(rng, PING, b"x" * 125),
