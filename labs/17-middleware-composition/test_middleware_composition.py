@@ -34,20 +34,23 @@ from asgi_messages import (
 )
 from bearer_requests import authorization, comparing, guarded, says_how_to_ask, strangers
 from gzip_answers import (
+    COOKIES,
     accepted,
     asking,
     head_stays_empty,
     level_counts,
     minimum_counts,
     not_worth_it,
+    on_two_lines,
     packed,
     says_what_it_is,
+    streams_beside_each_other,
     text_after_each_piece,
     text_of,
     trailers_follow,
     unpacked,
 )
-from layer_manners import MIDDLEWARE, ids_of_two, passes_through, played, untouched_scope
+from layer_manners import MIDDLEWARE, durations_of_two, ids_of_two, passes_through, played, untouched_scope
 from messages_through_layers import (
     TIMING,
     duration,
@@ -95,6 +98,7 @@ def test_task1_timing_says_how_long_the_application_took(probe, rng):
         if round(dur) == round((outside + took) * 1000):
             why += f". A layer outside of yours took {outside} s before that: they are not the application's"
         that(abs(dur - wanted) <= 1, f"dur = {dur}", f"dur = {wanted}     {why}")
+    expect("dur of two answers", durations_of_two(probe), [b"2000", b"1000"], OVERLAP)
     Answer(probe.asgi(made("middleware:timing", asgi_app(start(), piece(b"ok"))), scope_with()))
 
 
@@ -112,7 +116,7 @@ def test_task1_request_id_is_the_same_everywhere(probe, rng):
     other = f"{word(rng)}{rng.choice(OTHERS)}".encode()
     for bad in (
         b"",
-        b"a b",
+        b"7f3a\n",
         b'x" 200 0',
         "é".encode() + word(rng).encode(),
         b"x" * 65,
@@ -227,15 +231,8 @@ def test_task3_large_bodies_are_packed_for_those_who_ask(probe, rng):
     """A large body is compressed for clients that ask, with the headers that caches need"""
     text = text_of(rng, rng.randrange(2000, 9000))
     etag = word(rng).encode()
-    steps = [
-        start(
-            (b"content-type", b"text/plain"),
-            (b"content-length", str(len(text)).encode()),
-            (b"etag", b'"%b"' % etag),
-            (b"vary", b"Origin"),
-        ),
-        piece(text),
-    ]
+    fields = [(b"content-type", b"text/plain"), (b"content-length", str(len(text)).encode())]
+    steps = [start(*fields, (b"etag", b'"%b"' % etag), (b"vary", b"Origin"), *COOKIES), piece(text)]
     expect("status without Accept-Encoding", packed(probe, steps, None).status, 200)
     for accept, wanted in [*accepted(rng).items(), (None, False)]:
         got = packed(probe, steps, accept)
@@ -243,6 +240,7 @@ def test_task3_large_bodies_are_packed_for_those_who_ask(probe, rng):
         says_what_it_is(got, sent, wanted, text, etag)
     posted = packed(probe, steps, method="POST")
     expect("content-encoding of the answer to a POST", posted.all(b"content-encoding"), [b"gzip"])
+    on_two_lines(probe, steps)
     twice = packed(probe, [start((b"etag", b'W/"1"'), (b"vary", b"accept-encoding")), piece(text)])
     expect("etag that was weak", twice.all(b"etag"), [b'W/"1"'], "it stays as it is")
 
@@ -275,6 +273,7 @@ def test_task3_streams_are_packed_piece_by_piece(probe, rng):
             "all of it: bytes that stay in the compressor may wait for minutes, or for ever",
         )
     expect("the text", unpacked(got.body), b"".join(pieces))
+    streams_beside_each_other(probe)
     plain = probe.asgi(app, scope_with(), receive=[body_event(b"", more=True)] * len(pieces))
     expect(
         "the pieces for a client that did not ask for gzip",

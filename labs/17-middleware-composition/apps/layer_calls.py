@@ -96,15 +96,57 @@ def headers_kept(layer: Callable[[Application], Application], scope: Message) ->
     return kept
 
 
-def overlapping(layer: Callable[[Application], Application], scopes: list[Message]) -> list[Any]:
-    """Two requests at once, each answered when both are inside: the headers that each got."""
+def streams(layer: Callable[[Application], Application], scopes: list[Message]) -> list[bytes]:
+    """Requests at once, whose bodies, of their paths, come a piece each in turn: the bytes that each got."""
+
+    async def run() -> list[bytes]:
+        turn = asyncio.Barrier(len(scopes))
+
+        async def inner(scope: Message, receive: Receive, send: Send) -> None:
+            await turn.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for _ in range(3):
+                await turn.wait()
+                body = scope["path"].encode() * 50
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+        app = layer(inner)
+
+        async def one(scope: Message) -> bytes:
+            got = bytearray()
+
+            async def receive() -> Message:
+                return {"type": "http.request", "body": b"", "more_body": False}
+
+            async def send(message: Message) -> None:
+                got.extend(message.get("body", b""))
+
+            await app({**scope, "headers": [tuple(pair) for pair in scope["headers"]]}, receive, send)
+            return bytes(got)
+
+        return list(await asyncio.wait_for(asyncio.gather(*map(one, scopes)), PATIENCE))
+
+    return asyncio.run(run())
+
+
+def overlapping(
+    layer: Callable[[Application], Application], scopes: list[Message], seconds: float = 0.0
+) -> list[Any]:
+    """Requests at once, each answered when all are inside: the headers that each got.
+
+    With `seconds`, each takes so many of manual_clock when it is inside, and then the next one comes.
+    """
 
     async def run() -> list[Any]:
-        inside, all_in = 0, asyncio.Event()
+        inside, all_in, came = 0, asyncio.Event(), asyncio.Semaphore(0)
 
         async def inner(scope: Message, receive: Receive, send: Send) -> None:
             nonlocal inside
             inside += 1
+            if seconds:
+                importlib.import_module("manual_clock").work(seconds)
+            came.release()
             if inside == len(scopes):
                 all_in.set()
             await all_in.wait()
@@ -126,6 +168,15 @@ def overlapping(layer: Callable[[Application], Application], scopes: list[Messag
             await app({**scope, "headers": [tuple(pair) for pair in scope["headers"]]}, receive, send)
             return got
 
-        return list(await asyncio.wait_for(asyncio.gather(*map(one, scopes)), PATIENCE))
+        async def all_of_them() -> list[Any]:
+            tasks: list[asyncio.Task[Any]] = []
+            for scope in scopes:
+                tasks.append(asyncio.ensure_future(one(scope)))
+                if seconds:
+                    entered = asyncio.ensure_future(came.acquire())
+                    await asyncio.wait([tasks[-1], entered], return_when=asyncio.FIRST_COMPLETED)
+            return list(await asyncio.gather(*tasks))
+
+        return await asyncio.wait_for(all_of_them(), PATIENCE)
 
     return asyncio.run(run())

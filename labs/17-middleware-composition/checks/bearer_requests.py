@@ -17,6 +17,7 @@ def strangers(token: str, rng: random.Random) -> list[tuple[str, list[tuple[byte
         ("another token", [authorization(f"Bearer {word(rng)}")]),
         ("the beginning of the token", [authorization(f"Bearer {token[:-1]}")]),
         ("the token and something more", [authorization(f"Bearer {token}x")]),
+        ("the token in another case", [authorization(f"Bearer {token.swapcase()}")]),
         ("the token without its scheme", [authorization(token)]),
         ("another scheme", [authorization(f"Basic {token}")]),
         ("a scheme and no token", [authorization("Bearer")]),

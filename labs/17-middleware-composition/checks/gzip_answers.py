@@ -7,9 +7,11 @@ from typing import Any
 
 from asgi_messages import Answer, ended_well, messages, piece, scope_with, start, word
 
-from workshop.judge.checks import Probe, Transcript, asgi_app, expect, fail, made, that
+from workshop.judge.checks import Probe, Transcript, asgi_app, expect, fail, made, ref, that
+from workshop.judge.probe_client import returned
 
 MOST = 1 << 20  # bytes
+COOKIES = ((b"set-cookie", b"a=1"), (b"set-cookie", b"b=2"))
 
 
 def text_of(rng: random.Random, size: int) -> bytes:
@@ -77,6 +79,20 @@ def unpacked(data: bytes) -> bytes:
     return text
 
 
+def on_two_lines(probe: Probe, steps: list[Any]) -> None:
+    """Accept-Encoding in two fields is one list."""
+    for first, second, wanted in (
+        ("x-ada", "gzip", [b"gzip"]),
+        ("gzip", "x-ada", [b"gzip"]),
+        ("*", "gzip;q=0", []),
+    ):
+        app = made("middleware:gzip", asgi_app(*steps), minimum=500)
+        got = Answer(probe.asgi(app, scope_with(*asking(first), *asking(second))))
+        sent = f"Accept-Encoding in two fields, {first} and {second}, which is {first}, {second}"
+        rule = "RFC 9110 §5.3, Field Order"
+        expect("content-encoding", got.all(b"content-encoding"), wanted, sent, rule=rule)
+
+
 def says_what_it_is(got: Answer, sent: str, wanted: bool, text: bytes, etag: bytes) -> None:
     """Fail unless an answer's fields fit its bytes, packed (`wanted`) or plain."""
     encodings = [b"gzip"] if wanted else []
@@ -96,6 +112,10 @@ def says_what_it_is(got: Answer, sent: str, wanted: bool, text: bytes, etag: byt
         got=f"content-length = {lengths!r} for {len(got.body)} bytes",
         expected="none (the server frames the body), or the length of these bytes",
         rule="RFC 9110 §8.6, Content-Length",
+    )
+    cookies = [value for _, value in COOKIES]
+    expect(
+        f"set-cookie, for {sent}", got.all(b"set-cookie"), cookies, "a dict of headers keeps one of each name"
     )
     expect(f"content-type, for {sent}", got.all(b"content-type"), [b"text/plain"], "it is what it was")
     tag = (b'W/"%b"' if wanted else b'"%b"') % etag
@@ -164,6 +184,16 @@ def trailers_follow(probe: Probe, text: bytes) -> None:
     ended_well(seen, "a compressed body, its trailers, and no exception")
     why = "as the application sent them: they are not compressed"
     expect("the trailers after a compressed body", messages(seen, trailers["type"]), [trailers], why)
+
+
+def streams_beside_each_other(probe: Probe) -> None:
+    """Two streams at the same time: each client gets its own bytes, and the end of them."""
+    scopes = [scope_with(*asking("gzip"), path=path) for path in ("/Ada", "/Grace")]
+    sent = "GET /Ada and GET /Grace at the same time; the application sends a piece to one, then to the other"
+    call = made("layer_calls:streams", ref("middleware:gzip"), scopes)
+    for path, data in zip((b"/Ada", b"/Grace"), returned(probe.steps(call, sent=sent)), strict=True):
+        why = "two requests at the same time: a compressor, and a start that is kept, belong to one of them"
+        that(unpacked(data) == path * 150, f"GET {path.decode()}: another text", why, sent=sent)
 
 
 def text_after_each_piece(seen: Transcript) -> Iterator[bytes]:

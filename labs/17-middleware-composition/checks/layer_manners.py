@@ -1,14 +1,28 @@
 """What every layer owes: what it is not about passes as it came."""
 
 import random
+import re
 from typing import Any
 
-from asgi_messages import BODY, START, Answer, ended_well, messages, piece, scope_with, start, word
+from asgi_messages import (
+    BODY,
+    START,
+    Answer,
+    ended_well,
+    inner_values,
+    messages,
+    piece,
+    scope_with,
+    start,
+    word,
+)
+from gzip_answers import COOKIES
 
 from workshop.judge.checks import Probe, Transcript, asgi_app, body_event, expect, made, ref, that
 from workshop.judge.probe_client import returned
 
 MESSAGE = "this lab, rule 1: a message that you change is a copy, its headers a new list"
+OWN = (*COOKIES, (b"server-timing", b"db;dur=5"))
 MIDDLEWARE = 'ASGI, "Middleware"'
 
 
@@ -27,12 +41,22 @@ def passes_through(probe: Probe, rng: random.Random, layer: str, app: Any) -> No
     pieces = [word(rng).encode(), b"", word(rng).encode()]
     data = [word(rng).encode(), word(rng).encode()]
     request = [body_event(data[0], more=True), body_event(data[1])]
-    steps = [["receive until", "http.request"], start((b"x-own", b"1"), status=201)]
+    steps = [["receive until", "http.request"], start((b"x-own", b"1"), *OWN, status=201)]
     steps += [piece(one, more=number < 2) for number, one in enumerate(pieces)]
-    inner = asgi_app(*steps)
-    seen = probe.asgi(app(inner), scope_with(method="POST"), receive=request)
+    inner = asgi_app(*steps, scope=["headers"])
+    parts = ((b"cookie", b"a=1"), (b"cookie", b"b=2"))
+    seen = probe.asgi(app(inner), scope_with(*parts, method="POST"), receive=request)
     played(seen, pieces)
     expect("x-own", Answer(seen).all(b"x-own"), [b"1"], "the application's own header stays")
+    why = "every field as it was: a dict of headers keeps one of each name"
+    got = {name: Answer(seen).all(name) for name, _ in OWN}
+    wanted = {b"set-cookie": [b"a=1", b"b=2"], b"server-timing": [b"db;dur=5"]}
+    if layer == "timing":  # it adds its own, on a line of its own or as a member of the application's
+        got[b"server-timing"] = [one for one in got[b"server-timing"] if one.startswith(b"db;dur=5")]
+        got[b"server-timing"] = [one[:8] for one in got[b"server-timing"]]
+    expect(f"{layer}: the application's own fields", got, wanted, why)
+    found = inner_values(seen, b"cookie")
+    expect(f"{layer}: cookie in the application's scope", found, [b"a=1", b"b=2"], why)
     got = [event["message"].get("body") for event in seen.all("inner received")]
     expect(f"{layer}: what the application received", got, data, "the request's body is its own to read")
     first = seen.names().index("inner called")
@@ -93,6 +117,18 @@ def untouched_scope(probe: Probe, layer: str, made_layer: Any, scope: dict[str, 
         "as it was: a new message, with a new list, else each answer has a field more than the one before",
         rule=MESSAGE,
     )
+
+
+def durations_of_two(probe: Probe) -> list[bytes]:
+    """Server-Timing of two requests that overlap: each takes a second, and then both are answered."""
+    layer = made("functools:partial", ref("middleware:timing"), clock=ref("manual_clock:clock"))
+    sent = "two requests at the same time: the second comes a second after the first, and takes a second"
+    call = made("layer_calls:overlapping", layer, [scope_with(), scope_with()], 1.0)
+    pairs = [pair for one in returned(probe.steps(call, sent=sent)) for pair in one]
+    found = [
+        re.search(rb"dur\s*=\s*\"?([0-9]+)", value) for key, value in pairs if key.lower() == b"server-timing"
+    ]
+    return [one[1] for one in found if one]
 
 
 def ids_of_two(probe: Probe, field: bytes, ids: list[bytes]) -> list[list[bytes]]:
