@@ -12,9 +12,11 @@ from __future__ import annotations
 import io
 import sys
 import threading
+import traceback
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -97,21 +99,41 @@ def environ_for(
 class Alone:
     """A visit in a thread of its own, as every request has one under gthread: what is kept for each thread
     (`threading.local`, context variables) is not mixed up when several are open.
+
+    Raises TimeoutError, which says where it waits, for what does not end.
     """
 
     def __init__(self, app: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> None:
         self._thread = ThreadPoolExecutor(1)
-        self._visit = self._thread.submit(Visit, app, environ).result()
+        self._ident = self._thread.submit(threading.get_ident).result()
+        self._visit: Visit = self._ended("the call of application", lambda: Visit(app, environ))
         self.returned = self._visit.returned
 
+    def _ended(self, what: str, function: Callable[[], Any]) -> Any:
+        asked = self._thread.submit(function)
+        if not wait([asked], 2 * WAIT_SECONDS).done:
+            raise TimeoutError(f"{what} has no end: it waits at {_place_of(self._ident)}")
+        return asked.result()
+
     def take(self, count: int = -1) -> list[bytes]:
-        return self._thread.submit(self._visit.take, count).result()
+        taken: list[bytes] = self._ended("the next line", lambda: self._visit.take(count))
+        return taken
 
     def close(self) -> None:
-        self._thread.submit(self._visit.close).result()
+        self._ended("close()", self._visit.close)
 
     def answer(self) -> dict[str, Any]:
-        return self._thread.submit(self._visit.answer).result()
+        answer: dict[str, Any] = self._ended("the response", self._visit.answer)
+        return answer
+
+
+def _place_of(thread: int) -> str:
+    """The line of the application where a thread is: "app.py:42 in export: lock.acquire()"."""
+    frames = traceback.extract_stack(sys._current_frames().get(thread))
+    own = [one for one in frames if Path(one.filename).name == "app.py"]
+    return (
+        f"app.py:{own[-1].lineno} in {own[-1].name}: {own[-1].line}" if own else "a place outside of app.py"
+    )
 
 
 def open_visit(app: Any, method: str = "GET", target: str = "/", body: bytes = b"") -> Alone:
@@ -127,9 +149,19 @@ def visit(app: Any, method: str = "GET", target: str = "/", body: bytes = b"") -
 def visit_in_thread(app: Any, method: str = "GET", target: str = "/", body: bytes = b"") -> dict[str, Any]:
     """The same in a thread of its own; {} when there is no answer in a second: it waits for somebody."""
     answers: list[dict[str, Any]] = []
-    thread = threading.Thread(target=lambda: answers.append(visit(app, method, target, body)), daemon=True)
+    errors: list[BaseException] = []
+
+    def visiting() -> None:
+        try:
+            answers.append(visit(app, method, target, body))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=visiting, daemon=True)
     thread.start()
     thread.join(WAIT_SECONDS)
+    if errors:
+        raise errors[0]
     return answers[0] if answers else {}
 
 

@@ -59,6 +59,7 @@ class Walker:
         self._times: Counter[tuple[CodeType, int]] = Counter()
         self._entered = 0  # frames that have not returned yet
         self.untraced = False
+        self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._walk, daemon=True)
 
     def start(self) -> None:
@@ -71,6 +72,7 @@ class Walker:
             self.answer = visit(self._app, *self._request)
             self.untraced = bool(self._entered)
         except BaseException as error:
+            self.error = error
             self.answer = {"raised": f"{type(error).__name__}: {error}", "at": _line_of(error, self._folder)}
         finally:
             _trace_by(None)
@@ -249,6 +251,33 @@ def _untraced(number: object) -> Report:
     return {"stopped": "", "id": number, "first": {}, "second": {}, "waits": [], "untraced": True}
 
 
+class Waits(Exception):
+    """A request by itself never ends; the message is where it waits."""
+
+
+class Asking:
+    """Requests by themselves, with no other under way; `trail` is what was asked, and answered, so far."""
+
+    def __init__(self, app: Any, folder: str) -> None:
+        self._app, self._folder, self.trail = app, folder, list[str]()
+
+    def ask(self, request: Request) -> Report:
+        """The answer. Raises Waits, or what the application raised."""
+        alone = Walker(self._app, request, "")
+        alone.start()
+        if not alone.done.wait(STUCK):
+            self.trail.append(f"{request[0]} {request[1]}")
+            raise Waits(alone.place(self._folder) or "outside of the application's files")
+        if alone.error is not None:
+            raise alone.error
+        self.trail.append(f"{request[0]} {request[1]}, which gets {alone.answer['status']}")
+        return alone.answer
+
+    def clean(self, clean_up: Request, numbers: list[object]) -> None:
+        for number in {one for one in numbers if isinstance(one, int)}:
+            self.ask(_filled(clean_up, number))
+
+
 def _filled(request: Request, number: object) -> Request:
     return [request[0], request[1].replace("{id}", str(number)), *request[2:]]
 
@@ -259,11 +288,6 @@ def _id_of(answer: Report) -> object:
         return json.loads(answer["body"])["id"]
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _clean(app: Any, clean_up: Request, numbers: list[object]) -> None:
-    for number in {one for one in numbers if isinstance(one, int)}:
-        visit(app, *_filled(clean_up, number))
 
 
 def _length(answer: Report) -> bool | None:
@@ -294,31 +318,39 @@ def explore(
     Steps are those in the files of module `within` and beside it. For each step: `before` makes a task,
     whose id is put in for {id}; the two meet; the requests of `then` come after them; and `clean_up` is sent
     for every id that appeared, so that each step begins as the last one did. A report has `stopped`, `id`,
-    `first`, `second`, `then` (answers), and `waits` (where the two are, when they never end). Of reports that
-    are alike but for their ids and places the first is kept.
+    `first`, `second`, `then` (answers), and `waits` (where the two are, when they never end). If the two end,
+    and a later request doesn't, `after` is all that was asked since. Of reports that are alike but for their
+    ids and places the first is kept.
     """
     folder = str(Path(sys.modules[within].__file__ or "").parent) + os.sep
     sys.addaudithook(_hook)
-    number = _id_of(visit(app, *before))
-    alone = Walker(app, _filled(first, number), folder)
-    alone.start()
-    if not alone.done.wait(STUCK * 2):
-        return [{"stopped": "", "id": number, "first": {}, "second": {}, "waits": [alone.place(folder)]}]
-    if alone.untraced or _others:
-        return [_untraced(number)]
-    _clean(app, clean_up, [number, _id_of(alone.answer)])
+    asking = Asking(app, folder)
     reports: dict[str, Report] = {}
-    for step in (one for one in alone.steps if one[2] <= MOST):
-        number = _id_of(visit(app, *before))
-        met = _meet(app, _filled(first, number), _filled(second, number), folder, step)
-        if _others:
+    last: Report = {"stopped": "", "id": 0, "first": {}, "second": {}}
+    try:
+        number = _id_of(asking.ask(before))
+        alone = Walker(app, _filled(first, number), folder)
+        alone.start()
+        if not alone.done.wait(STUCK * 2):
+            return [{**last, "id": number, "waits": [alone.place(folder)]}]
+        if alone.untraced or _others:
             return [_untraced(number)]
-        if met is not None and met["waits"]:
-            return [*reports.values(), {**met, "id": number, "then": []}]
-        ids = [number]
-        if met is not None:
-            after = [visit(app, *_filled(one, number)) for one in then]
-            reports.setdefault(_kind(met, after), {**met, "id": number, "then": after})
-            ids += [_id_of(met["first"]), _id_of(met["second"])]
-        _clean(app, clean_up, ids)
+        asking.clean(clean_up, [number, _id_of(alone.answer)])
+        for step in (one for one in alone.steps if one[2] <= MOST):
+            number = _id_of(asking.ask(before))
+            met = _meet(app, _filled(first, number), _filled(second, number), folder, step)
+            if _others:
+                return [_untraced(number)]
+            last = {**(met or last), "id": number}
+            if met is not None and met["waits"]:
+                return [*reports.values(), {**last, "then": []}]
+            asking.trail.clear()
+            ids = [number]
+            if met is not None:
+                after = [asking.ask(_filled(one, number)) for one in then]
+                reports.setdefault(_kind(met, after), {**last, "then": after})
+                ids += [_id_of(met["first"]), _id_of(met["second"])]
+            asking.clean(clean_up, ids)
+    except Waits as late:
+        return [*reports.values(), {**last, "then": [], "waits": [str(late)], "after": asking.trail}]
     return list(reports.values())

@@ -21,6 +21,15 @@ def rows_of(data: bytes) -> list[list[str]]:
         fail(f"{error}, in {data[:200]!r}", right, rule="RFC 4180 §2")
 
 
+def names_without_tasks(probe: Probe) -> None:
+    """Fail unless the file is its line of names while there is no task."""
+    sent = "GET /tasks.csv, before any task was added"
+    (answer,) = talk(probe, sent, visit("GET", "/tasks.csv")).values
+    status_is(answer, 200, "GET /tasks.csv", "an empty list is a list, too", sent=sent)
+    why = "the line of names, and no row: there is no task"
+    expect("the rows", rows_of(answer["body"]), [["id", "title", "done"]], why, sent=sent)
+
+
 def again(probe: Probe, rng: random.Random, ending: str, once: Any, verb: str = "GET") -> None:
     """Fail unless there is a place after EXPORTS visits that ended in one way."""
     sent = f"{verb} /tasks.csv, {ending}; this {EXPORTS} times; then GET /tasks.csv"

@@ -9,6 +9,7 @@ from typing import Any
 from csv_exports import rows_of
 from task_visits import (
     APP,
+    EXPORTS,
     Task,
     add,
     created,
@@ -32,7 +33,11 @@ ATOMIC = "Python FAQ, “What kinds of global value mutation are thread-safe?”
 
 
 def meetings(
-    probe: Probe, first: tuple[str, str, bytes], second: tuple[str, str, bytes], then: str = ""
+    probe: Probe,
+    first: tuple[str, str, bytes],
+    second: tuple[str, str, bytes],
+    then: str = "",
+    app: Any = None,
 ) -> Any:
     """Every way of the second request coming in the middle of the first, one after the other.
 
@@ -41,7 +46,7 @@ def meetings(
     after = [["GET", then]] if then else []
     before = ["POST", "/tasks", b'{"title": "Ask Ada"}']
     clean = ["DELETE", "/tasks/{id}"]
-    asked = [ref(APP), "app", list(first), list(second), before, after, clean]
+    asked = [app or ref(APP), "app", list(first), list(second), before, after, clean]
     words = f"{shown(first)} and {shown(second)} at the same time"
     seen = talk(probe, words, made("every_interleaving:explore", *asked), seconds=9.0)
     reports = seen.values[-1]
@@ -54,6 +59,14 @@ def meetings(
         sent = f"{sent}\nthen the first goes on".replace("{id}", number)
         if not report["stopped"]:
             sent = f"{shown(first)}, alone".replace("{id}", number)
+        if report.get("after"):
+            ended = [report[which].get("status", "an exception") for which in ("first", "second")]
+            place = f"it waits at {report['waits'][0]}"
+            fail(
+                f"the two ended ({', '.join(ended)}); {report['after'][-1]} has no end: {place}",
+                "a lock that is free again, also after a 404: `with lock:` gives it back in each case",
+                sent="\nthen ".join([sent, *report["after"]]),
+            )
         if report["waits"]:
             places = " and ".join(report["waits"])
             fail(
@@ -221,3 +234,22 @@ def no_torn_read(probe: Probe, text: str) -> None:
             whole = (now["title"], now["done"]) in (("Ask Ada", False), (text, True))
             right = "the task before the change, or after it: title and done change together"
             that(whole, f"GET = {now!r}", right, rule=ATOMIC, sent=sent)
+
+
+def places_are_counted(probe: Probe) -> None:
+    """Fail when two downloads that begin or end at the same time are counted wrong."""
+    get = ("GET", "/tasks.csv", b"")
+    for before in (EXPORTS - 1, EXPORTS - 2):
+        app = made("held_downloads:Downloads", ref(APP), before, EXPORTS)
+        for report, sent in meetings(probe, get, get, then="/places", app=app):
+            words = f"{before} downloads of /tasks.csv are under way\nthen {sent}"
+            found = json_of(report["then"][0], "/places")
+            for what, got in (
+                ("too many", f"{EXPORTS + 1} downloads at one time"),
+                ("lost", f"afterwards, with every download closed, fewer than {EXPORTS} at one time"),
+                ("made up", f"afterwards, with every download closed, {EXPORTS + 1} at one time"),
+            ):
+                right = (
+                    f"{EXPORTS} places: reading their count and changing it belong together, under one lock"
+                )
+                that(not found[what], got, right, rule=ATOMIC, sent=words)

@@ -152,6 +152,34 @@ def unlike_nginx(answer: Response) -> None:
     )
 
 
+def odd_spellings(here: str) -> list[tuple[str, str]]:
+    """Targets that are not `here` (/tasks/1), though they look like it to Python; and why."""
+    number = here.rpartition("/")[2]
+    return [
+        (f"/tasks/%20{number}", "int(' 1') is 1, and this is another path"),
+        (f"/tasks/+{number}", "int('+1') is 1, and this is another path"),
+        (f"/tasks/-{number}", "no task has such an id"),
+        (f"{here}%0A", "PATH_INFO ends in a line end: `$` in a pattern matches before it"),
+        (f"{here}_0", "int('1_0') is 10, and this is another path"),
+        ("/tasks/%B2", "PATH_INFO ends in '²': '²'.isdigit() is true, and int('²') raises ValueError"),
+        (f"{here}%3Fx", "PATH_INFO ends in '?x', which belongs to the path: the query is in QUERY_STRING"),
+    ]
+
+
+def goes_on_after_404(probe: Probe, nobody: str) -> None:
+    """Fail when a lock is not given back by who finds no task: the next request would wait for it."""
+    for verb, body in (("GET", b""), ("PATCH", b'{"done": true}'), ("DELETE", b"")):
+        sent = f"{verb} {nobody}, which is no task; then GET /tasks, in another thread"
+        asked = made("call_in_steps:visit_in_thread", ref(APP), verb, nobody, body)
+        after = made("call_in_steps:visit_in_thread", ref(APP), "GET", "/tasks")
+        missing, listed = talk(probe, sent, asked, after, seconds=5.0).values
+        that(missing, f"no response to {verb} {nobody}: it waits", "status = 404", sent=sent)
+        status_is(missing, 404, f"{verb} {nobody}", sent=sent)
+        waits = f"no response to GET /tasks after the 404: it waits for a lock that {verb} has kept"
+        freed = "a response: `with lock:` gives a lock back in each case, also where there is no task"
+        that(listed, waits, freed, rule='PEP 3333, "Thread Support"', sent=sent)
+
+
 def talk(
     probe: Probe, sent: str, *steps: Any, right: str = "a response", seconds: float = 3.0, **more: Any
 ) -> Transcript:
