@@ -1,6 +1,5 @@
 """Lab 6: layers around any application, that change what they are for and nothing else."""
 
-import base64
 import re
 
 from layer_answers import (
@@ -36,8 +35,9 @@ from log_lines import (
     logging,
     the_line,
 )
+from one_after_another import nobody_stays_in, preflights_are_alike, stacked_once
 from overlapping_requests import each_has_its_own, times_are_their_own
-from passwords import comparing, guarded, is_refused
+from passwords import comparing, guarded, is_refused, strangers
 from request_ids import KEY, LESSON, OTHERS, each_gets_a_new_id
 from shared_answers import its_own_permission_goes, preflight, sharing, varies
 
@@ -92,17 +92,23 @@ def test_task1_request_id_is_the_same_everywhere(probe, rng):
     expect(KEY, inner_environ(seen).get("HTTP_X_REQUEST_ID"), given, "the client's own", rule=LESSON)
     one(seen, "X-Request-ID", given, "the client's own, once", rule=LESSON)
     other = f"{word(rng)}{rng.choice(OTHERS)}"
-    refused = ("", "a b", 'x" 200 0 "GET', "é" + word(rng), "x" * 65, "\nX-Admin: 1", f"{word(rng)}\n", other)
+    refused = (
+        "",
+        "",
+        "a b",
+        'x" 200 0 "GET',
+        "é" + word(rng),
+        "x" * 65,
+        "\nX-Admin: 1",
+        f"{word(rng)}\n",
+        other,
+    )
     each_gets_a_new_id(probe, app, refused)
     twice = [("Content-Type", "text/plain"), ("x-request-id", "7")]
-    own = made("middleware:request_id", wsgi_app(headers=twice))
-    one(
-        probe.wsgi(own, headers=[("X-Request-ID", given)]),
-        "X-Request-ID",
-        given,
-        "one name, not two",
-        rule=LESSON,
-    )
+    own, longest = made("middleware:request_id", wsgi_app(headers=twice)), "x" * 64
+    for sent, why in ((given, "one name, not two"), (longest, "64 characters, which may be one's own")):
+        seen = probe.wsgi(own, headers=[("X-Request-ID", sent)])
+        one(seen, "X-Request-ID", sent, why, rule=LESSON)
     layer = made("middleware:request_id", wsgi_app(late_start=True))
     each_has_its_own(probe, layer, "HTTP_X_REQUEST_ID", [word(rng), word(rng)], "X-Request-ID")
 
@@ -130,28 +136,7 @@ def test_task2_strangers_are_asked_who_they_are(probe, rng):
     """Without the right name and password: 401 and WWW-Authenticate"""
     user, password, realm = word(rng), word(rng), word(rng)
     app = guarded({user: password}, realm)
-    token = basic(user, password)[1].partition(" ")[2]
-    strangers = [
-        ([], "no Authorization"),
-        ([basic(user, word(rng))], "the wrong password"),
-        ([basic(user, "")], "no password"),
-        ([basic(user, password[:-1])], "the beginning of the password"),
-        ([basic(word(rng), password)], "the wrong name"),
-        ([basic(word(rng), "")], "a name that no user has, and an empty password"),
-        ([("Authorization", f"Bearer {token}")], "another scheme than Basic"),
-        ([("Authorization", f"AWS4 {token}")], "another scheme than Basic, before it in the alphabet"),
-        ([("Authorization", "Basic")], "a scheme and nothing after it"),
-        ([("Authorization", "Basic %%%")], "no base64"),
-        (
-            [("Authorization", f"Basic {token[:2]}%{token[2:]}")],
-            "base64 with a % in it, which is none of its characters (RFC 4648 §3.3)",
-        ),
-        ([("Authorization", "Basic \xe9")], "a byte that is not ASCII"),
-        ([("Authorization", f"Basic {token[:-1]}")], "base64 that is cut short"),
-        ([("Authorization", "Basic " + base64.b64encode(user.encode()).decode())], "a name without a colon"),
-        ([("Authorization", "Basic " + base64.b64encode(b"\xff:\xfe").decode())], "invalid UTF-8"),
-    ]
-    for headers, said in strangers:
+    for headers, said in strangers(user, password, rng):
         seen = is_refused(probe, app, headers, said)
         challenges = values(seen, "WWW-Authenticate")
         right = rf'Basic\s+(.*,\s*)?realm="?{realm}"?(\s*,.*)?'
@@ -177,6 +162,7 @@ def test_task2_strangers_are_asked_who_they_are(probe, rng):
     seen = probe.wsgi(app, headers=[basic(user, password)])
     ended_well(seen)
     that(is_called(seen), f"{seen.status}: the right password was refused, too", "the application called")
+    nobody_stays_in(probe, rng)
 
 
 @check(task=2, rule="RFC 7617 §2")
@@ -336,6 +322,7 @@ def test_task3_preflights_are_answered_by_the_layer(probe, rng):
             "the application's response: this isn't a preflight",
         )
         expect("body", seen.body, b"options")
+    preflights_are_alike(probe, rng)
 
 
 @check(task=3, rule=MIDDLEWARE)
@@ -357,7 +344,7 @@ def test_task3_everything_else_passes_through(probe, rng):
 @check(task=4, rule='PEP 3333, "Buffering and Streaming"')
 def test_task4_one_line_after_the_last_byte(probe, rng):
     """One line, after the last byte, with the real status and bytes"""
-    chunks = [word(rng, rng.randrange(1, 40)).encode(), b"", word(rng).encode()]
+    chunks = [word(rng, rng.randrange(1, 40)).encode(), b"", f"{word(rng)}ë".encode()]
     size, own = sum(map(len, chunks)), f"{word(rng)}-1"
     code, path, query = rng.choice(["200 OK", "404 Not Found"]), f"/{word(rng)}", f"done={rng.randrange(9)}"
     said = [("Content-Type", "text/plain"), ("Content-Length", str(size + 7))]
@@ -469,6 +456,7 @@ def test_task5_the_first_layer_is_outermost(probe, rng):
         said = "no exception, although the application raised"
         that(broken.raised, said, "the application's own exception")
         closed(broken, "the stack", "by the server's call of close, after the application had raised")
+    stacked_once(probe)
     frameworks_run_unchanged(probe, [naming, log, ref("middleware:timing"), door], asked)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from layer_answers import answered, ended_well, word
+from one_after_another import headers_stay_the_applications
 
 from workshop.judge.checks import Probe, Transcript, expect, fail, made, name, note, ref, that, wsgi_app
 
@@ -28,6 +29,7 @@ def passes_through(probe: Probe, rng: random.Random, layer: str, wrap: Wrap, hea
     exc_info_is_passed_on(probe, rng, layer, wrap, headers)
     broken_application_is_released(probe, rng, layer, wrap, headers)
     validator_is_content(probe, rng, layer, wrap, headers)
+    headers_stay_the_applications(probe, layer, wrap, headers)
 
 
 def body_is_lazy(probe: Probe, rng: random.Random, layer: str, wrap: Wrap, headers: Pairs) -> None:
