@@ -12,7 +12,10 @@ from workshop.judge.checks import Probe, Transcript, expect, fail, made, that, w
 ARGS = "wsgiorg.routing_args"
 
 
-SEEN = ["REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", ARGS]
+LAYERS = {"REMOTE_USER": "Ada", "ada.session": "s42"}  # what layers outside of the router put into an environ
+
+
+SEEN = ["REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", ARGS, *LAYERS]
 
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -91,9 +94,27 @@ def reached(seen: Transcript, called: str, why: str = "") -> dict[str, Any]:
     return environ
 
 
+def keeps_what_layers_put(environ: dict[str, Any]) -> None:
+    """Fail when keys that are none of the router's are missing."""
+    got = {key: environ.get(key) for key in LAYERS}
+    why = "what a layer in front has put into the environ is for the application"
+    expect("REMOTE_USER and ada.session", got, LAYERS, why)
+
+
 def under_its_prefix(path: str) -> str:
     why = "all paths under the prefix belong to it, with any method"
     return why if path.isascii() else f"{why}; in PATH_INFO the prefix is UTF-8's bytes, as latin-1"
+
+
+def prefix_alone(probe: Probe, site: Any, prefix: str, called: str) -> None:
+    """Fail unless a mount's prefix without a slash leads to its application, or to the prefix with one."""
+    bare = probe.wsgi(site, path=prefix)
+    ended_well(bare)
+    if code(bare).startswith("3"):
+        return
+    environ = reached(bare, called, "or a redirect to the prefix with a slash")
+    expect("SCRIPT_NAME", environ.get("SCRIPT_NAME"), prefix)
+    expect("PATH_INFO", environ.get("PATH_INFO"), "", "nothing is left: an empty PATH_INFO is legal")
 
 
 def not_found(seen: Transcript, why: str) -> None:
