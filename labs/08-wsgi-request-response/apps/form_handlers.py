@@ -264,3 +264,37 @@ def calls_without_lock(environs: list[dict[str, Any]]) -> list[str]:
     for environ in environs:
         answer(wrappers.application, environ)
     return watched.bare
+
+
+def lock_after(environ: dict[str, Any]) -> dict[str, Any]:
+    """The status of this request, and whether `wrappers.lock` is held after its response."""
+    said, lock = tasks_answer(environ), getattr(wrappers, "lock", None)
+    held = lock is not None and (lock.locked() if hasattr(lock, "locked") else lock._is_owned())
+    return {"status": said["status"], "held": bool(held)}
+
+
+def tasks_answer(environ: dict[str, Any]) -> dict[str, Any]:
+    """A whole answer of the tasks API."""
+    return answer(wrappers.application, environ)
+
+
+def broken_handler(environ: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a handler with a mistake of its own, which raises KeyError."""
+
+    def handler(request: Any) -> Any:
+        return wrappers.Response({"Ada": "lovelace"}[request.method])
+
+    return answer(wrappers.wsgi(handler), environ)
+
+
+def tags_of_a_file(data: bytes, modified: int, environ: dict[str, Any]) -> list[str]:
+    """The ETag of a file, twice, and once more when it has grown within the same second."""
+    tags = []
+    with tempfile.NamedTemporaryFile(suffix=".png") as made:
+        for more, at in ((data, modified), (b"", modified), (data, modified + 0.25)):
+            made.write(more)
+            made.flush()
+            os.utime(made.name, (at, at))
+            said = answer(wrappers.file(made.name), environ)
+            tags.append(next((value for name, value in said["headers"] if name.lower() == "etag"), ""))
+    return tags

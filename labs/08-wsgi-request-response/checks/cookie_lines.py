@@ -12,6 +12,24 @@ from wrapper_calls import environ, part, request, response, values
 from workshop.judge.checks import fail, made, method, named, note, that
 
 
+def cookie_fields(one: str, two: str, key: str) -> list[tuple[str, dict[str, str], str]]:
+    """Values of Cookie, the pairs that they say, and why."""
+    return [
+        (f"sid={one}; theme={two}", {"sid": one, "theme": two}, ""),
+        (f"sid={one};theme={two};", {"sid": one, "theme": two}, "the space may be missing"),
+        (f'sid="{one}"; x=', {"sid": one, "x": ""}, "quotes around a value are not part of it"),
+        ('sid=""', {"sid": ""}, "nothing in quotes is an empty value"),
+        (
+            f'theme="{one} \\"{two}\\""',
+            {"theme": f'{one} "{two}"'},
+            "a backslash before a quote",
+        ),
+        (f"sid={one}; sid={two}", {"sid": one}, "the one with the longest path comes first"),
+        (f"{key}={one}=={two},x; b=2", {key: f"{one}=={two},x", "b": "2"}, "only a semicolon ends a value"),
+        (f"SID={one}; sid={two}", {"SID": one, "sid": two}, "a cookie's name is compared with its case"),
+    ]
+
+
 def split_cookie(line: str) -> tuple[str, dict[str, str]]:
     """The pair of a Set-Cookie, and its attributes by name in lower case."""
     pair, *rest = line.split(";")
@@ -80,6 +98,13 @@ def comes_back(probe: Any, value: str) -> None:
         f"Set-Cookie: {line}; when it came back: {got!r}",
         f"{{'sid': {value!r}}}, or ValueError",
     )
+
+
+def no_age_is_an_age(probe: Any) -> None:
+    """A Max-Age of 0 is one: the cookie ends now."""
+    (line,) = set_cookies(probe, [("set_cookie", ("sid", "42"), {"max_age": 0})]) or [""]
+    right = "Max-Age=0, or Expires in the past: max_age=0 was said, which is not None"
+    that(is_over(split_cookie(line)[1]), f"Set-Cookie: {line}", right)
 
 
 def nothing_gets_into_cookies(probe: Any, evil: str, some: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from wrapper_calls import part, request, values, with_body, word
+from wrapper_calls import of, part, request, values, with_body, word
 
 from workshop.judge.checks import expect
 
@@ -76,3 +76,18 @@ def boundaries_of_any_length(probe: Any) -> None:
         expect("body", whole, body)
         why = "the form, from the body that was read already; a boundary has 1 to 70 characters"
         expect("form", form, {"a": ["1"]}, why, rule="RFC 2046 §5.1.1")
+
+
+def forms_are_their_own(probe: Any) -> None:
+    """Fail when a form has fields or files of the request before it."""
+    mark = "b7f3"
+    kind = f"multipart/form-data; boundary={mark}"
+    first = multipart(mark, (disposition("a"), b"1"), (disposition("photo", "ada.png"), b"2"))
+    second = multipart(mark, (disposition("b"), b"3"))
+    sent = "the form of one request (the field a, the file photo), then that of another one (the field b)"
+    wanted = [(first, "form"), (second, "form"), (second, "files")]
+    seen = probe.steps(*[of(with_body(body, kind), what) for body, what in wanted], sent=sent)
+    _, form, files = values(seen, 3)
+    why = "its own field only: what is read of a request belongs to its object"
+    expect("the second request's form", form, {"b": ["3"]}, why, sent=sent)
+    expect("the second request's files", files, {}, "it has none", sent=sent)

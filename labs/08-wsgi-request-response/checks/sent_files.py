@@ -41,6 +41,7 @@ def files_are_sent(probe: Any, data: bytes, at: int) -> None:
     for path, what in ((f"/nowhere/{at}", "this file doesn't exist"), ("/", "a directory isn't a file")):
         refused(probe.steps(made("wrappers:file", path)), (404,), what)
     is_packed(probe, data, at)
+    tag_changes_with_the_file(probe, data, at)
     long = 3 * LITTLE
     sent = f"GET of a file of {long} bytes"
     peak = made("form_handlers:file_peak", long, environ())
@@ -50,6 +51,17 @@ def files_are_sent(probe: Any, data: bytes, at: int) -> None:
     little = got["peak"] < LITTLE and (seen.memory or 0) < long
     much = f"{max(got['peak'], seen.memory or 0 if not little else 0) >> 10} KiB of memory at once"
     that(little, much, f"under {LITTLE >> 10} KiB: the file is read in pieces")
+
+
+def tag_changes_with_the_file(probe: Any, data: bytes, at: int) -> None:
+    """A file that is as it was has its ETag; one that has grown has another, also within a second."""
+    sent = "GET of a file, twice; then it grows, within the same second; GET again"
+    (tags,) = values(probe.steps(made("form_handlers:tags_of_a_file", data, at, environ()), sent=sent), 1)
+    same, rule = f"ETags: {', '.join(tags)}", "RFC 9110 §8.8.1"
+    right = "the same ETag twice: with a new one for each response nobody ever gets a 304"
+    that(tags[0] == tags[1], same, right, rule=rule, sent=sent)
+    right = "another ETag for other bytes: otherwise a client keeps the old ones"
+    that(tags[2] != tags[1], same, right, rule=rule, sent=sent)
 
 
 def is_packed(probe: Any, data: bytes, at: int) -> None:

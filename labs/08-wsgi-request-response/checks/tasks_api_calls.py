@@ -40,6 +40,8 @@ def speaks_the_tasks_api(client: Client, title: str) -> None:
     rows = client.get("/tasks.csv")
     kind_of_rows = (rows.get("Content-Type") or "").partition(";")[0]
     that(rows.status == 200 and kind_of_rows == "text/csv", f"{rows.status} {kind_of_rows}", "200 text/csv")
+    names = rows.body.partition(b"\r\n")[0]
+    expect("the first line of /tasks.csv", names, b"id,title,done", rule="the lesson, task 5")
     that(
         f'{number},"{title}",true\r\n'.encode() in rows.body,
         f"rows = {shortened(rows.body)}",

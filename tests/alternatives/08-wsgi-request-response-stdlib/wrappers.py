@@ -99,7 +99,7 @@ class Request:
         return int(said)
 
     def json(self):
-        if (self.headers.get("Content-Type") or "").partition(";")[0] != "application/json":
+        if (self.headers.get("Content-Type") or "").partition(";")[0].strip().lower() != "application/json":
             raise HTTPError(415, "send JSON")
         try:
             return json.loads(self.body)
