@@ -36,9 +36,10 @@ class Downloads:
             return self._counted(start_response)
         if environ["PATH_INFO"] == PATH:
             return self._download(environ, start_response)
+        body = self._app(environ, start_response)
         if environ["REQUEST_METHOD"] == "POST":
             self._begin()
-        return self._app(environ, start_response)
+        return body
 
     def _begin(self) -> None:
         self._end()

@@ -169,7 +169,7 @@ def odd_spellings(here: str) -> list[tuple[str, str]]:
 def goes_on_after_404(probe: Probe, nobody: str) -> None:
     """Fail when a lock is not given back by who finds no task: the next request would wait for it."""
     for verb, body in (("GET", b""), ("PATCH", b'{"done": true}'), ("DELETE", b"")):
-        sent = f"{verb} {nobody}, which is no task; then GET /tasks, in another thread"
+        sent = f"{verb} {nobody}, where there is no task; then GET /tasks, in another thread"
         asked = made("call_in_steps:visit_in_thread", ref(APP), verb, nobody, body)
         after = made("call_in_steps:visit_in_thread", ref(APP), "GET", "/tasks")
         missing, listed = talk(probe, sent, asked, after, seconds=5.0).values

@@ -11,8 +11,15 @@ from workshop.judge.checks import expect, made, that
 THREADS = 'PEP 3333, "Thread Support"'
 
 
-def lock_is_held_and_given_back(probe: Any) -> None:
-    """Fail when the store is used without the lock, or the lock is still held after a response."""
+def handlers_by_hand(probe: Any) -> None:
+    """Fail when a handler uses the store without the lock, needs a task, or when its own error is a 4xx."""
+    lock_is_held(probe)
+    names_without_tasks(probe)
+    errors_are_the_servers(probe)
+
+
+def lock_is_held(probe: Any) -> None:
+    """Fail when the store is used without the lock."""
     task = with_body(b'{"title": "Ask Ada"}', "application/json", path="/tasks")
     change = _changing("/tasks/1")
     asked = [task, environ(path="/tasks"), environ(path="/tasks/1"), change, environ("DELETE", "/tasks/1")]
@@ -20,6 +27,10 @@ def lock_is_held_and_given_back(probe: Any) -> None:
     (bare,) = values(seen, 1)
     got = f"without the lock: tasks.{', tasks.'.join(bare)}"
     that(not bare, got, "`with lock:` around each call of `tasks`", rule=THREADS)
+
+
+def lock_is_given_back(probe: Any) -> None:
+    """Fail when the lock is still held after a request that was refused."""
     nobody = "/tasks/999"
     asked = [environ(path=nobody), _changing(nobody), environ("DELETE", nobody), environ(path="/nowhere")]
     asked.append(with_body(b'{"title": ""}', "application/json", path="/tasks"))
