@@ -3,7 +3,8 @@
     GET  /anything                     the environ as JSON, and what wsgiref.validate has to say about it
     POST /do/read?how=lines            reads wsgi.input in one way, then once more; both as JSON
     GET  /do/answer?chunk=a&chunk=b    a body of these chunks; also status=, header=Name:value, raise_at=1,
-                                       kind=list|iterator|text (str in place of bytes), say=NOTEBOOK
+                                       kind=list|iterator|text (str in place of bytes), say=NOTEBOOK,
+                                       error=TEXT (a line for wsgi.errors)
     GET  /do/write?text=a&rest=b       write(a), then [b]; kind=text writes str
     GET  /do/start?how=replace         start_response in unusual ways: replace, too_late, twice, late, never,
                                        empty (never, and no body)
@@ -12,7 +13,8 @@
     GET  /do/nap?name=x&seconds=0.01   sleeps (a second at most), and tells how many slept at the same time
     GET  /do/meet?of=4&place=x         waits until as many requests are here at the same time; with early=Ada,
                                        start_response comes before the wait, and has X-Name: Ada
-    GET  /do/ignore                    answers without a look at the body
+    GET  /do/ignore                    answers without a look at the body; with instead=1 it puts an empty
+                                       wsgi.input into its environ first, as middleware does
     POST /do/stubborn                  reads its body again and again, whatever is raised; answers like ignore
     GET  /do/notes?say=NOTEBOOK        what was written into a notebook, as JSON
 
@@ -20,6 +22,7 @@ It keeps its notebooks in memory: one process serves it.
 """
 
 import contextlib
+import io
 import json
 import os
 import select
@@ -130,6 +133,8 @@ def read(environ: WSGIEnvironment, start_response: StartResponse, query: Query) 
 
 
 def ignore(environ: WSGIEnvironment, start_response: StartResponse, query: Query) -> Iterable[bytes]:
+    if query.get("instead"):
+        environ["wsgi.input"] = io.BytesIO()
     return answer_json(start_response, {"ignored": query.get("name")})
 
 
@@ -157,7 +162,8 @@ class Noted:
     def __next__(self) -> bytes:
         if self._given == self._raise_at:
             self._notebook.append("raised")
-            raise RuntimeError("this application raises here: that is on purpose")
+            said = self._chunks[: self._given]
+            raise RuntimeError(f"this application raises here, after {said}: that is on purpose")
         if self._given == len(self._chunks):
             raise StopIteration
         self._given += 1
@@ -172,6 +178,9 @@ def answer(environ: WSGIEnvironment, start_response: StartResponse, query: Query
     headers = [(name, value) for name, _, value in (one.partition(":") for one in query.all("header"))]
     chunks = [chunk.encode("latin-1") for chunk in query.all("chunk")]
     raise_at = int(query.get("raise_at")) if query.get("raise_at") else None
+    if query.get("error"):
+        environ["wsgi.errors"].write(f"{query.get('error')}\n")
+        environ["wsgi.errors"].flush()
     if raise_at == -1:
         raise RuntimeError(f"this application raises at once, for {query.get('name')}: that is on purpose")
     start_response(query.get("status", "200 OK"), headers)
@@ -218,7 +227,7 @@ def exc_info() -> Any:
 
 def _replace(start_response: StartResponse, name: str) -> Iterable[bytes]:
     """An error before anything was sent: the second call replaces the first one's headers."""
-    start_response("200 OK", [("X-First", name)])
+    start_response("200 OK", [("X-First", "Ada")])
     try:
         raise LookupError(name)
     except LookupError:
@@ -246,7 +255,7 @@ def _too_late(start_response: StartResponse, name: str, notebook: list[str]) -> 
 
 def _twice(start_response: StartResponse, name: str, notebook: list[str]) -> Iterable[bytes]:
     """A second call without exc_info is an error, and says so in the application."""
-    start_response("200 OK", [("Content-Length", "7")])
+    start_response("200 OK", [])
     try:
         start_response("201 Created", [("Content-Length", "7"), ("X-Second", name)])
     except Exception as error:

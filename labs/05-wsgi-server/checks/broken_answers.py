@@ -28,6 +28,13 @@ def exceptions_are_errors(client: Client, stack: Any, who: str) -> None:
     asked = shown_request(behave("answer", raise_at=-1, name=who))
     said = printed(client, stack, f"at once, for {who}")
     that(said, silent, right, rule="rule 10 of the lesson", sent=asked)
+    asked = behave("answer", error=f"wsgi.errors of {who}")
+    client.get(asked)
+    silent = f"{f'wsgi.errors of {who}'!r}, which the application wrote to wsgi.errors, is nowhere"
+    right = "it on standard error: wsgi.errors is a stream that somebody reads"
+    rule = 'PEP 3333, "Input and Error Streams"'
+    said = printed(client, stack, f"wsgi.errors of {who}")
+    that(said, silent, right, rule=rule, sent=shown_request(asked))
     text = "500, or no response: a body is made of bytes, and this chunk is text"
     must_fail(client, behave("answer", chunk=who, kind="text"), who, text, rule=BYTES)
     for header in ([], [f"Content-Length:{2 * len(who)}"]):
@@ -39,3 +46,13 @@ def exceptions_are_errors(client: Client, stack: Any, who: str) -> None:
             continue
         got = f"{response.line} and a body that looks whole: {response.text!r}"
         that(response.status >= 500, got, "a connection that ends before the body does: no last chunk")
+    silent = "no traceback on standard error, of an exception after the first chunk"
+    asked = shown_request(behave("answer", chunk=[who, who], raise_at=1))
+    said = printed(client, stack, f"after [{who.encode()!r}]")
+    that(
+        said,
+        silent,
+        "the application's traceback there: nothing else shows what went wrong",
+        rule="rule 10 of the lesson",
+        sent=asked,
+    )

@@ -7,10 +7,21 @@ from typing import Any
 
 from behaviours_client import behave, told
 
-from workshop.judge.checks import Client, Deadline, NoAnswer, expect, fail, request_bytes, that
+from workshop.judge.checks import (
+    Client,
+    Deadline,
+    NoAnswer,
+    Response,
+    WireError,
+    expect,
+    fail,
+    request_bytes,
+    that,
+)
 
 CHUNKED = [("Transfer-Encoding", "chunked")]
 CLOSE = ("Connection", "close")
+LATE = "that comes when the application has answered"
 
 
 def framing_is_told(client: Client) -> None:
@@ -29,6 +40,49 @@ def framing_is_told(client: Client) -> None:
         why = "two equal ones are one (or 400): the text '3,3' can't be read as a number"
         length = told(twice)["environ"].get("CONTENT_LENGTH")
         expect("CONTENT_LENGTH", length, "3", why, rule="RFC 9112 §6.3")
+
+
+def environ_is_new(client: Client, who: str) -> None:
+    """No variable of a request, and nothing that its application wrote, is in the environ of the next one."""
+    with client.connect(seconds=4) as connection:
+        fields = [("X-First", who), ("Content-Type", "text/first")]
+        connection.send(request_bytes("GET", "/fields", fields))
+        told(connection.response())
+        try:
+            connection.send(request_bytes("GET", "/fields", [CLOSE]))
+            response = connection.response()
+        except NoAnswer:  # a server may close a connection when it wants to (RFC 9112 §9.5)
+            response = client.get("/fields")
+    said = told(response)
+    got = "an environ that the last request's application had written into"
+    that(not said["used_before"], got, "a new dict each time")
+    for key in ("HTTP_X_FIRST", "CONTENT_TYPE"):
+        value = said["environ"].get(key, "")
+        that(value == "", f"{key} = {value!r}, of the request before", "a new dict each time")
+
+
+def no_false_length(response: Response, case: str, text: str) -> None:
+    """Without a length from the application: none, or that of the body which a GET would have brought."""
+    length = response.get("Content-Length")
+    if response.status == 204:
+        expect(f"Content-Length ({case})", length, None, "a 204 has none", rule="RFC 9110 §8.6")
+    elif length is not None:
+        why = f"the length of the body that a 200 to GET has, or no Content-Length ({case})"
+        expect("Content-Length", length, str(len(text)), why, rule="RFC 9110 §8.6")
+
+
+def _large_body_arrives(client: Client) -> None:
+    """A body that does not fit into the system's buffers, and a client that reads late."""
+    size = 128 * 65536
+    right = f"{size} bytes: what the socket does not take at once is sent later"
+    with client.connect(seconds=6) as connection:
+        connection.send(request_bytes("GET", behave("endless", chunks=128), [CLOSE]))
+        client.rests(1)
+        try:
+            response = connection.response()
+        except WireError as error:
+            fail(f"{error.got[:100]}, of a body of {size} bytes", right)
+    that(response.body == b"." * size, f"a body of {len(response.body)} bytes", right)
 
 
 def chunks_reach_flask(client: Client, who: str) -> None:
@@ -57,37 +111,48 @@ def length_is_the_applications(client: Client, chunks: list[str], body: str) -> 
         both = f"the application said {field}"
         expect("Transfer-Encoding beside Content-Length", coding, None, both, rule="RFC 9112 §6.2")
         expect("body", response.text, body)
+    _large_body_arrives(client)
 
 
 def rest_is_skipped(client: Client, who: str) -> None:
     """However much of a body is left unread, the next response is the next request's, or there is none."""
     hidden = request_bytes("GET", behave("ignore", name="smuggled"))
     filled = b"x" * 20_000 + b"\r\n\r\n" + hidden
+    ignore = behave("ignore", name=who)
     ways = {
+        LATE: request_bytes("POST", ignore, body=hidden),
+        "of a GET": request_bytes("GET", ignore, body=hidden),
+        "of 200,000 bytes": request_bytes("POST", ignore, body=b"x" * 200_000 + hidden),
+        "for which the application puts another wsgi.input into its environ": request_bytes(
+            "POST", behave("ignore", name=who, instead=1), body=hidden
+        ),
         "of which the application reads 13 bytes": request_bytes(
             "POST", behave("read", how="more", size=3), body=filled
         ),
         "whose application raises before it reads": request_bytes(
             "POST", behave("answer", raise_at=-1, name=who), body=hidden
         ),
-        "in chunks, which the application leaves unread": request_bytes(
-            "POST", behave("ignore", name=who), CHUNKED
-        )
+        "in chunks, which the application leaves unread": request_bytes("POST", ignore, CHUNKED)
         + b"%x\r\n%b\r\n0\r\n\r\n" % (len(hidden), hidden),
     }
     for body, data in ways.items():
+        last = request_bytes("GET", behave("ignore", name=f"{who} 2"), [CLOSE])
         with client.connect(seconds=3) as connection:
-            connection.send(data + request_bytes("GET", behave("ignore", name=f"{who} 2"), [CLOSE]))
-            text = _second_text(connection, body)
+            if body == LATE:
+                connection.send(data[: -len(hidden)])
+                client.rests(1)
+                data = hidden
+            text = _second_text(connection, data + last, body)
         if text is not None:
             why = "the rest of the body is skipped, or the connection closed: it is not the next request"
             expect(f"the next response, after a body {body}", text, f'{{"ignored": "{who} 2"}}', why)
 
 
-def _second_text(connection: Any, body: str) -> str | None:
+def _second_text(connection: Any, data: bytes, body: str) -> str | None:
     """The second response's text; None when the connection ends with the first one."""
     closes = False
     try:
+        connection.send(data)
         first = connection.response("POST")
         closes = "close" in (first.get("Connection") or "").lower()
         text: str = connection.response().text

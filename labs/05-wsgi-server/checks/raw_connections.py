@@ -146,6 +146,33 @@ def end_in_stages(client: Client, who: str) -> None:
             fail("a reset, while the client was still sending its body", expected, rule=rule)
         except Deadline:
             fail("a connection that stays open after the response to Connection: close", expected, rule=rule)
+    _failures_end_in_stages(client, who)
+
+
+def _failures_end_in_stages(client: Client, who: str) -> None:
+    """So does a 500, and the refusal of a malformed head, on which the client goes on sending."""
+    fields = [("Connection", "close"), ("Content-Length", "2000")]
+    target = behave("answer", raise_at=-1, name=who)
+    failing = {
+        "a 500": request_bytes("POST", target, fields),
+        "a refusal": request_bytes("POST", target, [("Transfer-Encoding ", "chunked"), *fields]),
+    }
+    expected = "shutdown(SHUT_WR), then reading until the client closes: a reset can destroy it"
+    for what, data in failing.items():
+        with client.connect(seconds=4) as connection:
+            connection.send(data)
+            try:
+                connection.response()
+            except NoAnswer:
+                continue  # nothing that a reset could destroy
+            try:
+                for _ in range(2):
+                    client.rests(1)
+                    connection.send(b"x" * 1000)
+                connection.read()
+            except NoAnswer:
+                got = f"a reset after {what}, while the client was still sending its body"
+                fail(got, expected, rule="RFC 9112 §9.6; rule 9 of the lesson")
 
 
 def continue_comes_first(client: Client, target: str, fields: list[tuple[str, str]], body: bytes) -> Response:
@@ -239,17 +266,19 @@ def closing_ends_the_body(client: Client, asked: str, body: str, field: str = ""
 
 def content_length_is_a_promise(client: Client, chunks: list[str], body: str) -> None:
     """A body of 5 bytes more, or 5 less, than its Content-Length: the client must be able to tell."""
-    with client.connect(seconds=3) as connection:
-        target = behave("answer", chunk=chunks, header=f"Content-Length:{len(body) - 5}")
-        connection.send(request_bytes("GET", target, [("Connection", "close")]))
-        status, text = 0, ""
-        with contextlib.suppress(NoAnswer):
-            response = connection.response()
-            status, text = response.status, response.text
-        rest = rest_of(connection)
-    if status == 200:
-        expect("a body that is 5 bytes too long", text, body[:-5], "Content-Length is a promise")
-        expect("what follows it", rest, b"", "bytes past Content-Length would be read as the next response")
+    for what, length in {"is 5 bytes": len(body) - 5, "is two chunks": len(chunks[0])}.items():
+        with client.connect(seconds=3) as connection:
+            target = behave("answer", chunk=chunks, header=f"Content-Length:{length}")
+            connection.send(request_bytes("GET", target, [("Connection", "close")]))
+            status, text = 0, ""
+            with contextlib.suppress(NoAnswer):
+                response = connection.response()
+                status, text = response.status, response.text
+            rest = rest_of(connection)
+        if status == 200:
+            expect(f"a body that {what} too long", text, body[:length], "Content-Length is a promise")
+            why = "bytes past Content-Length would be read as the next response"
+            expect(f"what follows a body that {what} too long", rest, b"", why)
     right = "a closed connection, 5 bytes before Content-Length is reached"
     rule = 'PEP 3333, "Handling the Content-Length Header"; RFC 9110 §8.6: MUST NOT, known to be incorrect'
     with client.connect(seconds=3) as connection:
@@ -299,9 +328,15 @@ def ends_when_nobody_asks_for_more(client: Client, who: str) -> None:
     for what, data in asked.items():
         with client.connect(seconds=4) as connection:
             connection.send(data)
-            next_is(connection, who, "the last request")
+            response = next_is(connection, who, "the last request")
             still = f"a connection that stayed open after {what}"
             that(connection.closed_within(2), still, "a closed connection", rule="RFC 9112 §9.6")
+        if what == "close":
+            said = (response.get("Connection") or "").lower()
+            last = "the last response says so: your server.py, serve_connection"
+            expect(
+                "Connection, in the response to Connection: Close", said, "close", last, rule="RFC 9112 §9.6"
+            )
     with client.connect(seconds=4) as connection:
         connection.send(asked["close"] + request_bytes("GET", behave("ignore", name="one more")))
         with contextlib.suppress(NoAnswer, Deadline):
@@ -368,6 +403,12 @@ def response_and_rest(client: Client, method: str, target: str) -> tuple[Respons
         connection.send(request_bytes(method, target, [("Connection", "close")]))
         response = connection.response(method)
         return response, rest_of(connection)
+
+
+def nothing_is_written_to_head(client: Client, text: str) -> None:
+    """write sends no content for HEAD, either."""
+    _, rest = response_and_rest(client, "HEAD", behave("write", text=[text], rest=text))
+    expect("what follows the head (HEAD, and write)", rest, b"", "no content, no chunk")
 
 
 def read_before_the_next(client: Client, how: str, body: str, told_by: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The oracle of lab 5: gunicorn with its threaded worker, behind the lab's command line.
 
-In two things gunicorn 27 does not keep a MUST; `application` stands in between:
+In three things gunicorn 27 does not do what it must; `application` stands in between:
 - it sends the head with an empty first chunk (PEP 3333, "The start_response() Callable");
+- it adds the headers of a second start_response to those of the first, in place of replacing them (the same);
 - it keeps the connection after a body that is shorter than its Content-Length (RFC 9110 §8.6), so that the
   client takes the next response for the rest of it.
 """
@@ -41,6 +42,8 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     promised: list[int] = []
 
     def started(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        if exc_info and not start_response.__self__.headers_sent:
+            start_response.__self__.headers.clear()
         promised[:] = [int(value) for name, value in headers if name.lower() == "content-length"]
         return start_response(status, headers, *[exc_info] if exc_info else [])
 
