@@ -4,7 +4,40 @@ from email.utils import parsedate_to_datetime
 
 import h11
 
-from workshop.judge.checks import fail, show_bytes, that
+from workshop.judge.checks import expect, fail, made, named, show_bytes, that
+
+DATED = {404: "Date", 299: "date"}  # responses whose caller has a Date of its own: names have no case
+
+
+def bad_fields(who):
+    """Fields that could split a response, that are none, or that are about its framing."""
+    return [
+        ("X-Name", f"{who}\r\nSet-Cookie: admin=1"),
+        ("X-Name", f"{who}\nSet-Cookie: admin=1"),
+        ("X-Name", f"{who}\r"),
+        ("X-Name", f"{who}\x00"),
+        ("X-Name: 1\r\nSet-Cookie", who),
+        ("X Name", who),
+        ("", who),
+        ("X-Name", f"{who} \u0416"),
+        ("Content-Length", "3"),
+        ("content-length", "3"),
+        ("Transfer-Encoding", "chunked"),
+        ("transfer-encoding", "chunked"),
+    ]
+
+
+def list_is_the_callers(probe):
+    """The list of fields is the caller's: build_response leaves it as it is."""
+    given = ("given", made("builtins:list", [("X-Note", "Ada")]))
+    built = made("http_text:build_response", 200, named("given"), b"Ada")
+    sent = "given = [('X-Note', 'Ada')]; build_response(200, given, b'Ada'); list(given)"
+    seen = probe.steps(given, built, made("builtins:list", named("given")), sent=sent)
+    that(not seen.raised, f"it raised {seen.raised}"[:300], "bytes", sent=sent)
+    left = [tuple(pair) for pair in seen.values[-1]]
+    expect(
+        "the list of fields afterwards", left, [("X-Note", "Ada")], "as it was: it is the caller's", sent=sent
+    )
 
 
 def response_of(data, verb, sent):

@@ -18,12 +18,15 @@ def framings(body):
     early = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 199 \r\n\r\n"
     return [
         ("Content-Length", ok + length + body, "GET", True, (200, body)),
+        ("Content-Length, and more behind it", ok + length + body + b"more", "GET", True, (200, body)),
         ("Content-Length: 0", ok + b"content-length:0\r\n\r\n", "GET", True, (200, b"")),
         ("chunks", ok + coded, "GET", True, (200, body * 2)),
         ("chunks and Content-Length", ok + b"Content-Length: 3\r\n" + coded, "GET", True, (200, body * 2)),
         ("neither: up to the end", ok + CRLF + body * 2, "GET", False, (200, body * 2)),
         ("HEAD", ok + length, "HEAD", True, (200, b"")),
+        ("HEAD, of chunks", ok + b"Transfer-Encoding: chunked\r\n\r\n", "HEAD", True, (200, b"")),
         ("204", b"HTTP/1.1 204 No Content\r\n\r\n", "GET", True, (204, b"")),
+        ("304, of chunks", b"HTTP/1.1 304 \r\nTransfer-Encoding: chunked\r\n\r\n", "GET", True, (304, b"")),
         ("304", b"HTTP/1.1 304 Not Modified\r\n" + length, "GET", True, (304, b"")),
         ("1xx first", early + ok + length + body, "GET", True, (200, body)),
         ("no reason", b"HTTP/1.1 404 \r\n" + length + body, "GET", True, (404, body)),
@@ -69,7 +72,14 @@ def fetched(probe, url, sent, verb="GET"):
     return value
 
 
-def expect_request(heard, target, host, sent):
+def expect_status_line(answer, data, what, sent):
+    """Version and reason are those of the final response; the reason may have spaces in it, or be empty."""
+    lines = [line for line in data.split(CRLF) if line.startswith(b"HTTP/") and b" 1" not in line[:10]]
+    version, _, reason = lines[0].decode("latin-1").split(" ", 2)
+    expect(f"{what}: (version, reason)", (answer.version, answer.reason), (version, reason), sent=sent)
+
+
+def expect_request(heard, verb, target, host, sent):
     """The bytes that a server heard must be one whole request."""
     that(isinstance(heard, bytes), f"body = {heard!r}"[:200], "bytes", sent=sent)
     reader = h11.Connection(h11.SERVER)
@@ -79,6 +89,7 @@ def expect_request(heard, target, host, sent):
     except h11.RemoteProtocolError as error:
         fail(f"the server heard {show_bytes(heard)}     {error}", "a request", sent=sent)
     that(isinstance(request, h11.Request), f"the server heard {show_bytes(heard)}", "a whole head", sent=sent)
+    expect("the method that the server heard", request.method.decode(), verb, sent=sent)
     expect("the target that the server heard", request.target.decode(), target, sent=sent)
     hosts = [value.decode() for key, value in request.headers if key == b"host"]
     expect("Host", hosts, [host], "with the port, when it is not 80", rule="RFC 9110 §7.2", sent=sent)

@@ -8,6 +8,19 @@ from request_streams import chunk
 from workshop.judge.checks import Deadline, NoAnswer, expect, fail, name, request_bytes, show_bytes, that
 
 CLOSES_SECONDS = 3.0
+# HTTP's minor version, lines of the request, and whether its connection is kept; None: as the server likes.
+CONNECTIONS = (
+    ("1.1", [], True),
+    ("1.1", ["Connection: keep-alive"], True),
+    ("1.1", ["Connection: x-close, closed"], True),
+    ("1.1", ["Connection: close"], False),
+    ("1.1", ["Connection: x-note, Close"], False),
+    ("1.1", ["connection: x-note", "Connection: CLOSE"], False),
+    ("1.1", ["Connection: close, keep-alive"], False),
+    ("1.0", [], False),
+    ("1.0", ["Connection: x-keep-alive"], False),
+    ("1.0", ["Connection: Keep-Alive"], None),
+)
 
 
 def ends(connection, what, expected="the connection closed by the server", rule=""):
@@ -63,6 +76,8 @@ def meanwhile(client):
             "no response while another connection was silent",
             "a response: a silent client must not make other clients wait",
         )
+    got = f"{answer.line}, while another connection had sent half of a head"
+    that(answer.status == 200, got, "200: what one connection sent is nothing to another one")
     expect_answer(answer, "/meanwhile", "while another connection was silent")
 
 
@@ -140,7 +155,20 @@ def faulty(client, case, hidden):
         ends(connection, case.notes["what"], "a closed connection", rule)
 
 
-def arrives(connection):
+def last_responses_arrive(client):
+    """A 413, and the response to Connection: close, arrive at a client that goes on sending."""
+    with client.connect() as connection:
+        connection.send(request_bytes("POST", "/", [("Content-Length", "9000000")]) + b"a" * 20_000)
+        expect("status", connection.response().status, 413, "before the body has come")
+        _arrives(connection, "a 413")
+    with client.connect() as connection:
+        connection.send(request_bytes("GET", "/last", [("Connection", "close")]))
+        expect_answer(connection.response(), "/last", "a request with Connection: close")
+        client.rests(1)
+        _arrives(connection, "the response to Connection: close")
+
+
+def _arrives(connection, what):
     """The server reads on after its last answer, so that no reset destroys it on its way."""
     try:
         for _ in range(4):
@@ -149,8 +177,8 @@ def arrives(connection):
         more = connection.read()
     except NoAnswer as error:
         fail(
-            f"a 413, and a reset while the client was still sending: {error.got}",
-            "a 413, then shutdown(SHUT_WR), then reading and discarding what still comes (for 2 s at most)",
+            f"{what}, and a reset while the client was still sending: {error.got}",
+            f"{what}, then shutdown(SHUT_WR), then reading and discarding what still comes (for 2 s at most)",
             rule="RFC 9112 §9.6",
         )
-    that(not more, f"after a 413: {show_bytes(more, 200)}", "nothing more, and a close")
+    that(not more, f"after {what}: {show_bytes(more, 200)}", "nothing more, and a close")

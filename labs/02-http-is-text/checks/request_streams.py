@@ -6,6 +6,18 @@ from parsed_requests import CRLF, refusal_of, request_of
 
 from workshop.judge.checks import expect, fail, made, method, named, show_bytes
 
+BROKEN_CHUNKS = (
+    ("a chunk size that isn't a number", b"three\r\nAda\r\n"),
+    ("a chunk size with 0x", b"0x3\r\nAda\r\n"),
+    ("a chunk size with a sign", b"+3\r\nAda\r\n"),
+    ("a negative chunk size", b"-3\r\nAda\r\n"),
+    ("a chunk size as only Python writes it", b"0_3\r\nAda\r\n"),
+    ("no chunk size", b"\r\nAda\r\n"),
+    ("a chunk longer than its size", b"3\r\nAda Lovelace\r\n"),
+    ("a chunk with two other bytes for its line end", b"3\r\nAda..0\r\n\r\n"),
+    ("a trailer that isn't a field", b"3\r\nAda\r\n0\r\nno field\r\n\r\n"),
+)
+
 
 def stream(probe, pieces, more=0, end=False):
     """Feed a Reader these pieces; what next_request gave after each, and what it raised at last."""

@@ -280,7 +280,8 @@ class Connection(asyncio.Protocol):
     def _answer(self, request: Request) -> None:
         self.nth += 1
         status, fields, body = self.handler(request, self.number, self.nth)
-        options = ",".join(values(request.fields, "Connection") + values(fields, "Connection")).lower()
+        said = ",".join(values(request.fields, "Connection") + values(fields, "Connection"))
+        options = [word.strip().lower() for word in said.split(",")]
         lengths, old = values(request.fields, "Content-Length"), request.version == "HTTP/1.0"
         faulty = values(request.fields, "Transfer-Encoding") and (lengths or old)
         self.transport.write(build_response(status, fields, body, request.method))

@@ -191,9 +191,10 @@ def serve_connection(connection: socket.socket, number: int, handler: Handler) -
                 break
             status, fields, body = handler(request, number, nth)
             # h11's own rule: only HTTP/1.1, and only while neither side says close
-            said = ",".join(values(request.fields, "Connection") + values(fields, "Connection")).lower()
+            said = ",".join(values(request.fields, "Connection") + values(fields, "Connection"))
+            options = [word.strip().lower() for word in said.split(",")]
             both = values(request.fields, "Content-Length") and values(request.fields, "Transfer-Encoding")
-            end = request.version == "HTTP/1.0" or "close" in said or bool(both)
+            end = request.version == "HTTP/1.0" or "close" in options or bool(both)
             connection.sendall(build_response(status, fields, body, request.method))
             if end:
                 break
