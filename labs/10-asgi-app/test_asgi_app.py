@@ -7,9 +7,10 @@ import re
 from typing import Any
 from urllib.parse import quote_plus
 
-from asgi_answer import answer_of, echoed, json_of, key_of, media_type
+from asgi_answer import answer_of, echoed, json_of, key_of, media_type, nothing_is_left_over
 from ended_streams import streams_end, what_is_left_and_raised
 from event_stream_client import EVENT_STREAM, NGINX_WAITS, Listener, parsed, with_lf
+from slow_readers import slow_reader_holds_nobody_up
 from tasks_client import (
     JSON,
     PATIENCE,
@@ -23,6 +24,7 @@ from tasks_client import (
     overtaken_by_delete,
     overtaken_by_patch,
     reports_at_once,
+    tasks_there,
     write,
     written,
 )
@@ -88,6 +90,7 @@ def test_task1_echo_shows_the_scope(probe, rng):
         expect("query", key_of(value, "query"), pairs, "query_string is bytes, and still percent-encoded")
         text = [[one.decode("latin-1") for one in pair] for pair in headers]
         expect("headers", key_of(value, "headers"), text, "bytes as latin-1; order and repeats kept")
+    nothing_is_left_over(probe, [b"name=Ada", query, b""])
 
 
 @check(task=1, rule=REQUEST)
@@ -150,6 +153,11 @@ def test_task2_task_lives_from_post_to_delete(front, service, rng):
     put = write(front, "PUT", f"/tasks/{number}", {"title": changed["title"], "done": True})
     expect("PUT", json_answer(put, 200), changed)
     expect("GET", json_answer(front.get(f"/tasks/{number}"), 200), changed, "as it was changed")
+    changed["done"] = False
+    undone = json_answer(write(front, "PATCH", f"/tasks/{number}", {"done": False}), 200)
+    expect("PATCH of done to false", undone, changed, "false is a value: the field is named")
+    done = json_answer(write(front, "POST", "/tasks", {"title": title, "done": True}), 201)
+    expect("done of the new task", key_of(done, "done"), True, "a new task may have it (task_store.checked)")
     overtaken_by_delete(service("uvicorn"), name(rng))
     overtaken_by_patch(service("uvicorn"), name(rng), name(rng))
     deleted = service("uvicorn").request("DELETE", f"/tasks/{number}")  # nginx would mend the head
@@ -190,6 +198,8 @@ def test_task2_wrong_paths_are_404_wrong_methods_405(front, rng):
     for path in ("/tasks", f"/tasks/{number}", "/stats"):  # what the others answer belongs to later tasks
         head = front.request("HEAD", path)
         expect("status and body", (head.status, head.body), (200, b""), "HEAD is GET without the body")
+        location, why = head.get("Location"), "that of a POST is in the POST's own response alone"
+        expect("Location", location, None, why, rule="RFC 9110 §10.2.2")
 
 
 @check(task=2, rule="RFC 9110 §15.5.1, 400; §15.5.16, 415")
@@ -210,6 +220,9 @@ def test_task2_bad_bodies_are_refused(front, rng):
         error_answer(front.request("POST", "/tasks", [JSON], body), 400, why)
     after = json_answer(front.get("/tasks"), 200)
     expect("GET /tasks", after, before, "refused bodies leave nothing behind")
+    odd = front.request("POST", "/echo", [], b"\xff").status
+    why = "status = 200, or 400: bytes that are not UTF-8 are not an error of the server's"
+    that(odd < 500, f"status = {odd} for POST /echo with the body b'\\xff'", why, rule="README, rule 8")
     for case in wire_cases(__file__, "good-*.http"):
         task = json_answer(front.send(case.data, "POST"), 201, f"this one is good: {next(iter(case.notes))}")
         for wrong in (1, "yes", None):
@@ -238,8 +251,11 @@ def test_task2_too_large_body_is_not_read_to_its_end(probe, rng):
     status, _, body = answer_of(seen)
     expect("status", status, 413)
     key_of(json_of(body), "error")
-    whole = probe.asgi("app:app", scope, receive=[body_event(most + b" ")])
-    expect("status", answer_of(whole)[0], 413, f"{BODY_LIMIT + 1} bytes in one piece are too many")
+    for target in ("/tasks", "/echo"):
+        scope = http_scope("POST", target, headers=scope["headers"])
+        whole = probe.asgi("app:app", scope, receive=[body_event(most + b" ")])
+        why = f"{BODY_LIMIT + 1} bytes in one piece are too many, for {target}, too"
+        expect("status", answer_of(whole)[0], 413, why)
 
 
 # --- task 3 -----------------------------------------------------------------------------------------
@@ -306,7 +322,7 @@ def test_task3_event_is_lines_and_an_empty_one(probe, rng):
 
 @check(task=3, rule=EVENT_STREAM)
 @together.on("waits", apart="front")
-def test_task3_events_arrive_as_they_happen(front, rng):
+def test_task3_events_arrive_as_they_happen(front, probe, rng):
     """Behind nginx each event arrives when it happens, after a silence too"""
     create(front, name(rng))
     with Listener(front, seconds=2 * NGINX_WAITS + PATIENCE) as listener:
@@ -320,6 +336,7 @@ def test_task3_events_arrive_as_they_happen(front, rng):
         listener.task("deleted", task)
         listener.signs_of_life(2)
         listener.task("created", create(front, name(rng)))
+    slow_reader_holds_nobody_up(probe, rng)
 
 
 # --- task 4 -----------------------------------------------------------------------------------------
@@ -422,8 +439,11 @@ def test_task5_reports_hold_nobody_up(service, rng):
 @together.on("limit", apart="front")
 def test_task5_report_has_a_time_limit(front, rng):
     """A report that takes too long is a 503 of yours, not nginx's 504"""
-    for seconds in (rng.choice([0.05, 0.1]), 0):
-        written(front.get(f"/report?seconds={seconds}"))
+    for done in (True, False):
+        write(front, "POST", "/tasks", {"title": name(rng), "done": done})
+    tasks = tasks_there(front)
+    for query in (f"?seconds={rng.choice([0.05, 0.1])}", "?seconds=0", ""):
+        written(front.get(f"/report{query}"), tasks)
     for seconds in ("ada", "nan", "-1"):
         status = front.get(f"/report?seconds={seconds}").status
         that(

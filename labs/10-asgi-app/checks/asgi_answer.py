@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from workshop.judge.checks import NOT_JSON, Transcript, fail, that
+from workshop.judge.checks import NOT_JSON, Probe, Transcript, fail, made, ref, that
 
 START = 'ASGI www, "Response Start - send event"'
 BODY = 'ASGI www, "Response Body - send event"'
@@ -58,6 +58,38 @@ def headers_of(start: dict[str, Any]) -> list[tuple[bytes, bytes]]:
 
 def is_header(pair: tuple[Any, ...]) -> bool:
     return len(pair) == 2 and all(isinstance(one, bytes) for one in pair) and pair[0] == pair[0].lower()
+
+
+def nothing_is_left_over(probe: Probe, queries: list[bytes]) -> None:
+    """Fail unless each of several responses in a row has the headers of one (apps/responses_in_a_row.py)."""
+    sent = f"GET /echo, in one process, with each of the queries {queries!r}"
+    call = made("responses_in_a_row:responses_in_a_row", ref("app:app"), queries)
+    responses = probe_value(probe, call, sent)
+    first = names_of(responses[0])
+    for number, response in enumerate(responses, 1):
+        names = names_of(response)
+        more = [name for name in dict.fromkeys(names) if names.count(name) > first.count(name)]
+        said = ", ".join(map(repr, more))
+        that(
+            not more,
+            got=f"response {number} has {said} more often than response 1: {response!r}",
+            expected="its own headers alone: a list that outlives its response (the default of a parameter, "
+            "headers=[]) still has what was appended to it before",
+            rule="RFC 9110 §5.3",
+            sent=sent,
+        )
+
+
+def names_of(headers: Any) -> list[Any]:
+    return [pair[0] for pair in headers]
+
+
+def probe_value(probe: Probe, call: Any, sent: str) -> Any:
+    """What a call gave; an exception of the application's fails the check."""
+    seen = probe.steps(call, sent=sent)
+    if seen.raised is not None:
+        fail(f"{seen.raised['type']}: {seen.raised['message']}", "an answer, and no exception")
+    return seen.values[-1]
 
 
 def media_type(value: str | bytes | None) -> str:

@@ -21,6 +21,15 @@ def streams_end(client: Client, where: str, rng: random.Random) -> None:
         "every client has left: at http.disconnect a stream ends",
         where=where,
     )
+    head = client.request("HEAD", "/events")
+    expect(
+        "streams",
+        becomes(client, "streams", 0),
+        0,
+        "a HEAD has no stream, or one that ends when its client has left",
+        where=where,
+        sent=f"HEAD /events, which was answered {head.status} and closed; then GET /stats",
+    )
     with contextlib.ExitStack() as opened:
         listeners = [
             opened.enter_context(Listener(client, seconds=3 * PATIENCE)) for _ in range(rng.randint(3, 5))

@@ -127,9 +127,19 @@ def chunks_in(raw: bytes) -> list[bytes]:
     return found
 
 
-def written(answer: Response) -> None:
-    """Fail unless the answer is a report."""
+def tasks_there(client: Client) -> list[dict[str, Any]]:
+    """What GET /tasks lists; nothing where that is not written yet."""
+    answer = client.get("/tasks")
+    tasks = answer.json() if answer.status == 200 else []
+    return [task for task in tasks if isinstance(task, dict)] if isinstance(tasks, list) else []
+
+
+def written(answer: Response, tasks: list[dict[str, Any]] | None = None) -> None:
+    """Fail unless the answer is a report; of these tasks, where nobody else creates any."""
     expect("status", answer.status, 200)
+    if tasks:
+        said = f"{len(tasks)} tasks, {sum(task.get('done') is True for task in tasks)} done"
+        that(said in answer.text, f"the body {answer.text!r}", f"{said}: render(TASKS.all(), seconds)")
     that(
         "tasks" in answer.text,
         got=f"the body {answer.text!r}",

@@ -66,7 +66,7 @@ async def echo(request: Request) -> Response:
             "path": request.url.path,
             "query": request.query_params.multi_items(),
             "headers": request.headers.items(),
-            "body": (await body_of(request)).decode(),
+            "body": (await body_of(request)).decode("utf-8", "replace"),
         }
     )
 
