@@ -43,6 +43,7 @@ from http_answers import (
     title,
     value,
 )
+from in_a_row import defaults_are_ones_own
 from tasks_and_chat import people_talk, tasks_are_kept
 from websocket_talks import (
     a_client_has_left,
@@ -80,9 +81,9 @@ SERVERS = ("uvicorn", "hypercorn", "workshop")
 def test_task1_routes_are_found_by_path_and_method(service: Any, probe: Probe, rng: random.Random) -> None:
     """Routes are found by path and method: 404, 405 with Allow, HEAD"""
     client = service("switchboard")
-    first, rest = title(rng), f"{rng.randrange(99)}/{rng.randrange(99)}"
+    first, rest = f"{title(rng)} %41", f"{rng.randrange(99)}/{rng.randrange(99)}"
     got = members(value(client.get(f"/line/{quote(first, safe='')}/{rest}")))
-    expect("path_params: first", got.get("first"), first, "{first} is one segment of the path, decoded")
+    expect("path_params: first", got.get("first"), first, "{first} is one segment of the path, decoded once")
     expect("path_params: rest", got.get("rest"), rest, "{rest:path} is anything, slashes too")
     got = members(value(client.get("/line/x/")))
     expect("path_params of /line/x/", got.get("rest"), "", "anything: nothing, too")
@@ -143,7 +144,7 @@ def test_task1_requests_and_responses_are_objects(service: Any, probe: Probe, rn
     expect(
         "await request.body() == await request.body()", again, True, why, rule="framework.py, Request.body"
     )
-    pieces = [body[at : at + 3] for at in range(0, len(body), 3)]
+    pieces = [body[:3], b"", *(body[at : at + 3] for at in range(3, len(body), 3))]
     events = [{"type": "http.request", "body": one, "more_body": True} for one in pieces]
     parts = probe.asgi(
         "framework_features:app", http_scope("POST", "/seen"), [*events, {"type": "http.request"}]
@@ -235,6 +236,7 @@ def test_task2_json_becomes_a_dataclass(service: Any, probe: Probe, rng: random.
     other_types_are_no_json(client, json.dumps(short).encode())
     odd_errands_are_no_accident(client, rng)
     errands_are_kept_apart(probe)
+    defaults_are_ones_own(probe, rng)
 
 
 @check(task=2, rule="RFC 9110 §15.5.21: understood, and can't be processed")

@@ -102,9 +102,11 @@ def a_lifespan() -> list[Any]:
 
 
 def a_mark() -> list[Any]:
-    """Whether what one request leaves in its state is there for the next."""
+    """Whether what one request, or a WebSocket, leaves in its state is there for the next."""
     with TestClient(framework_features.app) as client:
-        return [client.get("/mark").json(), client.get("/mark").json()]
+        with client.websocket_connect("/mark") as socket:
+            found = [socket.receive_text() == "True"]
+        return [*found, client.get("/mark").json(), client.get("/mark").json()]
 
 
 def a_shutdown() -> list[str]:

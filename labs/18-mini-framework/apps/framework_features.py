@@ -360,6 +360,15 @@ async def mark(request: Request) -> Any:
     return found
 
 
+@app.websocket("/mark")
+async def mark_socket(websocket: WebSocket) -> None:
+    """It says whether a mark is there, and leaves one, too."""
+    await websocket.accept()
+    await websocket.send_text(str("mark" in websocket.scope["state"]))
+    websocket.scope["state"]["mark"] = True
+    await websocket.close()
+
+
 @app.get("/heard")
 async def heard() -> Any:
     return HEARD

@@ -99,9 +99,9 @@ def lifespan_is_lived_through(probe: Probe) -> None:
     marks = call(probe, "a_mark")
     why = "each scope has a copy of the state: what one request puts there, the next does not see"
     expect(
-        "whether the mark of an earlier request is there",
+        "whether an earlier one's mark is there, for a WebSocket and two requests",
         marks,
-        [False, False],
+        [False, False, False],
         why,
         rule=STATE,
         where=CLIENT,
@@ -177,7 +177,7 @@ def answers_are_whole(probe: Probe) -> None:
     """Streams, broken answers and accidents."""
     requests_say_what_was_meant(probe, "ada.example")
     text = call(probe, "a_stream")
-    why = "http.disconnect comes when the client leaves or the answer is complete, not before"
+    why = "all its pieces: http.disconnect comes when the client leaves or the answer is complete, not before"
     expect("client.get('/ticks?number=3').text", text, "0\n1\n2\n", why, rule=DISCONNECT, where=CLIENT)
     raised = call(probe, "a_broken_answer")
     that(

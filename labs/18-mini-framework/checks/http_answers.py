@@ -6,6 +6,8 @@ import re
 from typing import Any
 from urllib.parse import quote
 
+from in_a_row import headers_are_ones_own
+
 from workshop.judge.checks import (
     NOT_JSON,
     Client,
@@ -99,6 +101,7 @@ def response_says(client: Client, probe: Probe, rng: random.Random) -> None:
     kind = (answer.get("Content-Type") or "").partition(";")[0]
     expect("Content-Type", kind, "text/markdown", "Response(…, media_type=…)")
     own_fields_count(probe)
+    headers_are_ones_own(probe, rng)
     length = str(len(text.encode()))
     expect("Content-Length", answer.get("Content-Length"), length, "of the bytes", rule="RFC 9110 §8.6")
     no_content(probe, "/kept", "Response(…, 304, headers)", kept=("age", "x-note"))
