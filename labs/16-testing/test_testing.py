@@ -465,8 +465,8 @@ def test_task5_task_that_is_not_there(probe, service, rng):
 
 @check(task=5, rule=SUITE)
 def test_task5_title_that_says_nothing(probe, service, rng):
-    """Your tests send requests that must be refused"""
-    catches(probe, service, rng, "takes a title that says nothing")
+    """Your tests send requests that must be refused, and must change nothing"""
+    catches(probe, service, rng, "takes a title that says nothing", "keeps what it refuses")
 
 
 @check(task=5, rule=SUITE)

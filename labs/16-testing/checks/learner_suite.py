@@ -17,6 +17,7 @@ MISSED = {
     "a change resets what it does not name": "an API whose PATCH loses what the body does not name",
     "finds a task that is not there": "an API that answers 200 for a task that is not there",
     "takes a title that says nothing": "an API that takes a blank title",
+    "keeps what it refuses": "an API that refuses a new task, and keeps it all the same,",
     "a wrong method is told nothing": "an API whose 405 has no Allow",
     "spoils text": "an API that spoils what is not ASCII",
     "gives an id again": "an API that gives a deleted task's id to the next one",
