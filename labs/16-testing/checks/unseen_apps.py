@@ -51,6 +51,16 @@ def has_ended(events: list[dict[str, Any]], who: str) -> bool:
     return any(one["event"] == "inner ended" and one["name"] == who for one in events)
 
 
+def hides_nothing(ended: Any, whose: str) -> None:
+    """Fail when `__exit__` returned True: Python then drops what the block raised."""
+    that(
+        ended is not True,
+        f"{whose}.__exit__ returned True",
+        "None, or False: True would hide a failed assertion of the block, and the test would be green",
+        rule="this lab, rule 8",
+    )
+
+
 def request_and_lifespan(probe: Any, rng: Any) -> None:
     """A lifespan around a request, whose answer is in no file."""
     data, word, code = name(rng).encode(), name(rng).encode(), rng.choice([201, 404, 503])
@@ -64,6 +74,7 @@ def request_and_lifespan(probe: Any, rng: Any) -> None:
     )
     sent = f"an application that lives through a lifespan, and answers {code}, x-word: {word!r}, {data!r}"
     seen, values = ask_seen(probe, *steps, sent=sent)
+    hides_nothing(values["end"], "ASGIClient")
     response = values["r"]
     got = [response.status, dict(pairs(response.headers, "headers")).get("x-word"), text_of(response.body)]
     expect("status, x-word and body", got, [code, word.decode(), data.decode()], "the application's own")
@@ -98,6 +109,7 @@ def stream_that_is_left(probe: Any, rng: Any) -> None:
     sent = f"with client.stream('GET', '/') as s: next(s)\n(it sends {data!r}, and awaits http.disconnect)"
     seen, values = ask_seen(probe, *steps, sent=sent)
     expect("next(s)", values["chunk"], data, "the chunk that was sent, while the response goes on")
+    hides_nothing(values["left"], "the stream")
     early = "http.disconnect" in received(by_step(seen, "chunk", steps), "http")
     that(not early, "http.disconnect inside the block", "the test has not left yet", rule=DISCONNECT)
     events = by_step(seen, "left", steps)
@@ -159,6 +171,7 @@ def session_that_is_left(probe: Any, rng: Any) -> None:
     )
     seen, values = ask_seen(probe, *steps, sent=sent)
     expect("what came back", [values["text"], values["bytes"]], [heard, heard.encode()], "text, then bytes")
+    hides_nothing(values["left"], "the session")
     events = by_step(seen, "left", steps)
     wanted = ["websocket.connect", "websocket.receive", "websocket.disconnect"]
     rule = 'ASGI www, "WebSocket": connect, accept, receive, send, disconnect'
