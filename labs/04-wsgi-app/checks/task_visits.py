@@ -241,3 +241,13 @@ def answered(seen: Transcript, code: int, why: str, *others: int, rule: str = ""
 def taken(seen: Transcript, most: int, why: str) -> None:
     took = sum(event["returned"] for event in seen.all("read"))
     that(took <= most, f"{took} bytes were read into memory", why)
+
+
+def reads_at_most(seen: Transcript, most: int, where: str) -> None:
+    """Fail when more was read of wsgi.input: what follows a body is the next request."""
+    took = sum(event["returned"] for event in seen.all("read"))
+    that(
+        took <= most,
+        got=f"{took} bytes read from wsgi.input",
+        expected=f"at most {most}, {where}: the next request may follow",
+    )
