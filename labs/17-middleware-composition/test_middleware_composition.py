@@ -11,6 +11,8 @@ from adapter_runs import (
     broken_wsgi_applications,
     crowd_waits_its_turn,
     hard_wsgi_applications,
+    latin_1_comes_out_of_wsgi,
+    latin_1_goes_into_wsgi,
     server_leaves_half_way,
     slow_reader_leaves,
     stalled_client_holds_one_chunk,
@@ -50,7 +52,15 @@ from gzip_answers import (
     trailers_follow,
     unpacked,
 )
-from layer_manners import MIDDLEWARE, durations_of_two, ids_of_two, passes_through, played, untouched_scope
+from layer_manners import (
+    MIDDLEWARE,
+    durations_of_two,
+    first_layer_is_outermost,
+    ids_of_two,
+    passes_through,
+    played,
+    untouched_scope,
+)
 from messages_through_layers import (
     TIMING,
     duration,
@@ -187,6 +197,9 @@ def test_task2_those_with_a_token_are_let_in(probe, rng):
             known = inner_scope(seen).get("user")
             expect('scope["user"]', known, user, "the application needs the user of that token")
     token = next(iter(tokens))
+    seen = probe.asgi(guarded(tokens), {**scope_with(authorization(f"Bearer {token}")), "user": "Tim"})
+    known = inner_scope(seen).get("user")
+    expect('scope["user"]', known, ada, "the user of that token, whoever a layer outside took it for")
     door = made("functools:partial", ref("middleware:bearer"), tokens=tokens)
     untouched_scope(probe, "bearer", door, scope_with(authorization(f"Bearer {token}")))
     # Put around by a layer that adds the token, so that the same questions can be asked of it.
@@ -380,22 +393,7 @@ def test_task4_websocket_without_a_token_is_refused_before_it_begins(probe, fron
 @check(task=5, rule=MIDDLEWARE)
 def test_task5_the_stack_has_an_order(probe, front, rng):
     """The first layer is outermost, and a 401 of the real stack has its id"""
-    text = text_of(rng, 900)
-    louder = ref("layer_calls:louder")
-    pack = ref("middleware:gzip")
-    inner = asgi_app(start(), piece(text))
-    plain = Answer(probe.asgi(made("middleware:stack", inner, []), scope_with()))
-    expect("the body, with no layer", plain.body, text)
-    got = Answer(probe.asgi(made("middleware:stack", inner, [pack, louder]), scope_with(*asking("gzip"))))
-    expect("content-encoding, with [gzip, louder]", got.all(b"content-encoding"), [b"gzip"])
-    data = got.body
-    if data[:2] != b"\x1f\x8b" or data == data.upper():
-        fail(
-            f"a body that begins {data[:12]!r}, with [gzip, louder]: louder changed compressed bytes",
-            "stack(app, [a, b]) is a(b(app)): the first one outermost",
-        )
-    expect("the text, with [gzip, louder]", unpacked(data), text.upper(), "louder is inside")
-
+    first_layer_is_outermost(probe, text_of(rng, 900))
     for case in wire_cases(__file__):
         own = f"{case.name}.{word(rng)}"
         head, _, body = case.data.partition(b"\r\n\r\n")
@@ -435,6 +433,7 @@ def test_task5_wsgi_application_runs_on_an_event_loop(probe, rng):
             receive=[body_event(b"ada")],
         )
         expect(f"what {framework} answers to POST /upper", Answer(seen).body, b"ADA")
+    latin_1_comes_out_of_wsgi(probe)
 
 
 @check(task=5, rule='PEP 3333, "Buffering and Streaming"; ASGI, "Overview": the loop must not block')
@@ -496,4 +495,5 @@ def test_task5_asgi_application_runs_in_threads(probe, service, rng):
     server_that_leaves(probe, rng)
     asgi_applications_that_wait(probe)
     threads_are_answered(probe, rng.randrange(3, 6))
+    latin_1_goes_into_wsgi(probe)
     tasks_are_kept(service("over-wsgi"), name(rng))

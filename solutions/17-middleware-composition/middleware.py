@@ -189,7 +189,7 @@ async def challenge(send: Send, realm: str, shown: bool) -> None:
 
 # RFC 9110 §12.4.2: 0, 0.5, 1.000. Anything else is no weight, and asks for nothing.
 WEIGHT = re.compile(rb"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
-NO_CONTENT = frozenset([204, 304])
+NO_CONTENT = frozenset([204, 205, 304])
 # Compressed already, in their own way.
 PACKED = (b"image/", b"audio/", b"video/", b"font/", b"application/zip", b"application/gzip")
 GZIP = 16 + zlib.MAX_WBITS  # zlib's word for gzip's framing

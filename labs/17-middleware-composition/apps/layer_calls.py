@@ -24,6 +24,14 @@ def louder(app: Application) -> Application:
     return raised
 
 
+def second_of(
+    stack: Callable[[Application, list[Any]], Application], app: Application, layers: list[Any]
+) -> Application:
+    """What `stack` makes of an application and a list that it has been given once before."""
+    stack(app, layers)
+    return stack(app, layers)
+
+
 def steady(before: float) -> Application:
     """An application that takes `before` seconds of manual_clock until it starts, then as much again."""
     clock: Any = importlib.import_module("manual_clock")

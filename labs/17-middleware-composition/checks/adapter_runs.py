@@ -11,9 +11,12 @@ from asgi_messages import (
     START,
     Answer,
     ended_well,
+    inner_values,
     messages,
+    piece,
     scope_with,
     socket_scope,
+    start,
     word,
 )
 from gzip_answers import unpacked
@@ -25,6 +28,7 @@ from workshop.judge.checks import (
     NoAnswer,
     Probe,
     Response,
+    asgi_app,
     body_event,
     expect,
     fail,
@@ -267,6 +271,31 @@ def wsgi_application_is_served(probe: Probe, inner: Any, data: list[bytes], body
         expected="close(), however the request ends",
         rule='PEP 3333, "Specification Details"',
     )
+
+
+STRINGS = 'PEP 3333, "Unicode Issues"'
+LATIN_1 = "a string of WSGI stands for bytes, one character for each: latin-1, whatever they mean"
+
+
+def latin_1_comes_out_of_wsgi(probe: Probe) -> None:
+    """Bytes over 127 in a field of the request, and in one of the answer, through asgi_from_wsgi."""
+    inner = wsgi_app(headers=[["X-Own", "caf\xe9"]], chunks=[b"ok"], environ=["HTTP_X_OWN"])
+    seen = probe.asgi(adapted(inner), scope_with((b"x-own", b"\xe9t\xe9")), receive=[body_event()])
+    ended_well(seen, LATIN_1, rule=STRINGS)
+    known = (seen.first("inner called") or {}).get("environ", {})
+    expect("HTTP_X_OWN in the environ", known.get("HTTP_X_OWN"), "\xe9t\xe9", LATIN_1, rule=STRINGS)
+    expect("x-own in the answer", Answer(seen).all(b"x-own"), [b"caf\xe9"], LATIN_1, rule=STRINGS)
+
+
+def latin_1_goes_into_wsgi(probe: Probe) -> None:
+    """The same, through wsgi_from_asgi."""
+    inner = asgi_app(start((b"x-own", b"caf\xe9")), piece(b"ok"), scope=["headers"])
+    app = made("middleware:wsgi_from_asgi", inner)
+    seen = probe.wsgi(app, headers=[("X-Own", "\xe9t\xe9")])
+    ended_well(seen, LATIN_1, rule=STRINGS)
+    expect("x-own in the scope", inner_values(seen, b"x-own"), [b"\xe9t\xe9"], LATIN_1, rule=STRINGS)
+    own = [value for field, value in seen.headers if str(field).lower() == "x-own"]
+    expect("X-Own for start_response", own, ["caf\xe9"], LATIN_1, rule=STRINGS)
 
 
 def stalled_client_holds_one_chunk(probe: Probe, taken: int) -> None:

@@ -132,6 +132,7 @@ def not_worth_it(text: bytes, small: bytes) -> list[tuple[str, list[Any]]]:
     return [
         ("a whole body under the minimum", [start((b"content-length", b"%d" % len(small))), piece(small)]),
         ("Content-Encoding: br", [start((b"content-encoding", b"br")), piece(text)]),
+        ("Content-Encoding: identity", [start((b"content-encoding", b"identity")), piece(text)]),
         ("Content-Type: image/png", [start((b"content-type", b"image/png")), piece(text)]),
         ("Content-Type: video/mp4", [start((b"content-type", b"Video/mp4")), piece(text, True), piece(b"")]),
         (

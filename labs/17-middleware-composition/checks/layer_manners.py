@@ -16,9 +16,9 @@ from asgi_messages import (
     start,
     word,
 )
-from gzip_answers import COOKIES
+from gzip_answers import COOKIES, unpacked
 
-from workshop.judge.checks import Probe, Transcript, asgi_app, body_event, expect, made, ref, that
+from workshop.judge.checks import Probe, Transcript, asgi_app, body_event, expect, fail, made, ref, that
 from workshop.judge.probe_client import returned
 
 MESSAGE = "this lab, rule 1: a message that you change is a copy, its headers a new list"
@@ -116,6 +116,30 @@ def untouched_scope(probe: Probe, layer: str, made_layer: Any, scope: dict[str, 
         [(b"content-type", b"text/plain"), (b"content-length", b"900"), (b"etag", b'"1"')],
         "as it was: a new message, with a new list, else each answer has a field more than the one before",
         rule=MESSAGE,
+    )
+
+
+def first_layer_is_outermost(probe: Probe, text: bytes) -> None:
+    """stack: no layer, two of which one has to see plain text, and the same list of two once more."""
+    louder, pack = ref("layer_calls:louder"), ref("middleware:gzip")
+    inner, asked = asgi_app(start(), piece(text)), scope_with((b"accept-encoding", b"gzip"))
+    plain = Answer(probe.asgi(made("middleware:stack", inner, []), scope_with()))
+    expect("the body, with no layer", plain.body, text)
+    got = Answer(probe.asgi(made("middleware:stack", inner, [pack, louder]), asked))
+    expect("content-encoding, with [gzip, louder]", got.all(b"content-encoding"), [b"gzip"])
+    data = got.body
+    if data[:2] != b"\x1f\x8b" or data == data.upper():
+        fail(
+            f"a body that begins {data[:12]!r}, with [gzip, louder]: louder changed compressed bytes",
+            "stack(app, [a, b]) is a(b(app)): the first one outermost",
+        )
+    expect("the text, with [gzip, louder]", unpacked(data), text.upper(), "louder is inside")
+    second = made("layer_calls:second_of", ref("middleware:stack"), inner, [pack, louder])
+    got = Answer(probe.asgi(second, asked))
+    that(
+        got.body == data,
+        got=f"a body that begins {got.body[:12]!r}, from the second of two stacks of one list [gzip, louder]",
+        expected=f"{data[:12]!r}, as from the first: the list is its owner's, and stays as it was",
     )
 
 
