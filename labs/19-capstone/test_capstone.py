@@ -14,6 +14,7 @@ from instance_facts import (
     NGINX,
     PROXY,
     Service,
+    counts_each_client,
     drain_is_short,
     every,
     is_hole,
@@ -35,7 +36,9 @@ from site_visits import (
     heard,
     member,
     new_task,
+    room_moves,
     room_name,
+    room_of_each,
     site_json,
     token,
     whoami,
@@ -175,7 +178,14 @@ def test_task3_files_come_from_nginx_and_only_from_their_folder(front: Client) -
         )
         fresh = front.get(f"/static/{path.name}", [("If-None-Match", answer.get("ETag") or "*")])
         expect_status(fresh, 304)
-    expect_status(front.get("/static/nothing.css"), 404)
+    missing = front.get("/static/nothing.css")
+    expect_status(missing, 404)
+    that(
+        missing.get("X-Instance") is None,
+        f"{missing.line} with X-Instance: an instance was asked for a file that is not there",
+        "nginx's own 404: what begins with /static/ is a file, or nothing",
+        where=NGINX,
+    )
     for target in WAYS_OUT:
         answer = front.get(target)
         that(
@@ -272,7 +282,7 @@ def test_task4_large_body_is_refused_twice(front: Client, service: Service, rng:
 
 
 @check(task=4, rule="nginx, ngx_http_limit_conn_module; RFC 6585 §4: 429")
-def test_task4_one_client_holds_eight_streams(front: Client, rng: random.Random) -> None:
+def test_task4_one_client_holds_eight_streams(front: Client, probe: Probe, rng: random.Random) -> None:
     """One client holds eight event streams, and no ninth"""
     lies = [[("X-Forwarded-For", f"203.0.113.{number}")] for number in rng.sample(range(1, 255), AT_ONCE + 1)]
     with contextlib.ExitStack() as streams:
@@ -286,6 +296,7 @@ def test_task4_one_client_holds_eight_streams(front: Client, rng: random.Random)
         whoami(front)
         held[0].wire.close()
         streams.enter_context(events(front))
+    counts_each_client(probe)
 
 
 @check(task=4, rule=f'{PROXY}, "proxy_read_timeout"; {UPSTREAM}, "max_fails"; RFC 9110 §15.6.5')
@@ -311,9 +322,10 @@ def test_task4_slow_answer_is_given_up_and_streams_are_not(front: Client, rng: r
         made = site_json(front.request("POST", "/tasks", JSON, new_task(rng)), 201)
         expect("the event after as long a silence", stream.next("task"), made, where=NGINX)
         ada.send("still here")
-        expect(
-            "what Ada hears after as long a silence", heard(ada, "Ada").get("text"), "still here", where=NGINX
-        )
+        asked = f"Ada: {ada.asked}\nAda: message 'still here', after as long a silence"
+        goes_on = "a message: a room goes on, also after a long silence"
+        echo = heard(ada, "Ada", goes_on, sent=asked, where=NGINX).get("text")
+        expect("what Ada hears after as long a silence", echo, "still here", sent=asked, where=NGINX)
 
 
 def given_up(wire: Wire, began: float) -> None:
@@ -340,6 +352,7 @@ def test_task5_killed_instance_loses_no_idempotent_request(
     front: Client, service: Service, stack: Stack, rng: random.Random
 ) -> None:
     """An instance is killed: the other one answers its GET, and every later request"""
+    rooms = room_of_each(front, rng, ROOMS)
     whoami(front)
     mine = token(rng)
     with front.connect() as wire:
@@ -365,6 +378,8 @@ def test_task5_killed_instance_loses_no_idempotent_request(
             f"{answer.line}, with instance {victim} gone",
             "status 200 from the instance that runs",
         )
+    if victim in rooms:
+        room_moves(front, rooms[victim], NGINX)
     front.wakes = True
     end = time.monotonic() + BACK
     while whoami(front)["instance"] != victim:

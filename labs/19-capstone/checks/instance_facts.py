@@ -5,7 +5,7 @@ import time
 import tomllib
 from collections.abc import Callable
 
-from nginx_conf_text import not_kept_before_1_29_7
+from nginx_conf_text import not_kept_before_1_29_7, same_for_all_clients
 from site_visits import PATIENCE, Fields, Known, events, member, room_name, site_json
 
 from workshop.judge.checks import Client, Probe, expect, made, method, request_bytes, that
@@ -71,6 +71,18 @@ def keeps_with_every_nginx(probe: Probe) -> None:
         got=missing,
         expected="connections that every nginx keeps: before 1.29.7 that takes `keepalive` in the upstream, "
         "`proxy_http_version 1.1`, and a Connection header that is empty for ordinary requests",
+        where=NGINX,
+    )
+
+
+def counts_each_client(probe: Probe) -> None:
+    """That the limit of streams is one client's: all requests here come from one address, so read it."""
+    same = same_for_all_clients(text_of(probe, "nginx.conf"))
+    that(
+        not same,
+        got=f"connections are counted by {same}, which all clients have in common",
+        expected="a limit_conn_zone by $binary_remote_addr: eight streams for each client, "
+        "not for all of them together",
         where=NGINX,
     )
 

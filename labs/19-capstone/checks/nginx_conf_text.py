@@ -65,6 +65,47 @@ def not_kept_before_1_29_7(text: str) -> str:
     return ""
 
 
+VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+ADDRESSES = {"binary_remote_addr", "remote_addr", "realip_remote_addr"}
+BY_CONTENT = ("map", "geo", "split_clients")  # what they make is their last word
+
+
+def same_for_all_clients(text: str) -> str:
+    """The keys by which connections are counted, where none has the address that connects; or nothing."""
+    said = list(everything(directives(text)))
+    keys = [one.words[1] for one in named(said, "limit_conn_zone")]
+    return "" if any(ADDRESSES & variables_behind(key, said) for key in keys) else " and ".join(keys)
+
+
+def variables_behind(key: str, said: list[Directive]) -> set[str]:
+    """The variables in a key, and all those that they are made from."""
+    found: set[str] = set()
+    waiting = VARIABLE.findall(key)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [source for one in said if makes(one, name) for source in sources(one)]
+    return found
+
+
+def makes(one: Directive, name: str) -> bool:
+    """Whether a directive makes a variable, of other ones or as a part of a regular expression."""
+    if one.words[0] in BY_CONTENT and one.words[-1] == f"${name}":
+        return True
+    return one.words[:2] == ("set", f"${name}") or any(f"<{name}>" in word for word in words_of(one))
+
+
+def words_of(one: Directive) -> list[str]:
+    return [*one.words, *(word for inner in one.block for word in inner.words)]
+
+
+def sources(one: Directive) -> list[str]:
+    """The variables that a directive reads; a geo that names none reads the address."""
+    unnamed = ["remote_addr"] if one.words[0] == "geo" and len(one.words) == 2 else []
+    return VARIABLE.findall(" ".join(words_of(one))) + unnamed
+
+
 def named_in(pool: Directive) -> set[str]:
     return {one.words[0] for one in pool.block if one.words[1:] != ("0",)}
 

@@ -138,11 +138,39 @@ def member(front: Client, room: str, who: str, fields: Fields = ()) -> Iterator[
         yield opened, heard(opened, who)
 
 
-def heard(socket: WebSocket, who: str) -> dict[str, Any]:
-    """The next thing that somebody hears, as JSON."""
+def room_of_each(front: Client, rng: random.Random, most: int) -> dict[str, str]:
+    """A room by the instance that has it, among so many rooms; none where rooms are still to be written."""
+    found: dict[str, str] = {}
+    for room in (room_name(rng) for _ in range(most)):
+        with front.websocket(f"/rooms/{room}?name=Ada", who="Ada") as opened:
+            if opened.refused is not None:
+                return {}
+            found.setdefault(heard(opened, "Ada").get("instance", ""), room)
+        if len(found) > 1:
+            break
+    return found
+
+
+def room_moves(front: Client, room: str, where: str) -> None:
+    """That somebody can enter a room whose instance is gone: the other one has it then."""
+    asked = f"GET /rooms/{room}?name=Grace (Upgrade: websocket)"
+    with front.websocket(f"/rooms/{room}?name=Grace", who="Grace") as grace:
+        that(
+            grace.refused is None,
+            f"{grace.refused.line if grace.refused else ''} for a room of the instance that is gone",
+            "101 from the other instance: a connection that is refused got nothing of the request, so nginx "
+            "may ask the next one (proxy_next_upstream) in /rooms/, too",
+            sent=asked,
+            where=where,
+        )
+        heard(grace, "Grace", sent=asked)
+
+
+def heard(socket: WebSocket, who: str, expected: str = "a message", **more: str) -> dict[str, Any]:
+    """The next thing that somebody hears, as JSON; `more` is for the report, as of `that`."""
     try:
         message = socket.receive(PATIENCE)
     except Deadline:
-        fail(f"{who} heard nothing for {PATIENCE:g} s", "every member hears what is said in the room")
-    that(isinstance(message, str), f"{who} got {message}", "a message")
+        fail(f"{who} heard nothing for {PATIENCE:g} s", "every member hears what is said in the room", **more)
+    that(isinstance(message, str), f"{who} got {message}", expected, **more)
     return as_object(str(message), f"{who} heard {message!s:.200}")
