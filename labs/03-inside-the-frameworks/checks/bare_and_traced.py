@@ -104,25 +104,29 @@ SCRIPTS = {
 
 
 def length_is_told(probe: Any) -> None:
-    """A body that has a len has one behind the X-ray: servers ask for it."""
-    seen = probe.steps(
-        ("environ", {"SCRIPT_NAME": "", "PATH_INFO": "/"}),
-        made("wsgiref.util:setup_testing_defaults", named("environ")),
+    """A body that has a len has one behind the X-ray, whatever its type: servers ask for it."""
+    for app, what in (
+        (ref("environ_wsgi:application"), "a list of one chunk"),
         (
-            "body",
-            made(wsgi_traced(ref("environ_wsgi:application")), named("environ"), note("start_response")),
+            made("iterable_bodies:in_a_sized_object", b"one"),
+            "an object of its own with __len__, one chunk in it",
         ),
-        made("builtins:len", named("body")),
-        sent="len(body), where the application returned a list of one chunk",
-    )
-    error = seen.raised
-    that(
-        error is None,
-        got=f"{(error or {}).get('type')}: {(error or {}).get('message')}",
-        expected="1: a server that sees one chunk adds its Content-Length, also with the X-ray",
-        rule=LENGTH,
-    )
-    expect("len(body)", seen.values[-1], 1, "that of the application's list", rule=LENGTH)
+    ):
+        seen = probe.steps(
+            ("environ", {"SCRIPT_NAME": "", "PATH_INFO": "/"}),
+            made("wsgiref.util:setup_testing_defaults", named("environ")),
+            ("body", made(wsgi_traced(app), named("environ"), note("start_response"))),
+            made("builtins:len", named("body")),
+            sent=f"len(body), where the application returned {what}",
+        )
+        error = seen.raised
+        that(
+            error is None,
+            got=f"{(error or {}).get('type')}: {(error or {}).get('message')}",
+            expected="1: a server that sees one chunk adds its Content-Length, also with the X-ray",
+            rule=LENGTH,
+        )
+        expect("len(body)", seen.values[-1], 1, "that of the application's body", rule=LENGTH)
 
 
 def input_is_left_alone(probe: Any, data: bytes) -> None:

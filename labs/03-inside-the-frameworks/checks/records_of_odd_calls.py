@@ -41,6 +41,19 @@ def the_body_is_closed(probe, chunks):
         expect("calls of the body's close", times, 1, why, rule=DETAILS)
 
 
+def the_body_is_read_when_asked(probe):
+    """`iter` of the body comes with the first chunk: if it raises then, the server has a body to close."""
+    seen = probe.wsgi(wsgi_traced(made("iterable_bodies:in_no_way", note("closed"))))
+    times = [event["name"] for event in seen.all("noted")].count("closed")
+    that(
+        times == 1,
+        got=f"a body whose iter() raises: its close was called {times} times",
+        expected="once: call iter() when the server asks for the first chunk. In the call itself the "
+        "exception comes before the server has a body that it can close",
+        rule=DETAILS,
+    )
+
+
 def calls_that_overlap(probe, paths):
     """Two requests at the same time: each has its own number, from its first event to its last."""
     answers = [start_event(), answer_event(b"x")]
@@ -57,3 +70,20 @@ def calls_that_overlap(probe, paths):
             what = f"call {number}, for {path}: "
             that(plain(is_) == plain(right), what + line(is_), what + line(right), rule=THREADS)
         that(len(got) == len(wanted), f"{len(got)} events of call {number}", f"{len(wanted)}", rule=THREADS)
+
+
+def left_half_way(seen):
+    """Fail when upload waits for the rest, or takes the half for the whole."""
+    that(
+        "still running" not in seen.names(),
+        got="a client that left half way, and upload is still waiting for the rest",
+        expected="upload returns: http.disconnect means that no more pieces come",
+        rule='ASGI www, "Disconnect - receive event"',
+    )
+    starts = [message for message in seen.sends if isinstance(message, dict) and "status" in message]
+    that(
+        all(message["status"] != 200 for message in starts),
+        got="a client that left half way, and upload sent a 200 with the size of that half",
+        expected="no 200: after http.disconnect no more pieces come, and the body was never complete",
+        rule='ASGI www, "Disconnect - receive event"',
+    )
