@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -10,6 +11,17 @@ def other_names(env: WSGIEnvironment, start: StartResponse, /) -> Iterable[bytes
     """PEP 3333, "Specification Overview": two positional arguments, whatever they are called."""
     start("200 OK", [("Content-Type", "text/plain")])
     return [env["QUERY_STRING"].encode("latin-1")]
+
+
+def pushes_its_error(env: WSGIEnvironment, start: StartResponse, /) -> Iterable[bytes]:
+    """It fails after start_response, and pushes the query into the response that replaces the first one."""
+    start("200 OK", [("Content-Type", "text/plain")])
+    try:
+        raise ValueError("after start_response")
+    except ValueError:
+        write = start("500 Failed", [("Content-Type", "text/plain")], sys.exc_info())
+    write(env["QUERY_STRING"].encode("latin-1"))
+    return [b"!"]
 
 
 def interrupted(closed: Callable[[], object]) -> WSGIApplication:

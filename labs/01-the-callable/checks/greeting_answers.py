@@ -3,8 +3,9 @@
 import random
 import string
 from collections.abc import Iterable
+from typing import Any
 
-from workshop.judge.checks import Response, Thing, Transcript, expect, fail, that
+from workshop.judge.checks import Response, Thing, Transcript, expect, fail, http_scope, that
 
 APPLICATION_SIDE = 'PEP 3333, "The Application/Framework Side"'
 FAR_NAMES = ("Zoë", "Łukasz", "Aşkın", "Νίκη", "Юлия", "明", "José")
@@ -117,6 +118,17 @@ def body_is(got: bytes, expected: str, length: str | None = None, **more: str) -
     expect("body", got, wanted, why, **more)
 
 
+def own_length(seen: Transcript) -> None:
+    """Fail when an answer of `application` has a Content-Length, and it is another body's."""
+    size, length = len(body_of(seen)), value_of(seen.headers, "Content-Length")
+    that(
+        length in (None, str(size)),
+        got=f"{seen.status}: Content-Length = {length!r} with a body of {size} bytes",
+        expected=f"Content-Length = '{size}'     the length of this body, not of a greeting's",
+        rule="RFC 9110 §8.6",
+    )
+
+
 def allows(value: str | None) -> set[str]:
     return {part.strip() for part in (value or "").split(",") if part.strip()}
 
@@ -190,3 +202,17 @@ def listed(headers: object) -> None:
         two = isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(x, bytes) for x in pair)
         that(two, f"a header {pair!r}", "a pair of bytes: (b'content-type', b'text/plain; charset=utf-8')")
         expect("header name", pair[0], pair[0].lower(), "ASGI has names in lower case")
+
+
+def knows_or_raises(probe: Any, kind: str, event: str) -> None:
+    """Fail unless a scope of this type, which is not http, raises or is answered in its own messages."""
+    scope = {**http_scope(), "type": kind, "subprotocols": [], "state": {}}
+    seen = probe.asgi("app:asgi", scope, receive=[{"type": event}], settle=0.2)
+    types = [str(message.get("type")) for message in seen.sends if isinstance(message, dict)]
+    own = types and all(one.startswith(f"{kind}.") for one in types)
+    that(
+        seen.raised or own,
+        got=f"a scope of type {kind!r}: no exception, and the messages sent were {types!r}",
+        expected="an exception: it tells the server that the application doesn't support this type",
+        rule='ASGI, "Applications"',
+    )
