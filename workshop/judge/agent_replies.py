@@ -51,7 +51,7 @@ def checked(do: str, reply: Reply, port: int | None) -> Reply:
         case "rest":
             return {"at_rest": bool(reply.get("at_rest"))}
         case "ticks":
-            return {key: _numbers(reply.get(key)) for key in ("pids", "ticks")}
+            return {key: _numbers(reply.get(key)) for key in ("pids", "ticks", "waits")}
         case "connections":
             peers = reply.get("peers")
             return {"peers": None if peers is None else _texts(peers)}

@@ -75,7 +75,7 @@ class DebugStack(Stack):
                 pids = [one.pid for key, one in self.running.items() if key == name]
                 return {"at_rest": all(process.at_rest([pid, *process.descendants(pid)]) for pid in pids)}
             case "ticks":
-                return {"pids": [], "ticks": []}  # a breakpoint is no hurry
+                return {"pids": [], "ticks": [], "waits": []}  # a breakpoint is no hurry
             case "nginx":
                 return self.door.status() if self.door is not None else {"code": None}
             case "signal":

@@ -9,7 +9,8 @@ tool. Checks reach it through a Unix socket, one JSON line a request and one a r
     {"do": "status", "service": "wsgi"}  exit code (null: running), output, and a mark for later output;
                                          told: a check's signal asked its first process to end
     {"do": "rest", "service": "wsgi"}    whether all of its threads wait for something
-    {"do": "ticks", "service": "wsgi"}   its pids, and the processor time of each, in clock ticks
+    {"do": "ticks", "service": "wsgi"}   its pids, the processor time of each, in clock ticks, and how often
+                                         each has waited
     {"do": "stacks", "service": "wsgi"}  ends it, by SIGABRT: what Python's faulthandler says of its threads
     {"do": "nginx", "since": 0}          nginx's exit code, and the errors that it has logged since a mark
     {"do": "restart"}                    end everything; the next start is of the files as they are now;
@@ -68,7 +69,8 @@ class Agent:
                 return {"at_rest": process.at_rest(crew.pids(name))}
             case "ticks":
                 known = crew.pids(name)
-                return {"pids": known, "ticks": [process.cpu_ticks([pid]) for pid in known]}
+                ticks = [process.cpu_ticks([pid]) for pid in known]
+                return {"pids": known, "ticks": ticks, "waits": [process.waits(pid) for pid in known]}
             case "signal":
                 return crew.send_signal(name, request["number"], request.get("pid"))
             case "connections":
