@@ -196,13 +196,13 @@ def test_task2_unknown_paths_are_404(front, probe, rng):
 
 
 @check(task=2, rule="RFC 9110 §15.5.6")
-def test_task2_other_methods_are_405_with_allow(front, probe):
+def test_task2_other_methods_are_405_with_allow(front, probe, rng):
     """Other methods get a 405 with Allow"""
     for case in wire_cases(__file__, "method-*.http"):
         refused(front.send(case.data))
     for method in ("PUT", "PATCH", "DELETE", "POST", "PROPFIND"):
         refused(front.request(method, "/"))
-    own_length(probe.wsgi("app:application", "POST"))
+    own_length(probe.wsgi("app:application", "POST", query=f"name={word(rng)}"))
     expect("status of GET /", front.get("/").status, 200)
 
 
