@@ -77,6 +77,30 @@ def test_a_reset_in_the_middle_of_an_answer_is_said() -> None:
     assert head.startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize(
+    ("early", "words"),
+    [
+        (b"", "was reset while the request was sent"),
+        (b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n", ""),
+        (b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 5\r\n\r\nab", "cut short"),
+    ],
+    ids=["none", "whole", "a part of it"],
+)
+def test_an_answer_that_comes_before_the_whole_body_is_read(early: bytes, words: str) -> None:
+    """A server that answers 413 and closes resets the connection under the rest of the body."""
+
+    def refuses(accepted: socket.socket) -> None:
+        accepted.sendall(early)
+
+    with served(refuses) as port, Wire("127.0.0.1", port, SECONDS) as wire:
+        data = REQUEST + b"x" * 16_000_000  # more than any buffer takes: the sending is still under way
+        if words:
+            with pytest.raises(NoAnswer, match=words):
+                wire.ask(data)
+        else:
+            assert wire.ask(data).status == 413
+
+
 @pytest.mark.parametrize("body", [b"", b"Hello, world!\n"], ids=["the head came first", "all came at once"])
 def test_a_wrong_head_is_shown_without_what_came_with_it(body: bytes) -> None:
     def answers(accepted: socket.socket) -> None:

@@ -129,8 +129,7 @@ class Client:
         target = words[1].decode("latin-1") if len(words) == 3 else "/"
         with self.connect(seconds=seconds, target=target) as connection:
             self._trail.curl = curl
-            connection.send(data)
-            response = connection.response(method)
+            response = connection.ask(data, method)
         self._trail.response = response
         return response
 

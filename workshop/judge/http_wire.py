@@ -295,6 +295,22 @@ class Wire:
             else:
                 raise NoAnswer(_nothing(bytes(self.received[start:])), bytes(self.received[start:]))
 
+    def ask(self, data: bytes, method: str = "GET") -> Response:
+        """One request and its response, which may be there before the other side took all of the request.
+
+        RFC 9112 §9.5: a client that sends a body should look for a response meanwhile. A server that closes
+        with some of the body unread resets the connection; what came before the reset is kept.
+        Raises as `send` and `response` do.
+        """
+        try:
+            self.send(data)
+        except NoAnswer as gone:
+            try:
+                return self.response(method)
+            except NoAnswer as nothing:
+                raise (nothing if nothing.partial else gone) from None
+        return self.response(method)
+
     def stream(self, method: str = "GET") -> tuple[Response, Iterator[bytes]]:
         """The next final response's head as soon as it is there, and its body's pieces as they come.
 

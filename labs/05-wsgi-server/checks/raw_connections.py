@@ -224,8 +224,7 @@ def chunked_body_is_decoded(client: Client, body: str) -> None:
         expect("read() of a chunked body", answered(response).get("pieces"), [body], why)
         large = body * (200_000 // len(body))
         with client.connect(seconds=4) as connection:
-            connection.send(data + f"{len(large):x}\r\n{large}\r\n0\r\n\r\n".encode())
-            response = connection.response("POST")
+            response = connection.ask(data + f"{len(large):x}\r\n{large}\r\n0\r\n\r\n".encode(), "POST")
         same = response.status == 200 and answered(response).get("pieces") == [large]
         got = f"{response.line}, {response.text[:60]!r}, for one chunk of {len(large)} bytes"
         that(same, got, "its bytes, in however many pieces they come")
