@@ -191,11 +191,12 @@ def chunk_size(line: bytes) -> int:
 # --- answers in the server's own name -----------------------------------------------------------------
 
 
-def own_answer(status: str, why: str) -> bytes:
-    """A whole response, with the word that the connection ends with it."""
+def own_answer(status: str, why: str, method: str = "") -> bytes:
+    """A whole response, with the word that the connection ends with it; `method` is the request's."""
     text = f"{status}\n{why}\n".encode("latin-1", "replace")
     head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n"
-    return head.encode() + date_line() + b"Connection: close\r\n\r\n" + text
+    # RFC 9110 §9.3.2: no content follows the head of an answer to HEAD.
+    return head.encode() + date_line() + b"Connection: close\r\n\r\n" + (b"" if method == "HEAD" else text)
 
 
 _date = (0, b"")
@@ -323,10 +324,13 @@ class Connection:
             raise ClientGone(f"the client was silent, or too slow, for {self.time_out:g} s")
         return patience - (time.monotonic() - began)
 
-    def refuse(self, status: str, why: str) -> None:
-        """Answer in the server's own name; nothing may follow. A client that is gone is not told."""
+    def refuse(self, status: str, why: str, method: str = "") -> None:
+        """Answer in the server's own name; nothing may follow. A client that is gone is not told.
+
+        `method` is the request's, once its head is read: to a HEAD, no content is sent.
+        """
         with contextlib.suppress(ClientGone):
-            self.send(own_answer(status, why))
+            self.send(own_answer(status, why, method))
 
     def half_close(self) -> None:
         """Say that nothing follows. RFC 9112 §9.6: closing at once could reset the answer away."""

@@ -195,12 +195,14 @@ class Response:
         "_lines",
         "headers_sent",
         "keep_alive",
+        "method",
         "status",
         "whole",
     )
 
     def __init__(self, connection: Connection, head: Head, keep_alive: bool) -> None:
         self._connection, self._head, self.keep_alive = connection, head, keep_alive
+        self.method = head.method
         self.status = ""
         self.headers_sent = False
         self.whole = False  # the first chunk is the whole body
@@ -307,7 +309,7 @@ class Response:
     @property
     def _has_body(self) -> bool:
         """RFC 9110 §9.3.2, §15.3.5, §15.4.5: nothing follows the head of these."""
-        return self._head.method != "HEAD" and self.status[:3] not in ("204", "304")
+        return self.method != "HEAD" and self.status[:3] not in ("204", "304")
 
     def _begin(self, length: int | None) -> bytes:
         """The head of the response; `length` is the body's where it is known from the body itself."""
@@ -401,9 +403,10 @@ def respond(connection: Connection, application: Application, environ: Environ, 
         if response.headers_sent:
             response.abort()
         elif isinstance(error, Refused):
-            connection.refuse(error.status, error.why)
+            connection.refuse(error.status, error.why, response.method)
         else:
-            connection.refuse("500 Internal Server Error", "the application raised an exception")
+            why = "the application raised an exception"
+            connection.refuse("500 Internal Server Error", why, response.method)
         response.keep_alive = False
 
 
@@ -535,12 +538,15 @@ class Server:
             connection = self._returned.popleft()
             if connection.aborted:
                 self._close(connection)
-                continue
-            connection.away = False
-            patience = self.time_out if connection.buffer else self.keep_alive
-            connection.deadline = time.monotonic() + (LINGER if connection.lingering else patience)
-            if not connection.watched:
-                self._watch(connection)
+            else:
+                self._await_next(connection)
+
+    def _await_next(self, connection: Connection) -> None:
+        connection.away = False
+        patience = self.time_out if connection.buffer else self.keep_alive
+        connection.deadline = time.monotonic() + (LINGER if connection.lingering else patience)
+        if not connection.watched:
+            self._watch(connection)
 
     def _close_overdue(self, now: float) -> None:
         waiting = [key.data for key in self._selector.get_map().values() if key.data is not None]

@@ -1,10 +1,11 @@
 """The oracle of lab 5: gunicorn with its threaded worker, behind the lab's command line.
 
-In three things gunicorn 27 does not do what it must; `application` stands in between:
+In four things gunicorn 27 does not do what it must; `application` stands in between:
 - it sends the head with an empty first chunk (PEP 3333, "The start_response() Callable");
 - it adds the headers of a second start_response to those of the first, in place of replacing them (the same);
 - it keeps the connection after a body that is shorter than its Content-Length (RFC 9110 §8.6), so that the
-  client takes the next response for the rest of it.
+  client takes the next response for the rest of it;
+- it sends the page of its own 500 to HEAD, too (RFC 9110 §9.3.2).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,14 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
         promised[:] = [int(value) for name, value in headers if name.lower() == "content-length"]
         return start_response(status, headers, *[exc_info] if exc_info else [])
 
-    result: Iterable[bytes] = load()(environ, started)
+    try:
+        result: Iterable[bytes] = load()(environ, started)
+    except Exception:
+        if environ["REQUEST_METHOD"] != "HEAD" or start_response.__self__.headers_sent:
+            raise
+        traceback.print_exc()
+        start_response("500 Internal Server Error", [], sys.exc_info())
+        return []
     return result if isinstance(result, list) else Chunks(result, promised)
 
 
