@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from behaviours_client import behave, must_fail, printed, shown_request
@@ -28,6 +29,11 @@ def exceptions_are_errors(client: Client, stack: Any, who: str) -> None:
     asked = shown_request(behave("answer", raise_at=-1, name=who))
     said = printed(client, stack, f"at once, for {who}")
     that(said, silent, right, rule="rule 10 of the lesson", sent=asked)
+    output = stack.ask("status", service=client.service, since=0)["output"]
+    line = next(line for line in output.splitlines() if f"at once, for {who}" in line)
+    traced = re.search(rf'File ".*\n.*\n([ ~^]+\n)?.*at once, for {who}', output)
+    got = f"500, and {line!r} on standard error, without a traceback"
+    that(traced, got, right, rule="rule 10 of the lesson", sent=asked)
     asked = behave("answer", error=f"wsgi.errors of {who}")
     client.get(asked)
     silent = f"{f'wsgi.errors of {who}'!r}, which the application wrote to wsgi.errors, is nowhere"

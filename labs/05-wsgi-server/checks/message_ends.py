@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from typing import Any
+from urllib.parse import quote
 
 from behaviours_client import behave, told
 
@@ -201,3 +202,14 @@ def kept_over_http_1_0(client: Client, who: str) -> None:
             right,
             rule="RFC 9112 §9.3; your server.py, serve_connection",
         )
+
+
+def framework_runs(front: Client, prefix: str, who: str, sent: bytes) -> None:
+    """What services/apps/greeting_flask.py and greeting_django.py answer behind nginx."""
+    expect(f"GET {prefix}", front.get(f"{prefix}?name={quote(who)}").text, f"Hello, {who}!\n")
+    response = front.request("POST", f"{prefix}upper", body=sent)
+    expect(f"POST {prefix}upper", response.text, sent.decode().upper(), "the body, and nothing else")
+    letters = front.get(f"{prefix}letters?name={quote(who)}")
+    expect(f"GET {prefix}letters", letters.text, who, "a chunk for each letter")
+    expect(f"GET {prefix}nothing", front.get(f"{prefix}nothing").status, 404)
+    expect(f"HEAD {prefix}", front.request("HEAD", prefix).body, b"")

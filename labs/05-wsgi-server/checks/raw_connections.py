@@ -404,8 +404,9 @@ def response_and_rest(client: Client, method: str, target: str) -> tuple[Respons
         return response, rest_of(connection)
 
 
-def nothing_is_written_to_head(client: Client, text: str) -> None:
-    """Neither write sends content for HEAD, nor a 500 after an exception."""
+def nothing_follows_other_heads(client: Client, patient: Client, text: str) -> None:
+    """Neither write sends content for HEAD, nor a 500 after an exception; and a 205 says that it has none."""
+    reset_content_has_an_end(patient)
     _, rest = response_and_rest(client, "HEAD", behave("write", text=[text], rest=text))
     expect("what follows the head (HEAD, and write)", rest, b"", "no content, no chunk")
     try:
@@ -414,6 +415,20 @@ def nothing_is_written_to_head(client: Client, text: str) -> None:
         return  # a server may close, in place of a 500
     why = "no content, nor in the server's own words: connection.refuse takes the request's method"
     expect("what follows the head of the 500 to a HEAD", rest, b"", why, rule="RFC 9110 §9.3.2, a MUST")
+
+
+def reset_content_has_an_end(client: Client) -> None:
+    """A 205 has no content, but unlike a 204 it has to say so: its client looks for the end of a body."""
+    with client.connect(seconds=3) as connection:
+        connection.send(request_bytes("GET", behave("answer", status="205 Reset Content")))
+        try:
+            expect("body of a 205", connection.response().body, b"")
+        except Deadline:
+            fail(
+                "a 205 without Content-Length or chunks, on a connection that stays open",
+                "Content-Length: 0, the last chunk, or a close: of 1xx, 204 and 304 alone the head is all",
+                rule="RFC 9112 §6.3; RFC 9110 §15.3.6",
+            )
 
 
 def read_before_the_next(client: Client, how: str, body: str, told_by: str) -> dict[str, Any]:
