@@ -133,8 +133,8 @@ def test_task1_scope_is_what_the_specification_says(service, stack, rng):
     client = service("behaviours")
     who, first, second = name(rng), f"a{rng.randrange(1000)}", f"b{rng.randrange(1000)}"
     request = (
-        f"POST /fields HTTP/1.1\r\nHost: localhost\r\nX-Name:{who}\r\nx-tag:  {first}\r\nX-City: \xe9\r\n"
-        f"X-Tag: {second}\r\nX-Empty:\r\nContent-Length:3\r\nConnection: close\r\n\r\nabc"
+        f"POST /fields HTTP/1.1\r\nHost: localhost\r\nX-Name:{who}\r\nx-tag:  {first}\r\nX-City: \xe9  b\r\n"
+        f"X-Tag: {second}\r\nX-Empty:\r\nX-Tag: {first}\r\nContent-Length:3\r\nConnection: close\r\n\r\nabc"
     )
     scope = scope_of(stack, client, request.encode("latin-1"))
     expect("type", scope.get("type"), "http")
@@ -146,8 +146,8 @@ def test_task1_scope_is_what_the_specification_says(service, stack, rng):
     expect("asgi version", version, "3.0")
     headers = scope.get("headers")
     that(isinstance(headers, list), f"headers = {headers!r}", "a list of [name, value], both bytes")
-    values = (who.encode(), first.encode(), b"\xe9", second.encode(), b"")
-    right = list(zip((b"x-name", b"x-tag", b"x-city", b"x-tag", b"x-empty"), values, strict=True))
+    values = (who.encode(), first.encode(), b"\xe9  b", second.encode(), b"", first.encode())
+    right = list(zip((b"x-name", b"x-tag", b"x-city", b"x-tag", b"x-empty", b"x-tag"), values, strict=True))
     wanted = [one for one, _ in right]
     shown = [tuple(pair) for pair in headers if pair[0].lower() in (*wanted, *(n.decode() for n in wanted))]
     expect("headers", shown, right, "bytes, names in lower case, in order of arrival, repeats kept")
@@ -218,6 +218,7 @@ def test_task2_client_can_tell_where_the_body_ends(service, rng):
         *with_other_statuses(chunks, length),
         ("GET", {}, "", "one empty event: an empty body"),
         ("HEAD", {"chunk": chunks}, "", "RFC 9110 §9.3.2: a HEAD's answer has no content"),
+        ("HEAD", {"chunk": body, "whole": "yes"}, "", "RFC 9110 §9.3.2: a HEAD's answer has no content"),
         ("GET", {"chunk": [""], "status": 204}, "", "RFC 9110 §15.3.5: 204 has no content"),
         ("GET", {"chunk": [""], "status": 304}, "", "RFC 9110 §15.4.5: 304 has no content"),
     ]

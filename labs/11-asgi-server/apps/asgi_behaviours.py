@@ -6,7 +6,9 @@
     GET  /do/answer?chunk=a&chunk=b     a body event for each chunk; also status=, header=Name:value,
                                         raise_at=1 (-1: before the start; as many as there are chunks: after
                                         the last event), end=no (without the last event), once=yes (headers
-                                        that can be read once), bare=yes (events without what may be left out)
+                                        that can be read once), bare=yes (events without what may be left out,
+                                        the same two for all requests), trailers=no (a start that says so),
+                                        whole=yes (the last body event is that of the first chunk)
     GET  /do/order?how=start_twice      events out of order: see `order`
     GET  /do/lines?place=x              a line, then one more when the place was opened; quiet=yes: an empty
                                         piece in the place of the first line
@@ -43,6 +45,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 PATIENCE = 7.0  # seconds for a place to open, or for company
 PIECE = b"." * (1 << 20)
+BARE_START = {"type": "http.response.start", "status": 200}
+BARE_BODY = {"type": "http.response.body"}
 
 notebooks: defaultdict[str, list[str]] = defaultdict(list)
 places: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -173,10 +177,17 @@ async def answer(query: Query, receive: Receive, send: Send) -> None:
     if raise_at == -1:
         raise RuntimeError("this application raises at once: that is on purpose")
     if query.get("bare"):
-        await send({"type": "http.response.start", "status": 200})
-        await send({"type": "http.response.body"})
+        await send(BARE_START)
+        await send(BARE_BODY)
+        return
+    if query.get("trailers"):
+        await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": False})
+        await body(send, chunks[0], more=False)
         return
     await start(send, int(query.get("status", "200")), iter(headers) if query.get("once") else headers)
+    if query.get("whole"):
+        await body(send, chunks[0], more=False)
+        return
     for index, chunk in enumerate(chunks):
         if index == raise_at:
             raise RuntimeError("this application raises here: that is on purpose")

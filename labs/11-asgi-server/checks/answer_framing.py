@@ -42,6 +42,8 @@ def with_other_headers(body: str, chunks: list[str]) -> list[tuple[str, Any, str
         ("GET", {"chunk": chunks, "header": ["x-tag:a"], "once": "yes"}, body, once),
         ("GET", {"chunk": chunks, "header": ["x-tag:caf\xe9"]}, body, latin),
         ("GET", {"bare": "yes"}, "", left_out),
+        ("GET", {"bare": "yes"}, "", "the events are the application's, which sends the same two again"),
+        ("GET", {"chunk": body, "trailers": "no"}, body, "a start may have trailers, False, among its keys"),
     ]
 
 
@@ -83,6 +85,11 @@ def is_framed(connection: Wire, method: str, query: dict[str, Any], expected: st
     expect("body", response.text, expected, why)
     if response.status < 500:
         has_date(response.get("Date"))
+    if method == "HEAD" and "header" not in query:
+        length, right = response.get("Content-Length"), str(len(query["chunk"]))
+        got = f"Content-Length: {length}, and the body that a GET gets has {right} bytes"
+        true = "whole" not in query or length in (None, right)
+        that(true, got, f"{right}, or no Content-Length", rule="RFC 9110 §8.6, a MUST NOT")
     if response.status == 204:
         expect("Transfer-Encoding of a 204", response.all("Transfer-Encoding"), [], rule="RFC 9112 §6.1")
     if "header" in query:

@@ -118,7 +118,8 @@ def ends_as_said(client: Client, names: list[str]) -> None:
 
 def nothing_after_the_last(client: Client, who: str) -> None:
     """A request that says Connection: close is the last, also where another one came with it."""
-    for target in (behave("ignore", name=who), behave("answer", chunk=who, header="Connection:close")):
+    said = [behave("answer", chunk=who, header=f"connection:{option}") for option in ("close", "keep-alive")]
+    for target in (behave("ignore", name=who), *said):
         last = request_bytes("GET", target, [("Connection", "close")])
         with client.connect(seconds=4) as connection:
             connection.send(last + request_bytes("GET", behave("ignore", name="one more")))
