@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from typing import Any
 from workshop.compare.implementations import folder_of, implementations
 from workshop.compare.judged_points import SEED, Points
 from workshop.labs import Lab
+from workshop.paths import APPS
 
 HOLDS, NOT_REACHED, DIFFERS = "holds", "not reached", "differs"
+APPLICATION = re.compile(r"(\w+):\w+")  # of a service's command: module:attribute
 Record = dict[str, Any]
 
 
@@ -31,12 +34,13 @@ def path_of(lab: Lab) -> Path:
 
 
 def asked_by(lab: Lab) -> str:
-    """A hash of what asks: the lab's checks, their helpers and the requests that they send."""
+    """A hash of what asks: the checks, their helpers and requests, and the applications that are served."""
     hashed = hashlib.sha256()
-    found = (
-        path for pattern in ("test_*.py", "checks/*.py", "requests/*") for path in lab.folder.glob(pattern)
-    )
-    for path in sorted(path for path in found if path.is_file() and path.name not in lab.edit):
+    patterns = ("test_*.py", "checks/*.py", "requests/*", "apps/*.py")
+    found = {path for pattern in patterns for path in lab.folder.glob(pattern) if path.name not in lab.edit}
+    served = {name for one in lab.services.values() for name in APPLICATION.findall(one.command)}
+    found |= {APPS / f"{name}.py" for name in served}
+    for path in sorted(path for path in found if path.is_file()):
         hashed.update(f"{path.name}\n".encode() + path.read_bytes())
     return hashed.hexdigest()[:16]
 
