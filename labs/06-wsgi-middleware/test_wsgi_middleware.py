@@ -79,6 +79,11 @@ def test_task1_timing_says_how_long_the_application_took(probe, rng):
             why += f". A layer outside of yours took {outside} s before that: they are not the application's"
         that(abs(got - wanted) <= 1, f"dur = {got}", f"dur = {wanted}     {why}")
     ended_well(probe.wsgi(made("middleware:timing", wsgi_app())), "a clock of its own when it is given none")
+    said = [("Content-Type", "text/plain"), ("Server-Timing", "db;dur=5")]
+    measured = values(probe.wsgi(made("middleware:timing", wsgi_app(headers=said))), "Server-Timing")
+    why = "'db;dur=5', the application's own, and one of yours"
+    kept = any("db;dur=5" in value for value in measured) and any("app;" in value for value in measured)
+    that(kept, f"values of Server-Timing = {measured!r}", why, rule="the lesson, task 1")
     times_are_their_own(probe)
 
 

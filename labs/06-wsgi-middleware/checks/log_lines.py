@@ -99,7 +99,7 @@ def logged_as_answered(stack: Any, mark: int, own: str, answer: Response, what: 
 
 def cannot_be_forged(probe: Probe) -> None:
     """What a client sends can't end the line, nor the quotation in it: path, query, and its own id."""
-    bad = '1 - "GET /admin" 200 1\x1b[2J\xe9'
+    bad = '1 - "GET /admin" 200 1\x1b[2J\x7f\xe9'
     for what, sent, asked in (
         ("path", f"/a\r\n{bad}", {"path": f"/a\r\n{bad}"}),
         ("query", f"a={bad}", {"query": f"a={bad}"}),

@@ -24,6 +24,8 @@ def strangers(user: str, password: str, rng: random.Random) -> list[tuple[list[t
         ([basic(user, "")], "no password"),
         ([basic(user, password[:-1])], "the beginning of the password"),
         ([basic(word(rng), password)], "the wrong name"),
+        ([basic(user.upper(), password)], "the name in upper case, which is another name"),
+        ([basic(f" {user}", password)], "the name after a space, which is another name"),
         ([basic(word(rng), "")], "a name that no user has, and an empty password"),
         ([("Authorization", f"Bearer {token}")], "another scheme than Basic"),
         ([("Authorization", f"AWS4 {token}")], "another scheme than Basic, before it in the alphabet"),
