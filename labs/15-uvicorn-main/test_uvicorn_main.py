@@ -56,12 +56,14 @@ def test_task1_import_string_names_an_object(probe, rng):
 def test_task1_wrong_import_string_says_what_is_missing(probe, rng):
     """A wrong import string says what is missing"""
     module, other = word(rng), word(rng)
-    here = {module: "app = 42\nclass site:\n    app = 42"}
+    here = {module: "app = 42\nclass site:\n    app = 42", f"{module}.wing": ""}
     cases = [
         (module, module, "no colon"),
         (f"{module}:", module, "nothing after the colon"),
         (":app", ":app", "nothing before the colon"),
         (f"no_{other}:app", f"no_{other}", "no such module"),
+        (f"{module}.no_{other}:app", f"no_{other}", "no such module in a package that is there"),
+        (f"{module}:app:no_{other}", f"no_{other}", "two colons"),
         (f"{module}:{other}", other, "no such attribute"),
         (f"{module}:site.{other}", other, "no such attribute of `site`"),
     ]
@@ -75,6 +77,8 @@ def test_task1_failure_inside_a_module_is_not_masked(probe, rng):
     module, library = word(rng), f"library_{rng.randrange(100, 999)}"
     cases = [
         (f"import {library}\napp = 42", "ModuleNotFoundError", library),
+        (f"import {module[:-1]}\napp = 42", "ModuleNotFoundError", module[:-1]),  # alike, and another one
+        (f"import {module}.{library}\napp = 42", "ModuleNotFoundError", f"{module}.{library}"),
         ("import os\nos.no_such_thing\napp = 42", "AttributeError", "no_such_thing"),
         (f"raise ImportError({library!r})", "ImportError", library),
         ("app = 42 / 0", "ZeroDivisionError", "division by zero"),
@@ -131,7 +135,8 @@ def test_task2_failed_start_is_one_line_and_an_exit_code(probe, rng):
     # Nonsense that `int` lets through. Whether the command line or the start finds out is up to you.
     for port in ("99999", "65536", "-1"):
         ends(probe, [app, f"--port={port}"], [2, 3], [port, "port"])
-    ends(probe, [app, "--workers", "0", *taken], [2, 3], ["worker", "WORKER"])
+    for workers in ("0", "-1"):
+        ends(probe, [app, f"--workers={workers}", *taken], [2, 3], ["worker", "WORKER"])
     ends(probe, [app, *taken], [2, 3], ["WEB_CONCURRENCY", "workers", missing], {"WEB_CONCURRENCY": missing})
 
 

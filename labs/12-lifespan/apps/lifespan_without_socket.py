@@ -71,8 +71,8 @@ class Manner:
         self.told: list[str] = []
         self.scope: Scope = {}
         self.tasks: list[bool] = []
-        self.ready = False
-        self.go_on = asyncio.Event()
+        self.ready = self.closed = False
+        self.go_on, self.close = asyncio.Event(), asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.calls += 1
@@ -108,6 +108,8 @@ class Manner:
             raise OSError("it can't be closed")
         if self.manner == "returns at shutdown":
             return
+        await self.close.wait()
+        self.closed = True
         failed = self.manner.startswith("fails at shutdown")
         await send({"type": "lifespan.shutdown.failed", **self.why()} if failed else SHUT_DOWN)
 
@@ -121,6 +123,13 @@ class Manner:
         self.tasks.append(asyncio.current_task() is mine)
 
 
+async def is_early(call: asyncio.Future[Report]) -> bool:
+    """The application takes its time; whoever doesn't wait for it is through before it is."""
+    for _ in range(20):
+        await asyncio.sleep(0.002)
+    return call.done()
+
+
 def meet(lifespan: Any, manner: str, message: str = "", to_the_end: bool = False) -> Report:
     """Run Lifespan(application).startup() on an application of this manner; to the end: shutdown(), too."""
     return asyncio.run(_meet(lifespan, manner, message, to_the_end))
@@ -130,10 +139,7 @@ async def _meet(lifespan: Any, manner: str, message: str, to_the_end: bool) -> R
     app = Manner(manner, message)
     one = lifespan(app)
     starting = asyncio.ensure_future(outcome(one.startup()))
-    # The application takes its time; whoever doesn't wait for it is through before it is.
-    for _ in range(20):
-        await asyncio.sleep(0.002)
-    early = starting.done() and not app.ready
+    early = await is_early(starting) and not app.ready
     app.go_on.set()
     report: Report = {"startup": await starting, "early": early, "state": dict(one.state)}
     # What an application does after its reply takes a turn or two.
@@ -141,7 +147,11 @@ async def _meet(lifespan: Any, manner: str, message: str, to_the_end: bool) -> R
         await asyncio.sleep(0)
     report["told_before"] = list(app.told)
     if to_the_end and report["startup"]["how"] == "returned":
-        report["shutdown"] = await outcome(one.shutdown())
+        ending = asyncio.ensure_future(outcome(one.shutdown()))
+        if manner == "well-mannered":
+            report["left early"] = await is_early(ending) and not app.closed
+        app.close.set()
+        report["shutdown"] = await ending
     return {**report, "scope": app.scope, "calls": app.calls, "told": app.told}
 
 
@@ -362,7 +372,7 @@ def _disk(disk: Disk, what: str) -> None:
         case "free":
             disk.free()
         case "fail":
-            disk.failures += 1
+            disk.failures += 2
         case "fail always":
             disk.failures = 1000
 

@@ -36,7 +36,7 @@ STEPS = {
     "disk hold": "(from now on the disk waits)",
     "disk step": "(the disk does one step)",
     "disk free": "(the disk goes on)",
-    "disk fail": "(the disk is full, once)",
+    "disk fail": "(the disk is full, for two writes)",
     "disk fail always": "(the disk is full)",
     "until writing": "(a write begins)",
     "until wrote": "(it is written)",
@@ -199,8 +199,8 @@ def told_of_another_error(probe):
         expected="one lifespan.startup.failed: Journal.open raises OSError, whichever it is",
     )
     message = start["sent"][0].get("message")
-    said = "ot a directory" in str(message)
-    that(said, f"startup.failed with the message {message!r}", "the reason, as OSError says it")
+    said = isinstance(message, str) and "ot a directory" in message
+    that(said, f"startup.failed with the message {message!r}", "a str: the reason, as OSError says it")
 
 
 def told_without_state(probe, rng):
