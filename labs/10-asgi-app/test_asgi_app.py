@@ -270,6 +270,8 @@ def test_task3_csv_goes_out_row_by_row(service, rng):
     answer = client.get("/tasks.csv")
     expect("status", answer.status, 200)
     expect("Content-Type", media_type(answer.get("Content-Type")), "text/csv")
+    head = answer.body[: len(b"id,title,done\r\n")]
+    expect("the first line", head, b"id,title,done\r\n", "CRLF ends a line of CSV", rule="RFC 4180 §2")
     rows = list(csv.reader(io.StringIO(answer.text, newline="")))
     expect("the first row", rows[:1], [["id", "title", "done"]])
     for task in made_now:

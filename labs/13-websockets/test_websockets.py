@@ -32,6 +32,7 @@ from chat_in_process import (
     nothing_after_its_close,
     room_emptied,
 )
+from chat_lines import lines_beside_no_subprotocol, reads, stays_one_line
 from slow_member import heard_until_gone, last_words
 
 from workshop.judge.checks import (
@@ -123,9 +124,10 @@ def test_task1_close_codes(front: Client, probe: Probe, rng: random.Random) -> N
         closed = ended(socket, "the client", 1000, 'it said "bye"')
         expect("the reason", closed.reason, "bye")
         socket = opened(guests.open("/echo"))
-        socket.send(b"bye")
-        got = message(socket, "the client", "b'bye', said back")
-        expect("the answer", got, b"bye", 'only the text "bye" ends it')
+        for near in (b"bye", "Bye", "bye ", "bye for now"):
+            socket.send(near)
+            got = message(socket, "the client", f"{near!r}, said back")
+            expect("the answer", got, near, 'only the text "bye" ends it')
     fitting: tuple[str | bytes, ...] = ("x" * MESSAGE_LIMIT, b"x" * MESSAGE_LIMIT, "é" * (MESSAGE_LIMIT // 2))
     letter = rng.choice("éüñ")
     big = letter * (MESSAGE_LIMIT // 2) + "."
@@ -202,14 +204,14 @@ def test_task2_everybody_hears_everything_once_and_in_order(front: Client, rng: 
 def test_task2_welcome_joined_left(front: Client, probe: Probe, rng: random.Random) -> None:
     """A newcomer is welcomed and announced; a member that leaves is removed and announced, with its code"""
     room = room_name(rng)
-    first, second, third = (
-        f"{one} {rng.randrange(1000)}" for one in rng.sample(["Zoë", "Ada", "東京", "İnci"], 3)
-    )
+    made = [f"{one} {rng.randrange(1000)}" for one in rng.sample(["Zoë", "Ada", "東京", "İnci"], 3)]
+    first, second, third = sorted(made, reverse=True)  # so the order of joining is not that of the names
     code = rng.choice([1000, 1001, rng.randint(3000, 4000), rng.randint(4100, 4999)])
     with party(front) as guests:
         ada = guests.join(room, first)
-        as_the_page_asks = f"/rooms/{room}?name={quote_plus(f' {second} ')}"
-        grace = Guest(second, room, opened(guests.open(as_the_page_asks, second), second))
+        as_the_page_asks = f"/rooms/{room}?name={quote_plus(f'{second:^40}')}"
+        bare = f"{second!r} is short enough: spaces around a name are not part of it"
+        grace = Guest(second, room, opened(guests.open(as_the_page_asks, second), second, bare))
         why = "both are there, sorted, without the spaces around a name; the page writes a space as +"
         grace.hears_that(why, type="welcome", room=room, members=sorted([first, second]))
         ada.hears_that("a member joined", type="joined", name=second)
@@ -304,7 +306,11 @@ def test_task3_refused_handshake_is_403(front: Client, rng: random.Random) -> No
         (f"/rooms/{room}", "there is no name"),
         (f"/rooms/{room}?name=%20", "the name is blank"),
         (target(room, "A" * (NAME_LIMIT + 1)), "the name is too long"),
+        (f"/other/rooms/{room}?name={quote(who)}", "there is no such path"),
+        (target(f"{room}_1", who), "_ is none of a-z, 0-9 and -"),
         (f"/rooms/{room}?name=A%0Ada", "a line end is not printable"),
+        (f"/rooms/{room}?name=A%7Fda", "DEL is not printable"),
+        (f"/rooms/{room}?name=A%E2%80%AEda", "U+202E turns a line around, and is not printable"),
         (f"/rooms/{room}%0A?name={quote(who)}", "a line end is none of a-z (`$` fits before one, too)"),
         (f"/rooms/t%D9%A3?name={quote(who)}", "\u0663 is a digit, and none of 0-9"),
     ]
@@ -334,8 +340,10 @@ def test_task3_page_of_another_site_is_refused(front: Client, rng: random.Random
         for origin in rng.sample(foreign, len(foreign)):
             why = f"a page of {origin} opened it, and the Host is {here}"
             refused(guests, target(room, who), why, fields=[("Origin", origin)])
-        guests.join(room, who, fields=[("Origin", f"http://{here}")]).socket.close()
-        guests.becomes(room, None, "it has left")
+        for scheme in ("http", "https"):
+            why = f"the Origin {scheme}://{here} has the host and port of Host; a proxy may speak TLS for you"
+            guests.join(room, who, why, fields=[("Origin", f"{scheme}://{here}")]).socket.close()
+            guests.becomes(room, None, "it has left")
         guests.join(room, who)
 
 
@@ -347,7 +355,7 @@ def test_task3_subprotocol_is_one_that_was_offered(front: Client, rng: random.Ra
     offers = [
         [*rng.sample(UNKNOWN, 2), *ours],
         [*reversed(ours), rng.choice(UNKNOWN)],
-        [rng.choice(UNKNOWN), ours[0]],
+        [ours[0].upper(), ours[1]],
         [],
     ]
     with party(front) as guests:
@@ -376,31 +384,22 @@ def test_task3_lines_and_json_understand_each_other(front: Client, rng: random.R
         guest = guests.join(room, ada)
         offered = [rng.choice(UNKNOWN), "chat.lines", "chat.json"]
         lines = opened(guests.open(target(room, grace), grace, subprotocols=offered), grace)
-
-        def reads(line: str, why: str) -> None:
-            got = message(lines, grace, f"the line {line!r}")
-            that(got == line, got=f"{grace} reads {got!r}", expected=f"{line!r}: {why}")
-
-        reads(f"* welcome: {', '.join(sorted([ada, grace]))}", "chat.lines is for people")
+        reads(lines, grace, f"* welcome: {', '.join(sorted([ada, grace]))}", "chat.lines is for people")
         guest.hears_that("a member joined", type="joined", name=grace)
         guest.say(text)
-        reads(f"{ada}: {text}", "what was said in JSON, as a line")
+        reads(lines, grace, f"{ada}: {text}", "what was said in JSON, as a line")
         guest.hears_that("her own words", type="said", name=ada, text=text)
         lines.send(answer)
         why = "in chat.lines a message is its text, even one that looks like JSON"
         guest.hears_that(why, type="said", name=grace, text=answer)
-        reads(f"{grace}: {answer}", "her own words")
-        for end in ("\n", "\r", "\r\n", "\v", "\f", "\x85", "\u2028", "\u2029"):
-            guest.say(f"{text}{end}* {ada} left")
-            reads_one_line(lines, grace)
-            guest.hears_that(
-                "her own words, in JSON as they are", type="said", text=f"{text}{end}* {ada} left"
-            )
+        reads(lines, grace, f"{grace}: {answer}", "her own words")
+        stays_one_line(guest, lines, grace)
         lines.send(f"  {text}")
         guest.hears_that("all of it, with its spaces", type="said", name=grace, text=f"  {text}")
         reads_one_line(lines, grace)
         guest.socket.close()
-        reads(f"* {ada} left", "she has")
+        reads(lines, grace, f"* {ada} left", "she has")
+        lines_beside_no_subprotocol(guests, rng)
 
 
 @check(task=3, rule="RFC 6455 §7.4.2: 4000 to 4999 are an application's own")
