@@ -210,7 +210,7 @@ def test_task2_welcome_joined_left(front: Client, probe: Probe, rng: random.Rand
     with party(front) as guests:
         ada = guests.join(room, first)
         as_the_page_asks = f"/rooms/{room}?name={quote_plus(f'{second:^40}')}"
-        bare = f"{second!r} is short enough: spaces around a name are not part of it"
+        bare = f"{second!r}: the page writes a space as +, and spaces around a name are not part of it"
         grace = Guest(second, room, opened(guests.open(as_the_page_asks, second), second, bare))
         why = "both are there, sorted, without the spaces around a name; the page writes a space as +"
         grace.hears_that(why, type="welcome", room=room, members=sorted([first, second]))
