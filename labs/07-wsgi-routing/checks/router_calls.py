@@ -182,3 +182,24 @@ def bad_patterns(probe: Probe, rng: random.Random) -> None:
     if not early.raised:
         why = "or an exception, at the start: a path takes the rest, and stands last"
         expect("rest", values_of(reached(early, "early", why)).get("rest"), "a/b", why)
+
+
+def dead_ends_leave_no_value(probe: Probe, first: str, number: str) -> None:
+    """An int that leads nowhere is given back, and the same segment tried as a str."""
+    site = router(
+        route(f"/{first}/<int:id>/x/<int:other>", called="id"),
+        route(f"/{first}/<name>/x/<last>", called="name"),
+    )
+    values = values_of(reached(probe.wsgi(site, path=f"/{first}/{number}/x/y"), "name"))
+    why = "a value of the pattern that fits; what was tried before it is no value"
+    expect("values", values, {"name": number, "last": "y"}, why)
+
+
+def digits_without_end(probe: Probe) -> None:
+    """A number that int() refuses to make is nothing that a path can break the router with."""
+    many = probe.wsgi(one_of_each(), path=f"/tasks/{'9' * 5000}")
+    that(
+        many.raised is None,
+        f"five thousand digits raised {(many.raised or {}).get('type')}",
+        "404: int() refuses that many, and a path must not be able to break the router",
+    )
