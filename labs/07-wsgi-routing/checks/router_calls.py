@@ -191,7 +191,7 @@ def dead_ends_leave_no_value(probe: Probe, first: str, number: str) -> None:
         route(f"/{first}/<name>/x/<last>", called="name"),
     )
     values = values_of(reached(probe.wsgi(site, path=f"/{first}/{number}/x/y"), "name"))
-    why = "a value of the pattern that fits; what was tried before it is no value"
+    why = "a value of the pattern that fits; what was tried before it is not"
     expect("values", values, {"name": number, "last": "y"}, why)
 
 
