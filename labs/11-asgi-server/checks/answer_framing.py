@@ -83,8 +83,8 @@ def is_framed(connection: Wire, method: str, query: dict[str, Any], expected: st
         fail(f"{error.got}, for a {method}", f"the whole answer to a {method}: {why}")
     expect("status", response.status, int(query.get("status", 200)), why)
     expect("body", response.text, expected, why)
-    if response.status < 500:
-        has_date(response.get("Date"))
+    if response.status < 500 and not {"bare", "trailers", "whole"} & query.keys():
+        has_date(response.get("Date"))  # of the others: theirs is made by the same lines
     if method == "HEAD" and "header" not in query:
         length, right = response.get("Content-Length"), str(len(query["chunk"]))
         got = f"Content-Length: {length}, and the body that a GET gets has {right} bytes"
