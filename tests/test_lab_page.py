@@ -185,6 +185,12 @@ def chromium_fixture() -> Iterator[Browser]:
         yield running
 
 
+def test_whoever_opens_it_at_once_waits_for_it(tmp_path: Path) -> None:
+    """Its socket listens before its process is up: nginx has nobody to call missing."""
+    with alone(find("1"), tmp_path) as page:
+        assert httpx.get(page.url, timeout=SECONDS).status_code == 200
+
+
 @needs_browser
 @pytest.mark.whole("pages in a browser")
 @pytest.mark.parametrize("width", [360, 1440])

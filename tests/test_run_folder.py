@@ -19,7 +19,7 @@ MAKERS = {
     "debugging": "tcp_ports.free_port = stop\nwith debug.debugging(find('1'), 'solution'): pass",
     "the learner's processes": "given_services.bound = stop\n"
     "TargetProcesses(find('16'), ROOT, '127.0.0.1').hold_given()",
-    "the lab page": "LabPage._place = stop\nLabPage(None, 'solution')",
+    "the lab page": "LabPage._listener = stop\nLabPage(None, 'solution')",
 }
 BEFORE = """
 from workshop.judge import stack

@@ -14,10 +14,17 @@ import sys
 from workshop.judge.stack import DOCKER, Stack
 from workshop.judge.verdict_feed import ENV, Feed
 from workshop.paths import ROOT
-from workshop.run import nginx_config, tcp_ports
+from workshop.run import nginx_config
 from workshop.run.run_folder import RunFolder
 
 BACKLOG = 256
+
+
+def unix_listener(path: str) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(path)
+    made.listen(BACKLOG)
+    return made
 
 
 class LabPage:
@@ -30,34 +37,38 @@ class LabPage:
         self._process: subprocess.Popen[bytes] | None = None
         self._feed, self._said = Feed(""), b""
         self._folder = RunFolder()
-        place = self._place(stack)
-        if place:
-            with contextlib.suppress(OSError):
-                self._start(["--lab", str(stack.lab.number), "--target", target, *place])
+        with contextlib.suppress(OSError):
+            page = self._listener(stack)
+            if page is not None:
+                with page:
+                    self._start(["--lab", str(stack.lab.number), "--target", target], page)
 
-    def _place(self, stack: Stack) -> list[str]:
+    def _listener(self, stack: Stack) -> socket.socket | None:
         """Behind nginx; where nginx is the learner's, or not there, on a port of its own."""
         if stack.front is not None and nginx_config.can_show_page(stack.lab):
+            path = stack.run / nginx_config.PAGE
+            path.unlink(missing_ok=True)
+            made = unix_listener(str(path))
+            path.chmod(0o666)  # in Docker nginx is another user
             self.url = f"{stack.public}{nginx_config.PAGE_AT}"
-            return ["--socket", str(stack.run / nginx_config.PAGE)]
+            return made
         if stack.mode == DOCKER:  # no port of this container's can be reached
-            return []
-        port = tcp_ports.free_port()
-        self.url = f"http://127.0.0.1:{port}{nginx_config.PAGE_AT}"
-        return ["--port", str(port)]
+            return None
+        made = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{made.getsockname()[1]}{nginx_config.PAGE_AT}"
+        return made
 
-    def _start(self, words: list[str]) -> None:
-        """Start it with a socket that listens already: what is told before it is up waits there."""
+    def _start(self, words: list[str], page: socket.socket) -> None:
+        """Start it with sockets that listen already: whoever comes before it is up waits there."""
         path = str(self._folder.path / "feed.sock")
-        with socket.socket(socket.AF_UNIX) as listening:
-            listening.bind(path)
-            listening.listen(BACKLOG)
-            descriptor = listening.fileno()
+        with unix_listener(path) as feed:
+            descriptors = (page.fileno(), feed.fileno())
+            words += ["--page", str(page.fileno()), "--feed", str(feed.fileno())]
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "workshop.page.page_server", *words, "--feed", str(descriptor)],
+                [sys.executable, "-m", "workshop.page.page_server", *words],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
-                pass_fds=(descriptor,),
+                pass_fds=descriptors,
             )
         self._feed = Feed(path)
         self.descriptor = self._feed.fileno()

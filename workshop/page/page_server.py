@@ -1,7 +1,8 @@
-"""The lab page's own program: `python -m workshop.page.page_server --lab 5 --socket PATH --feed FD`.
+"""The lab page's own program: `python -m workshop.page.page_server --lab 5 --page FD --feed FD`.
 
-It serves /__lab/ on a Unix socket behind nginx, or on a port of its own, and hears what is judged on the
-descriptor FD, a listening socket. It ends with its standard input. Nothing here imports a learner's code.
+Both descriptors are listening sockets: on one it serves /__lab/ (a Unix socket behind nginx, or a port of its
+own), on the other it hears what is judged. It ends with its standard input. Nothing here imports a learner's
+code.
 """
 
 from __future__ import annotations
@@ -161,29 +162,17 @@ def _at_end_of_input() -> None:
         os._exit(0)
 
 
-def listener(path: str, port: int) -> socket.socket:
-    if not path:
-        return socket.create_server(("127.0.0.1", port))
-    Path(path).unlink(missing_ok=True)
-    made = socket.socket(socket.AF_UNIX)
-    made.bind(path)
-    Path(path).chmod(0o666)  # in Docker nginx is another user
-    made.listen(128)
-    return made
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="workshop.page.page_server")
     parser.add_argument("--lab", required=True)
     parser.add_argument("--target", default="starter")
-    parser.add_argument("--socket", default="")
-    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--page", type=int, required=True)
     parser.add_argument("--feed", type=int, required=True)
     options = parser.parse_args()
     page = Page(find(options.lab), options.target)
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is for the watch, which ends us
-        feed = socket.socket(fileno=options.feed)
-        asyncio.run(serve(page, listener(options.socket, options.port), feed))
+        listening, feed = (socket.socket(fileno=one) for one in (options.page, options.feed))
+        asyncio.run(serve(page, listening, feed))
 
 
 if __name__ == "__main__":
