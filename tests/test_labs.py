@@ -11,7 +11,7 @@ import pytest
 from tests import judging
 from tests.kill_matrix import note_kills
 from workshop.labs import Lab, all_labs, target_folder
-from workshop.paths import ORACLES, ROOT
+from workshop.paths import ORACLES, ROOT, SOLUTIONS
 
 LABS = all_labs()
 each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.name)
@@ -95,6 +95,14 @@ def test_mistake_is_caught(lab: Lab, mistake: judging.Mistake, tmp_path: Path) -
     caught = result["by_name"][mistake.check]
     assert caught["verdict"] not in ("PASS", "SKIPPED", "INFRA_ERROR"), f"{mistake.check} let it pass"
     assert mistake.phrase in judging.report(caught), judging.report(caught)
+
+
+@each_lab
+def test_each_mistake_is_of_the_solution_as_it_is(lab: Lab) -> None:
+    """Whichever of them is drawn: what a mistake changes stands in the solution, once."""
+    for mistake in judging.mistakes(lab):
+        text = (SOLUTIONS / lab.name / mistake.file).read_text(encoding="utf-8")
+        assert text.count(mistake.find) == 1, f"{mistake.name}: {mistake.find!r}"
 
 
 @each_lab
