@@ -191,6 +191,15 @@ def test_whoever_opens_it_at_once_waits_for_it(tmp_path: Path) -> None:
         assert httpx.get(page.url, timeout=SECONDS).status_code == 200
 
 
+def test_a_page_that_does_not_start_has_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError("no memory")
+
+    monkeypatch.setattr(subprocess, "Popen", fails)
+    with alone(find("1"), tmp_path) as page:
+        assert page.url == ""
+
+
 @needs_browser
 @pytest.mark.whole("pages in a browser")
 @pytest.mark.parametrize("width", [360, 1440])

@@ -42,6 +42,8 @@ class LabPage:
             if page is not None:
                 with page:
                     self._start(["--lab", str(stack.lab.number), "--target", target], page)
+        if self._process is None:
+            self.url = ""
 
     def _listener(self, stack: Stack) -> socket.socket | None:
         """Behind nginx; where nginx is the learner's, or not there, on a port of its own."""
