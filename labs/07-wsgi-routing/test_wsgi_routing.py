@@ -366,7 +366,8 @@ def test_task3_prefixes_end_at_a_slash_and_the_longest_wins(probe, rng):
     rng.shuffle(parts)
     for order in (parts, parts[::-1]):
         for path, called, left in asked:
-            environ = reached(probe.wsgi(router(*order), path=path), called, "the longest, in whole segments")
+            why = "the longest prefix that ends where a segment ends"
+            environ = reached(probe.wsgi(router(*order), path=path), called, why)
             expect("PATH_INFO", environ.get("PATH_INFO"), left)
     for path in (f"/{api}{word(rng)}/x", f"/{api}2", f"/x/{api}/v2"):
         not_found(probe.wsgi(router(*parts), path=path), f"not under /{api}: a prefix ends at a slash")
